@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Graph: values, nodes in execution order, one input, one output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from numpy.typing import NDArray
+
+from tinygen.graph.ops import Op
+
+
+@dataclass(frozen=True)
+class Quant:
+    """real = scale * (q - zero_point), q int8."""
+
+    scale: float
+    zero_point: int
+
+
+@dataclass(frozen=True, eq=False)
+class Value:
+    """A tensor. ``quant`` is None while it is float; ``data`` holds a constant.
+
+    The batch axis (always 1) is dropped once the graph is integer.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    quant: Quant | None = None
+    data: NDArray[Any] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    name: str
+    op: Op
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    @property
+    def output(self) -> str:
+        return self.outputs[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """name: a C identifier, prefix of every generated symbol.
+
+    values: every tensor by name.  nodes: topologically ordered.
+    model_hash: SHA-256 of the source file, hex.  notes: what the importer decided and the user
+    should know (a scale it chose, say).
+    """
+
+    name: str
+    values: Mapping[str, Value]
+    nodes: tuple[Node, ...]
+    input: str
+    output: str
+    model_hash: str = ""
+    notes: tuple[str, ...] = field(default=())
+
+    def consumers(self, value: str) -> list[Node]:
+        return [n for n in self.nodes if value in n.inputs]
+
+    def producer(self, value: str) -> Node | None:
+        return next((n for n in self.nodes if value in n.outputs), None)

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The operators of the graph: parameters only, no behaviour.
+
+`tinygen.reference` defines what each integer operator computes, bit for bit; a kernel is any C
+function that gives the same bits. Activations are int8 (`uint8` models are shifted by 128 on
+import, which loses nothing), accumulators int32. Zero points of inputs are folded into biases, so
+an operator needs only its output's.
+
+S tokens, E features, H heads, P features a head, N outputs, K inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+I8 = NDArray[np.int8]
+U16 = NDArray[np.uint16]
+I32 = NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class Requant:
+    """int32 accumulator -> int8: ``clamp(zp + ((acc * m + 2^(s-1)) >> s))``, the product exact.
+
+    m: int32 [1] (per tensor) or [N] (per output channel), 0 <= m < 2^31.  s: 1..32.
+    """
+
+    m: I32
+    s: int
+    zp: int
+
+
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """x [S, K] -> y [S, N]: ``requant(x w^T + bias)``, then ``table`` if there is one.
+
+    weight: int8 [N, K].  bias: int32 [N], the input's zero point already in it.
+    table: int8 [256] indexed by q + 128 (a fused activation), or None.
+    """
+
+    weight: I8
+    bias: I32
+    requant: Requant
+    table: I8 | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Conv:
+    """x [C, H, W] -> y [OH * OW, N], token-major, so that no transpose follows.
+
+    weight: int8 [N, C/groups, KH, KW].  bias: int32 [N], with the zero point of x folded in over
+    the whole window; padding reads as ``x_zp``.  stride: (h, w).  pads: (top, left, bottom, right).
+    channels_last: x is [H, W, C] instead.
+    """
+
+    weight: I8
+    bias: I32
+    requant: Requant
+    stride: tuple[int, int]
+    pads: tuple[int, int, int, int] = (0, 0, 0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+    x_zp: int = 0
+    channels_last: bool = False
+    table: I8 | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class RowScale:
+    """Context requantisation with one reciprocal a row (softmax's normalisation folded in).
+
+    For a row with weight sum L (uint32): ``z = clz32(L); q = (2^32 - 1) // ((L << z) >> 15)``;
+    ``r = (q * mult) >> (47 - z + frac - s)``; ``y = clamp(zp + ((acc * r + 2^(s-1)) >> s))``.
+
+    mult: 2^14 <= mult < 2^15, scale_v / scale_context = mult * 2^-frac.  s: 33..40, chosen so that
+    the shift is never negative.
+    """
+
+    mult: int
+    frac: int
+    s: int
+    zp: int
+
+
+@dataclass(frozen=True, eq=False)
+class Attention:
+    """Multi-head self-attention with its four projections: x [S, E] -> y [S, N].
+
+    wq, wk, wv: int8 [H*P, E]; wo: int8 [N, H*P].  Biases int32 with input zero points folded in.
+    Per head: scores = ``requant_score(sum_p (q - zq)(k - zk))`` int8; weights e = ``exp_table[max -
+    score]``; context = ``row_scale(sum_j e_j v_j)`` with v raw (its zero point lives in the
+    context's and in bo).
+    exp_table: uint16 [256], exp_table[0] = 2^weight_bits - 1 is its maximum.
+    """
+
+    heads: int
+    dim: int
+    wq: I8
+    bq: I32
+    rq: Requant
+    wk: I8
+    bk: I32
+    rk: Requant
+    wv: I8
+    bv: I32
+    rv: Requant
+    score: Requant
+    exp_table: U16
+    weight_bits: int
+    context: RowScale
+    wo: I8
+    bo: I32
+    ro: Requant
+
+
+@dataclass(frozen=True, eq=False)
+class LayerNorm:
+    """Normalise each row of x [S, E], in 32-bit steps.
+
+    n = E x - sum(x);  D = E sum(x^2) - sum(x)^2 + eps_term  (>= 1, up to 64 bits)
+    d = D * 4^-e in [2^30, 2^32) (floor);  r = min(65535, isqrt(2^62 // d))
+    t = (n * r + 2^(k-1)) >> k  with k = 31 + e - frac;  y = clamp((t * gamma + beta) >> s)
+
+    gamma: int32 [E], |gamma| < 2^15.  beta: int32 [E], rounding and zero point included,
+    |beta| <= 2^30.  frac = 15 - ceil(log2(E) / 2), so that t fits int16.
+    """
+
+    gamma: I32
+    beta: I32
+    eps_term: int
+    frac: int
+    s: int
+
+
+@dataclass(frozen=True, eq=False)
+class Add:
+    """``clamp((a ma + b mb + c) >> s)``: two scales, one rounding, within int32.
+
+    0 <= ma, mb < 2^15.  c holds the zero points and 2^(s-1).  ``other`` is b when b is a constant
+    (int8, the shape of a), else None and b is the second input.
+    """
+
+    ma: int
+    mb: int
+    c: int
+    s: int
+    other: I8 | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Lut:
+    """Elementwise ``table[q + 128]``; also a change of scale. table: int8 [256]."""
+
+    table: I8
+
+
+@dataclass(frozen=True, eq=False)
+class MeanPool:
+    """x [S, E] -> [1, E]: ``requant(sum_s x + bias)``; bias = -S * zero point of x."""
+
+    bias: int
+    requant: Requant
+
+
+@dataclass(frozen=True, eq=False)
+class PrependTokens:
+    """x [S, E] -> [R + S, E]: constant rows (a class token) before x. rows: int8 [R, E]."""
+
+    rows: I8
+
+
+@dataclass(frozen=True, eq=False)
+class SelectToken:
+    """x [S, E] -> [1, E]: row ``index``; a view, nothing runs."""
+
+    index: int
+
+
+@dataclass(frozen=True, eq=False)
+class Reshape:
+    """The same bytes under another shape; a view, nothing runs."""
+
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Float:
+    """A node as the exporter wrote it, not yet an integer operator (kind = ONNX op type).
+
+    Only importer and passes see these; `verify` with ``integer=True`` refuses any that is left.
+    """
+
+    kind: str
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+
+
+IntOp = (
+    Linear
+    | Conv
+    | Attention
+    | LayerNorm
+    | Add
+    | Lut
+    | MeanPool
+    | PrependTokens
+    | SelectToken
+    | Reshape
+)
+Op = IntOp | Float
+VIEWS = (SelectToken, Reshape)

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Shapes of the integer operators (no batch axis)."""
+
+from __future__ import annotations
+
+import math
+
+from tinygen.errors import TinygenError
+from tinygen.graph import ops
+
+Shape = tuple[int, ...]
+
+
+def infer_shape(op: ops.IntOp, inputs: list[Shape], name: str = "") -> Shape:
+    """Output shape; raises `TinygenError` when inputs do not fit the operator."""
+
+    def need(ok: bool, what: str) -> None:
+        if not ok:
+            raise TinygenError(f"node {name}: {what} (inputs {inputs})")
+
+    x = inputs[0]
+    match op:
+        case ops.Linear():
+            need(x[-1] == op.weight.shape[1], f"weight takes {op.weight.shape[1]} features")
+            return (*x[:-1], op.weight.shape[0])
+        case ops.Conv():
+            need(len(x) == 3, "convolution takes [C, H, W]")
+            h, w = (x[0], x[1]) if op.channels_last else (x[1], x[2])
+            oh, ow = conv_output(op, h, w)
+            need(oh > 0 and ow > 0, "window larger than the input")
+            return (oh * ow, op.weight.shape[0])
+        case ops.Attention():
+            need(len(x) == 2 and x[1] == op.wq.shape[1], "attention takes [S, E]")
+            need(op.wq.shape[0] == op.heads * op.dim, "projection rows are not heads x dim")
+            return (x[0], op.wo.shape[0])
+        case ops.LayerNorm():
+            need(x[-1] == len(op.gamma), f"gamma has {len(op.gamma)} features")
+            return x
+        case ops.Add():
+            other = op.other.shape if op.other is not None else inputs[1]
+            need(x == other, "residual operands differ in shape")
+            return x
+        case ops.Lut():
+            return x
+        case ops.MeanPool():
+            need(len(x) == 2, "mean pooling takes [S, E]")
+            return (1, x[1])
+        case ops.PrependTokens():
+            need(len(x) == 2 and op.rows.shape[1] == x[1], "token rows differ in width")
+            return (op.rows.shape[0] + x[0], x[1])
+        case ops.SelectToken():
+            need(0 <= op.index < x[0], "token index out of range")
+            return (1, x[1])
+        case ops.Reshape():
+            need(math.prod(op.shape) == math.prod(x), "reshape changes the size")
+            return op.shape
+
+
+def conv_output(op: ops.Conv, h: int, w: int) -> tuple[int, int]:
+    """(OH, OW) of a convolution over an h x w plane."""
+    _, _, kh, kw = op.weight.shape
+    top, left, bottom, right = op.pads
+    oh = (h + top + bottom - (kh - 1) * op.dilation[0] - 1) // op.stride[0] + 1
+    ow = (w + left + right - (kw - 1) * op.dilation[1] - 1) // op.stride[1] + 1
+    return oh, ow

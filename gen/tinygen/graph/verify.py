@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verifier, run after every pass: what a Graph promises to those who read it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinygen.errors import TinygenError
+from tinygen.graph import ops
+from tinygen.graph.graph import Graph, Node
+from tinygen.graph.shapes import infer_shape
+
+
+def verify(graph: Graph, *, integer: bool = False) -> Graph:
+    """Raise `TinygenError` naming the first node at fault; return the graph unchanged.
+
+    integer: also demand that only integer operators remain, on quantised values, with shapes and
+    parameters in the ranges that `tinygen.graph.ops` states.
+    """
+    defined = {graph.input} | {v.name for v in graph.values.values() if v.data is not None}
+    for key, value in graph.values.items():
+        if key != value.name:
+            raise TinygenError(f"value {value.name} is filed under {key}")
+    for node in graph.nodes:
+        for name in node.inputs:
+            if name and name not in defined:
+                raise TinygenError(f"node {node.name}: {name} is used before it is made")
+        for name in node.outputs:
+            if name in defined:
+                raise TinygenError(f"node {node.name}: {name} is made twice")
+            if name not in graph.values:
+                raise TinygenError(f"node {node.name}: {name} has no entry among the values")
+            defined.add(name)
+        if integer:
+            _verify_integer(graph, node)
+    if graph.output not in defined:
+        raise TinygenError(f"the graph's output {graph.output} is never made")
+    return graph
+
+
+def _verify_integer(graph: Graph, node: Node) -> None:
+    op = node.op
+    if isinstance(op, ops.Float):
+        raise TinygenError(
+            f"node {node.name} ({op.kind}) has no integer form: quantise the operators around it, "
+            "or open an issue with this model"
+        )
+    for name in (*node.inputs, *node.outputs):
+        if graph.values[name].quant is None:
+            raise TinygenError(f"node {node.name}: {name} has no scale")
+    want = infer_shape(op, [graph.values[i].shape for i in node.inputs], node.name)
+    if graph.values[node.output].shape != want:
+        raise TinygenError(
+            f"node {node.name} gives {want}, recorded {graph.values[node.output].shape}"
+        )
+    for requant in _requants(op):
+        in_range = np.all(requant.m >= 0) and 1 <= requant.s <= 32 and -128 <= requant.zp <= 127
+        if requant.m.dtype != np.int32 or not in_range:
+            raise TinygenError(f"node {node.name}: requantisation out of range")
+    _check_ranges(op, node.name)
+
+
+def _requants(op: ops.IntOp) -> list[ops.Requant]:
+    return [v for v in vars(op).values() if isinstance(v, ops.Requant)]
+
+
+def _check_ranges(op: ops.IntOp, name: str) -> None:
+    """Ranges that keep 32-bit kernels exact."""
+    match op:
+        case ops.Add() if not (0 <= op.ma < 1 << 15 and 0 <= op.mb < 1 << 15 and 1 <= op.s <= 22):
+            raise TinygenError(f"node {name}: residual multipliers out of range")
+        case ops.LayerNorm() if (
+            np.abs(op.gamma).max() >= 1 << 15 or np.abs(op.beta).max() > 1 << 30
+        ) or op.eps_term < 1:
+            raise TinygenError(f"node {name}: LayerNorm parameters out of range")
+        case ops.Attention():
+            c = op.context
+            least = 47 - (32 - op.weight_bits) + c.frac - c.s
+            if not (1 << 14 <= c.mult < 1 << 15 and 33 <= c.s <= 40 and least >= 0):
+                raise TinygenError(f"node {name}: context requantisation out of range")
+            if int(op.exp_table.max()) != (1 << op.weight_bits) - 1 != int(op.exp_table[0]):
+                raise TinygenError(f"node {name}: exponent table is not full scale")
+        case _:
+            pass

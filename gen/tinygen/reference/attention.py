@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Multi-head self-attention, head by head, with the S x S map in plain sight.
+
+No schedule of the planner may give other bits than this.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinygen.graph.ops import I8, I32, U16, Attention, Requant
+from tinygen.reference.matmul import exact_matmul
+from tinygen.reference.requant import I64, clamp8, requantise, row_reciprocal
+
+
+def scores(q: I8, k: I8, op: Attention) -> I8:
+    """q, k [S, P] of one head -> int8 [S, S]."""
+    acc = exact_matmul(q.astype(np.int64) - op.rq.zp, (k.astype(np.int64) - op.rk.zp).T)
+    return requantise(acc, op.score)
+
+
+def weights(score: I8, exp_table: U16) -> I64:
+    """int8 scores [S, S] -> unnormalised weights; each row's maximum is full scale."""
+    wide = score.astype(np.int64)
+    e: I64 = exp_table[wide.max(axis=1, keepdims=True) - wide].astype(np.int64)
+    return e
+
+
+def context(e: I64, v: I8, op: Attention) -> I8:
+    """weights [S, S], v [S, P] -> int8 [S, P], normalised by one reciprocal a row."""
+    r = row_reciprocal(e.sum(axis=1), op.context)[:, None]
+    acc = exact_matmul(e, v)
+    shift = op.context.s
+    return clamp8(op.context.zp + ((acc * r + (1 << (shift - 1))) >> shift))
+
+
+def attention(x: I8, op: Attention) -> I8:
+    """x [S, E] -> y [S, N]; see `Attention`."""
+
+    def project(w: I8, b: I32, r: Requant) -> I8:
+        flat = requantise(exact_matmul(x, w.T) + b, r)
+        return flat.reshape(len(x), op.heads, op.dim).swapaxes(0, 1)  # [H, S, P]
+
+    q, k, v = (
+        project(w, b, r)
+        for w, b, r in ((op.wq, op.bq, op.rq), (op.wk, op.bk, op.rk), (op.wv, op.bv, op.rv))
+    )
+    heads = [
+        context(weights(scores(q[h], k[h], op), op.exp_table), v[h], op) for h in range(op.heads)
+    ]
+    joined = np.concatenate(heads, axis=1)  # [S, H*P]
+    return requantise(exact_matmul(joined, op.wo.T) + op.bo, op.ro)

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The scalar arithmetic that every operator shares."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinygen.graph.ops import Requant, RowScale
+
+I64 = NDArray[np.int64]
+
+
+def clamp8(x: NDArray[Any]) -> NDArray[np.int8]:
+    return np.clip(x, -128, 127).astype(np.int8)
+
+
+def requantise(acc: NDArray[Any], r: Requant) -> NDArray[np.int8]:
+    """int32 acc [..., N] -> int8; see `Requant`."""
+    product = acc.astype(np.int64) * r.m.astype(np.int64)
+    return clamp8(r.zp + ((product + (1 << (r.s - 1))) >> r.s))
+
+
+def row_reciprocal(total: NDArray[Any], r: RowScale) -> I64:
+    """Weight sums L (1 <= L < 2^32) -> the row's multiplier; see `RowScale`."""
+    total = total.astype(np.int64)
+    z = 32 - np.vectorize(int.bit_length, otypes=[np.int64])(total)
+    q = ((1 << 32) - 1) // ((total << z) >> 15)
+    out: I64 = (q * r.mult) >> (47 - z + r.frac - r.s)
+    return out
+
+
+def inverse_sqrt(d_full: int) -> tuple[int, int]:
+    """D >= 1 -> (r, e): 1 / sqrt(D) = r * 2^(-31-e), r of 16 bits; see `LayerNorm`."""
+    e = (d_full.bit_length() + 1) // 2 - 16
+    d = d_full >> (2 * e) if e >= 0 else d_full << (-2 * e)
+    return min(65535, math.isqrt((1 << 62) // d)), e

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a target (an instruction set) tells the planner and the emitter.
+
+The registry is the one place that knows an ISA: which C files implement an operator, how weights
+are laid out for them, how large buffers and scratch are. The C functions have the same names and
+contracts on every target (kernels/include/tinygen); only what is behind `const void *` differs.
+A layout may change at any time: only its packer, its unpacker and its kernel know it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from tinygen.graph.ops import I8, I32, Attention, Conv, Requant
+
+
+@dataclass(frozen=True, eq=False)
+class PackedLinear:
+    """Constant arrays of one `tg_linear_t`.
+
+    w: any dtype, as the kernel reads it (its bytes go to flash 4-byte aligned).
+    bias, m: int32 [N].  layout: id of the layout, recorded in the Plan.
+    """
+
+    w: NDArray[Any]
+    bias: I32
+    m: I32
+    layout: str
+
+
+class Target(ABC):
+    """One instruction set. Sizes in bytes; they equal what the C size queries return."""
+
+    name: str
+    """Folder under kernels/src."""
+    layouts: dict[str, str]
+    """Operator (linear, conv, attention_q, ...) -> layout id."""
+
+    @abstractmethod
+    def sources(self, operator: str) -> tuple[str, ...]:
+        """C files for linear | conv | attention | layernorm | add | lut | mean, relative to
+        kernels/src (files of several operators may repeat)."""
+
+    @abstractmethod
+    def pack_linear(self, weight: I8, bias: I32, requant: Requant) -> PackedLinear:
+        """weight int8 [N, K]; a per-tensor multiplier is repeated N times."""
+
+    @abstractmethod
+    def unpack_linear(self, packed: PackedLinear, n: int, k: int) -> I8:
+        """The inverse, for tests: int8 [N, K]."""
+
+    @abstractmethod
+    def linear_scratch(self, n: int, k: int, rows: int) -> int: ...
+
+    @abstractmethod
+    def conv_scratch(self, op: Conv) -> int: ...
+
+    @abstractmethod
+    def pack_conv(self, op: Conv) -> PackedLinear: ...
+
+    @abstractmethod
+    def pack_project(self, op: Attention, which: str) -> PackedLinear:
+        """which: q | k | v. Rows of a head stay contiguous so that heads can be streamed."""
+
+    @abstractmethod
+    def project_scratch(self, op: Attention, tokens: int) -> int: ...
+
+    @abstractmethod
+    def q_bytes(self, op: Attention, heads: int, tokens: int) -> int: ...
+
+    @abstractmethod
+    def k_bytes(self, op: Attention, heads: int, tokens: int) -> int: ...
+
+    @abstractmethod
+    def v_bytes(self, op: Attention, heads: int, tokens: int) -> int: ...
+
+    @abstractmethod
+    def attend_scratch(self, op: Attention, rows: int, tokens: int) -> int: ...

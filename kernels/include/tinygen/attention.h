@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TINYGEN_ATTENTION_H
+#define TINYGEN_ATTENTION_H
+
+#include "tinygen/linear.h"
+
+TG_BEGIN
+
+/* Multi-head self-attention, in pieces that a schedule puts together:
+ *
+ *   project_q, project_k, project_v   x [S][E]   -> q, k, v of a range of heads
+ *   attend                            q, k, v    -> context rows of one head, normalised
+ *   tg_linear_s8(&op->o, ...)         context    -> y
+ *
+ * Logical orders: q, k [H][S][P], v [H][P][S], context [S][H*P]. The bytes in between (interleave,
+ * padding, 8 or 16 bit) are the target's: sizes come from tg_attention_*_bytes and from
+ * tinygen.targets, and only these functions look inside. No transpose ever runs.
+ *
+ * q, k, v      n = heads * dim each; q.zp and k.zp are the zero points of q and k
+ * score_*      int32 scores -> int8, as in tg_linear_t
+ * exp_table    [256] uint16, indexed by row maximum - score; exp_table[0] is the largest
+ * context_*    one reciprocal a row: z = clz(L); r = ((2^32-1) / ((L << z) >> 15)) * mult
+ *              >> (47 - z + frac - s); y = clamp8(zp + (acc * r + 2^(s-1) >> s)), 33 <= s <= 40
+ */
+typedef struct {
+  tg_linear_t q, k, v, o;
+  int32_t heads, dim;
+  int32_t score_m, score_s, score_zp;
+  const uint16_t *exp_table;
+  int32_t context_mult, context_frac, context_s, context_zp;
+} tg_attention_t;
+
+/* Bytes of q, k or v for `heads` heads of `tokens` tokens; buffers are 4-byte aligned. */
+size_t tg_attention_q_bytes(const tg_attention_t *op, int32_t heads, int32_t tokens);
+size_t tg_attention_k_bytes(const tg_attention_t *op, int32_t heads, int32_t tokens);
+size_t tg_attention_v_bytes(const tg_attention_t *op, int32_t heads, int32_t tokens);
+
+/* Project `tokens` rows of x for heads [head, head + heads). scratch as for tg_linear_s8 on op->q.
+ * The buffers hold exactly these heads, the first at the start. */
+void tg_attention_project_q_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
+                               int32_t x_stride, int32_t head, int32_t heads, void *q,
+                               void *scratch);
+void tg_attention_project_k_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
+                               int32_t x_stride, int32_t head, int32_t heads, void *k,
+                               void *scratch);
+void tg_attention_project_v_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
+                               int32_t x_stride, int32_t head, int32_t heads, void *v,
+                               void *scratch);
+size_t tg_attention_project_scratch(const tg_attention_t *op, int32_t tokens);
+
+/* Context rows of one head: scores, exponent table, weighted sum, one reciprocal a row.
+ * q     from project_q of exactly `rows` tokens, positioned at this head
+ * k, v  from project_k, project_v of `tokens` tokens, positioned at this head
+ * y     [rows][dim], rows y_stride apart (usually context + head * dim, stride heads * dim)
+ * scratch: tg_attention_attend_scratch(op, rows, tokens) bytes, 4-byte aligned. */
+void tg_attention_attend_s8(const tg_attention_t *op, const void *q, const void *k, const void *v,
+                            int32_t rows, int32_t tokens, int8_t *y, int32_t y_stride,
+                            void *scratch);
+size_t tg_attention_attend_scratch(const tg_attention_t *op, int32_t rows, int32_t tokens);
+
+TG_END
+
+#endif

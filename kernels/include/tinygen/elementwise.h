@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TINYGEN_ELEMENTWISE_H
+#define TINYGEN_ELEMENTWISE_H
+
+#include "tinygen/types.h"
+
+TG_BEGIN
+
+/* y = clamp8((a ma + b mb + c) >> s), 0 <= ma, mb < 2^15, c with rounding and zero points. */
+typedef struct {
+  int32_t ma, mb, c, s;
+} tg_add_t;
+
+/* y may be a or b. */
+void tg_add_s8(const tg_add_t *op, const int8_t *a, const int8_t *b, int32_t count, int8_t *y);
+
+/* y = table[x + 128]; y may be x. */
+void tg_lut_s8(const int8_t *table, const int8_t *x, int32_t count, int8_t *y);
+
+/* y[e] = clamp8(zp + ((sum_rows x[.][e] + bias) * m + 2^(s-1) >> s)) */
+typedef struct {
+  int32_t bias, m, s, zp;
+} tg_mean_t;
+
+void tg_mean_s8(const tg_mean_t *op, const int8_t *x, int32_t rows, int32_t features,
+                int32_t x_stride, int8_t *y);
+
+TG_END
+
+#endif
