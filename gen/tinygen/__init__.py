@@ -1,4 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-"""tinygen: a quantised transformer encoder (ONNX) becomes a firmware project that builds at once."""
+"""tinygen: a quantised transformer encoder (ONNX) becomes firmware that builds at once."""
 
 __version__ = "0.1.0"

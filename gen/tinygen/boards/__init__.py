@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Board descriptions: schema and loading."""
+
+from tinygen.boards.load import all_boards, load_board, read_board
+from tinygen.boards.model import Board, Core, Emulation, Region
+
+__all__ = ["Board", "Core", "Emulation", "Region", "all_boards", "load_board", "read_board"]
