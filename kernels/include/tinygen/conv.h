@@ -8,10 +8,13 @@ TG_BEGIN
 
 /* Convolution that writes tokens: y [out_h * out_w][n], n innermost, so that no transpose follows.
  *
- * linear          weights packed as n rows of k = (channels / groups) * kernel_h * kernel_w taps,
- * taps in the order channel, row, column; epilogue as in tg_linear_s8 x_stride_c/_h/_w  element
- * strides of x, so that channel-first and channel-last both fit x_zp            what padding reads
- * as groups          divides channels and n; each group's k taps see its own channels */
+ * linear       weights packed group by group, each n / groups rows of k taps,
+ *              k = (channels / groups) * kernel_h * kernel_w, in the order channel, row, column;
+ *              linear.n is the whole n, linear.k this k; epilogue as in tg_linear_s8
+ * x_stride_*   element strides of x, so that channel-first and channel-last both fit
+ * x_zp         what padding reads as
+ * groups       divides channels and n; each group's taps see its own channels
+ */
 typedef struct {
   tg_linear_t linear;
   int32_t channels, height, width;

@@ -10,7 +10,7 @@ TG_BEGIN
  *
  * w      packed by the target's layout (tinygen.targets); opaque to the caller
  * bias   [n], the input's zero point folded in
- * m      [n] as the target's packer made it (the raw multiplier, or shifted up by 32 - s)
+ * m      [n] as the target's packer made it (today the raw multiplier on every target)
  * s      1..32;  zp -128..127;  k, n >= 1
  */
 typedef struct {
@@ -29,6 +29,10 @@ void tg_linear_s8(const tg_linear_t *op, const int8_t *x, int32_t rows, int32_t 
                   int32_t y_stride, void *scratch);
 
 size_t tg_linear_s8_scratch(const tg_linear_t *op, int32_t rows);
+
+/* Bytes that the packed weights of n outputs of k inputs take. Packing starts afresh at every group
+ * of a convolution and at every head of a projection, so that each can be addressed by itself. */
+size_t tg_linear_s8_weights(int32_t n, int32_t k);
 
 TG_END
 

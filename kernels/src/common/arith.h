@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Scalar arithmetic that every kernel shares; the Python twin is tinygen.reference.requant.
+ *
+ * `>>` of a negative number is implementation-defined in C11. Every compiler this library supports
+ * (GCC, Clang, and what descends from them) shifts arithmetically, and the assertion below refuses
+ * any other. Left shifts of negative numbers are undefined and never used.
+ */
+#ifndef TINYGEN_COMMON_ARITH_H
+#define TINYGEN_COMMON_ARITH_H
+
+#include "tinygen/types.h"
+
+_Static_assert((-3 >> 1) == -2, "right shifts of negative numbers must be arithmetic");
+
+static inline int32_t tg_round_up(int32_t x, int32_t multiple) {
+  return (x + multiple - 1) / multiple * multiple;
+}
+
+static inline int8_t tg_clamp8(int32_t x) {
+  return (int8_t)(x < -128 ? -128 : x > 127 ? 127 : x);
+}
+
+/* clamp8(zp + (acc * m + 2^(s-1) >> s)), the product exact; 0 <= m, 1 <= s <= 62. */
+static inline int8_t tg_requant(int32_t acc, int32_t m, int32_t s, int32_t zp) {
+  int64_t y = (((int64_t)acc * m + ((int64_t)1 << (s - 1))) >> s) + zp;
+  return (int8_t)(y < -128 ? -128 : y > 127 ? 127 : y);
+}
+
+/* Multiplier of a context row whose weights sum to `total` >= 1; see attention.h. */
+static inline int32_t tg_row_reciprocal(uint32_t total, int32_t mult, int32_t frac, int32_t s) {
+  int32_t z = __builtin_clz(total);
+  uint32_t q = UINT32_MAX / ((total << z) >> 15);
+  int32_t shift = 47 - z + frac - s;
+  return shift > 31 ? 0 : (int32_t)((q * (uint32_t)mult) >> shift); /* q mult < 2^31 */
+}
+
+/* floor(log2(x)) + 1 of x >= 1. */
+static inline int32_t tg_bit_length64(uint64_t x) {
+  uint32_t high = (uint32_t)(x >> 32);
+  return high ? 64 - __builtin_clz(high) : 32 - __builtin_clz((uint32_t)x);
+}
+
+/* min(65535, isqrt(2^62 / d)) for 2^30 <= d < 2^32, without a division: the largest r with
+ * r^2 d <= 2^62. Always 15 steps, because d < 2^32 makes r >= 2^15. */
+static inline uint32_t tg_inverse_sqrt(uint32_t d) {
+  uint32_t r = UINT32_C(1) << 15;
+  for (uint32_t bit = UINT32_C(1) << 14; bit; bit >>= 1) {
+    uint32_t next = r | bit;
+    if ((uint64_t)(next * next) * d <= UINT64_C(1) << 62)
+      r = next;
+  }
+  return r;
+}
+
+#endif
