@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes a project from templates/baremetal around the toy model in fake/: what `tinygen new` does."""
+"""A project from templates/baremetal around the toy model in fake/: what `tinygen new` makes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from cookiecutter.main import cookiecutter
+
 from tinygen.boards.model import Board
 from tinygen.resources import resource
 
@@ -49,7 +50,9 @@ def make_project(
     labels = [int(np.argmax(y)) for y in outputs]
     if wrong is not None:
         outputs[wrong][1] ^= 1
-    regions = [r.model_dump(include={"name", "kind", "base", "size", "section"}) for r in board.memory]
+    regions = [
+        r.model_dump(include={"name", "kind", "base", "size", "section"}) for r in board.memory
+    ]
     cookiecutter(
         str(resource("templates") / "baremetal"),
         no_input=True,

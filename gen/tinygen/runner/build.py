@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Build a generated project with CMake and Ninja."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinygen.boards import Board
+from tinygen.errors import TinygenError
+from tinygen.runner.elf import read_elf
+from tinygen.runner.project import read_project
+from tinygen.runner.toolchain import Toolchain
+
+_ERROR = re.compile(
+    r"error:|undefined reference|undefined symbol|overflowed by|will not fit|CMake Error"
+)
+
+
+@dataclass(frozen=True)
+class Built:
+    """flash_bytes, ram_bytes: what the linker placed, initialised data in both; stack in RAM."""
+
+    elf: Path
+    flash_bytes: int
+    ram_bytes: int
+    compiler: str
+    flags: str
+
+
+def build(project: Path, board: Board, toolchain: Toolchain) -> Built:
+    """The project's ELF file, up to date. The build folder is <project>/build/<toolchain>."""
+    model = read_project(project).model
+    folder = project / "build" / toolchain.name
+    configure = _configure_command(project.resolve(), folder.resolve(), toolchain)
+    stamp = folder / "tinygen-configured"
+    command = "\n".join(configure)
+    if not stamp.is_file() or stamp.read_text() != command:
+        # Another compiler, or a project that was moved: CMake's cache would keep the old one.
+        shutil.rmtree(folder, ignore_errors=True)
+        _run(configure, project, "configuring")
+        stamp.write_text(command)
+    _run([toolchain.cmake, "--build", str(folder.resolve())], project, "building")
+    path = folder / (model if board.emulation.host else f"{model}.elf")
+    elf = read_elf(path)
+    return Built(path, elf.flash_bytes, elf.ram_bytes, toolchain.version, _flags(folder))
+
+
+def _configure_command(project: Path, folder: Path, toolchain: Toolchain) -> list[str]:
+    command = [
+        toolchain.cmake,
+        *("-S", str(project), "-B", str(folder), "-G", "Ninja", "-Wno-dev"),
+        f"-DCMAKE_MAKE_PROGRAM={toolchain.ninja}",
+        "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON",
+    ]
+    compiler = ";".join(toolchain.compiler)
+    if toolchain.kind == "host":
+        return [*command, f"-DCMAKE_C_COMPILER={compiler}"]
+    file = "arm-none-eabi" if toolchain.kind == "gcc" else "zig"
+    toolchain_file = project / "cmake" / f"{file}.cmake"
+    return [*command, f"-DCMAKE_TOOLCHAIN_FILE={toolchain_file}", f"-DTG_CC={compiler}"]
+
+
+def _run(command: list[str], project: Path, doing: str) -> None:
+    try:
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        )
+    except OSError as e:
+        raise TinygenError(f"{doing} {project}: {command[0]} does not start ({e})") from None
+    if done.returncode == 0:
+        return
+    lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
+    first = next(
+        (line for line in lines if _ERROR.search(line)), lines[-1] if lines else "no output"
+    )
+    if first.startswith("CMake Error"):
+        first = " ".join(lines[lines.index(first) :][:3])
+    raise TinygenError(f"{doing} {project} failed: {first}")
+
+
+def _flags(folder: Path) -> str:
+    for line in (folder / "build.ninja").read_text().splitlines():
+        if line.startswith("  FLAGS = "):
+            return line.removeprefix("  FLAGS = ")
+    return ""

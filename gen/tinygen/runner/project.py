@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a generated project says about itself: its tinygen.json."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tinygen.errors import TinygenError
+
+
+class Layer(BaseModel):
+    """One entry of the schedule, in order."""
+
+    model_config = ConfigDict(frozen=True)
+    name: str
+    op: str
+
+
+class Project(BaseModel):
+    """model: prefix of the generated functions, and name of the program."""
+
+    model_config = ConfigDict(frozen=True)
+    board: str
+    model: str
+    layers: tuple[Layer, ...]
+    arena_bytes: int
+
+
+def read_project(folder: Path) -> Project:
+    """tinygen.json of a project; `TinygenError` when the folder is none."""
+    path = folder / "tinygen.json"
+    try:
+        return Project.model_validate(json.loads(path.read_text()))
+    except FileNotFoundError:
+        raise TinygenError(
+            f"{folder} is not a tinygen project (it has no tinygen.json): create one with "
+            "`tinygen new`"
+        ) from None
+    except (OSError, ValueError, ValidationError) as e:
+        reason = str(e).splitlines()[0]
+        raise TinygenError(f"{path} is damaged ({reason}): create the project again") from None

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Build a project, run its self-test somewhere, and read the results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+from tinygen.boards import Board
+from tinygen.errors import TinygenError
+from tinygen.runner.build import Built, build
+from tinygen.runner.console import Console, Fault, Progress
+from tinygen.runner.elf import read_elf
+from tinygen.runner.host import run_host
+from tinygen.runner.project import Project, read_project
+from tinygen.runner.qemu import run_qemu
+from tinygen.runner.toolchain import find_emulator, find_toolchain
+from tinygen.runner.unicorn import run_unicorn
+
+Place = Literal["host", "qemu", "unicorn"]
+PLACES: tuple[Place, ...] = ("host", "qemu", "unicorn")
+_UNICORN_SAMPLES = 8
+
+
+@dataclass(frozen=True)
+class LayerCount:
+    """count: the worst over the samples; None where nothing counts."""
+
+    name: str
+    op: str
+    count: int | None
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """The first output that is not as promised."""
+
+    sample: int
+    at: int
+    got: int
+    promised: int
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run of the self-test showed.
+
+    passed       every sample that ran was equal to the promised outputs, bit for bit
+    counter      unit of total and layers; None: nothing was counted
+    total        of one inference, the worst over the samples
+    predictions, labels  one a sample, label -1 = none
+    stack        largest use, bytes; None on the host
+    """
+
+    passed: bool
+    on: Place
+    compiler: str
+    samples: int
+    matching: int
+    counter: Literal["instructions", "cycles", "ns"] | None
+    total: int | None
+    layers: tuple[LayerCount, ...]
+    predictions: tuple[int, ...]
+    labels: tuple[int, ...]
+    stack: int | None
+    arena_bytes: int
+    flash_bytes: int
+    ram_bytes: int
+    mismatch: Mismatch | None
+    elf: Path
+
+    @property
+    def accuracy(self) -> float | None:
+        """Over the labelled samples."""
+        pairs = [p for p in zip(self.predictions, self.labels, strict=True) if p[1] >= 0]
+        return sum(a == b for a, b in pairs) / len(pairs) if pairs else None
+
+
+def run(
+    project: Path,
+    board: Board,
+    on: Place | None = None,
+    max_samples: int | None = None,
+    progress: Progress | None = None,
+    timeout: float = 600,
+) -> RunResult:
+    """Build and run. on: where, None = the best that this machine has.
+
+    max_samples: None = all of them, in Unicorn 8. progress: called with samples done and total.
+    """
+    description = read_project(project)
+    place = _place(project, description, board, on)
+    if place == "unicorn" and max_samples is None:
+        max_samples = _UNICORN_SAMPLES
+    if max_samples is not None and max_samples < 1:
+        raise TinygenError(f"{max_samples} samples prove nothing: ask for at least 1")
+    built = build(project, board, find_toolchain(board))
+    console = Console(progress)
+    runners: dict[Place, Callable[[Built, Board, Console, int | None, float], int]] = {
+        "host": run_host,
+        "qemu": run_qemu,
+        "unicorn": run_unicorn,
+    }
+    status = runners[place](built, board, console, max_samples, timeout)
+    return _result(description, place, built, console, status)
+
+
+def _place(project: Path, description: Project, board: Board, on: Place | None) -> Place:
+    if description.board != board.name:
+        raise TinygenError(
+            f"{project} was made for board {description.board}, not {board.name}: create a project "
+            f"with `tinygen new --board {board.name}`"
+        )
+    if on is not None and on not in PLACES:
+        raise TinygenError(f"cannot run on {on!r}: choose one of {', '.join(PLACES)}")
+    if on is None:
+        return "host" if board.emulation.host else find_emulator(board)
+    if (on == "host") != board.emulation.host:
+        here = "the host" if board.emulation.host else "qemu or unicorn"
+        raise TinygenError(
+            f"{project} is for board {board.name} and runs on {here}, not on {on}: create a "
+            "project for another board with `tinygen new --board`"
+        )
+    return on
+
+
+def _result(
+    description: Project, place: Place, built: Built, console: Console, status: int
+) -> RunResult:
+    if console.fault:
+        raise TinygenError(f"the firmware crashed: {_describe(console.fault, built.elf)}")
+    boot, done, samples = console.boot, console.done, console.samples
+    if boot is None or done is None:
+        raise TinygenError(
+            f"{built.elf.name} ended with status {status} before its self-test did: "
+            f"{console.last_words}"
+        )
+    if boot.layers != len(description.layers) or done.samples != len(samples):
+        raise TinygenError(
+            f"{built.elf.name} reports {boot.layers} layers and {done.samples} samples, but "
+            f"{len(description.layers)} and {len(samples)} were expected: delete the project's "
+            "build folder and run again"
+        )
+    matching = sum(s.equal for s in samples)
+    first = next((s for s in samples if not s.equal), None)
+    # Unicorn counts the first sample only.
+    counted = [] if boot.counter == "none" else samples[:1] if place == "unicorn" else samples
+    worst = [max(column) for column in zip(*(s.counts for s in counted), strict=True)]
+    counts: list[int | None] = list(worst) if worst else [None] * len(description.layers)
+    return RunResult(
+        passed=status == 0 and matching == len(samples) > 0,
+        on=place,
+        compiler=built.compiler,
+        samples=len(samples),
+        matching=matching,
+        counter=None if boot.counter == "none" else boot.counter,
+        total=max((s.total for s in counted if s.total is not None), default=None),
+        layers=tuple(
+            LayerCount(layer.name, layer.op, count)
+            for layer, count in zip(description.layers, counts, strict=True)
+        ),
+        predictions=tuple(s.argmax for s in samples),
+        labels=tuple(s.label for s in samples),
+        stack=done.stack if done.stack >= 0 else None,
+        arena_bytes=description.arena_bytes,
+        flash_bytes=built.flash_bytes,
+        ram_bytes=built.ram_bytes,
+        mismatch=None if first is None else _mismatch(first.i, first.at, first.got, first.promised),
+        elf=built.elf,
+    )
+
+
+def _mismatch(sample: int, *where: int | None) -> Mismatch | None:
+    return None if None in where else Mismatch(sample, *cast(tuple[int, int, int], where))
+
+
+def _describe(fault: Fault, path: Path) -> str:
+    elf = read_elf(path)
+    cause = _cause(fault)
+    if fault.pc is None:
+        return f"{cause}; the stack pointer 0x{fault.sp:08x} is outside the stack (overflow)"
+    caller = "" if fault.lr is None else f", called from {elf.describe(fault.lr & ~1)}"
+    registers = ", ".join(
+        f"{name} 0x{value:08x}"
+        for name, value in (("CFSR", fault.cfsr), ("HFSR", fault.hfsr), ("BFAR", fault.bfar))
+        if value is not None
+    )
+    return f"{cause} at {elf.describe(fault.pc)}{caller} ({registers})"
+
+
+_CAUSES = (
+    (1 << 25, "division by zero"),
+    (1 << 24, "unaligned access"),
+    (1 << 19, "use of an absent or disabled FPU"),
+    (1 << 16, "undefined instruction"),
+    (1 << 12, "stack overflow"),
+    (1 << 9, "access to an address where there is no memory"),
+    (1 << 10, "access to an address where there is no memory"),
+    (1 << 8, "execution where there is no memory"),
+    (3, "access that the memory protection forbids"),
+)
+
+
+def _cause(fault: Fault) -> str:
+    found = next((text for mask, text in _CAUSES if (fault.cfsr or 0) & mask), None)
+    return found or f"exception {fault.exception}"
