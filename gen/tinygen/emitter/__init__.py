@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plan -> C sources. Nothing is decided here."""
+
+from __future__ import annotations
+
+from tinygen.emitter.memory import arena_header, arena_source
+from tinygen.emitter.network import api_header, network_source
+from tinygen.emitter.samples import Samples, samples_header, samples_source
+from tinygen.emitter.weights import weights_header, weights_source
+from tinygen.planner import Plan
+
+__all__ = ["Samples", "emit"]
+
+
+def emit(plan: Plan, samples: Samples | None) -> dict[str, str]:
+    """File name -> C text of the model's library (and its samples)."""
+    m = plan.model
+    files = {
+        f"{m}.h": api_header(plan),
+        f"{m}.c": network_source(plan),
+        f"{m}_weights.h": weights_header(plan),
+        f"{m}_weights.c": weights_source(plan),
+        f"{m}_arena.h": arena_header(plan),
+        f"{m}_arena.c": arena_source(plan),
+    }
+    if samples is not None:
+        files[f"{m}_samples.h"] = samples_header(plan, samples)
+        files[f"{m}_samples.c"] = samples_source(plan, samples)
+    return files

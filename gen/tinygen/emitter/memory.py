@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""<model>_arena.c/.h: the static arena, one array a region, and its map."""
+
+from __future__ import annotations
+
+from tinygen.emitter import cfile
+from tinygen.planner.plan import Plan
+
+
+def arena_header(plan: Plan) -> str:
+    """Offsets of every buffer, for debuggers and people."""
+    guard = f"{plan.model.upper()}_ARENA_H"
+    rows = "".join(
+        f" *   {p.region:10} {p.offset:8} .. {p.offset + p.buffer.size:8}  {p.buffer.name}\n"
+        for p in sorted(plan.placements, key=lambda p: (p.region, p.offset, p.buffer.first))
+    )
+    sections = "".join(
+        f"\n#ifndef {macro}\n#define {macro}{attribute}\n#endif\n"
+        for macro, attribute in (
+            (
+                _macro(plan, r.name),
+                f' __attribute__((section("{r.section}")))' if r.section else "",
+            )
+            for r in plan.regions
+        )
+    )
+    return (
+        cfile.head(
+            "Where the buffers of the arena lie (buffers that share bytes are never",
+            model=plan.model,
+        ).replace("never\n", "never alive together).\n")
+        + f"#ifndef {guard}\n#define {guard}\n\n/* region, first and end byte, buffer\n{rows} */\n"
+        + "\n/* Where each region's array goes; define one yourself to move it. */"
+        + sections
+        + "\n#endif\n"
+    )
+
+
+def arena_source(plan: Plan) -> str:
+    m, up = plan.model, plan.model.upper()
+    arrays, fields = [], []
+    for r in plan.regions:
+        ident = cfile.identifier(r.name)
+        size = f"{up}_ARENA_{ident.upper()}_BYTES"
+        arrays.append(
+            f'_Static_assert({size} <= {r.size}, "{r.name} has no room for the arena");\n'
+            f"static _Alignas(8) uint8_t {m}_arena_{ident}[{size}] {_macro(plan, r.name)};\n"
+        )
+        fields.append(f".{ident} = {m}_arena_{ident}")
+    return (
+        cfile.head("The static arena.", model=m)
+        + f'#include "{m}_arena.h"\n#include "{m}.h"\n\n'
+        + "".join(arrays)
+        + f"\nconst {m}_arena_t {m}_arena = {{{', '.join(fields) or '.none = 0'}}};\n"
+    )
+
+
+def _macro(plan: Plan, region: str) -> str:
+    return f"{plan.model.upper()}_IN_{cfile.identifier(region).upper()}"

@@ -1,0 +1,309 @@
+# SPDX-License-Identifier: Apache-2.0
+"""<model>.c: the schedule, one kernel call after the other."""
+
+from __future__ import annotations
+
+import math
+
+from tinygen import __version__
+from tinygen.emitter import cfile
+from tinygen.emitter.weights import symbol
+from tinygen.planner import plan as p
+
+_HEADERS = {
+    "linear": "linear.h",
+    "conv": "conv.h",
+    "attention": "attention.h",
+    "layernorm": "layernorm.h",
+    "add": "elementwise.h",
+    "lut": "elementwise.h",
+    "mean": "elementwise.h",
+}
+
+
+def network_source(plan: p.Plan) -> str:
+    """Parameter structs, then `<model>_run`, then the helpers of the API."""
+    kinds = {_HEADERS[s.op] for s in plan.steps if s.op in _HEADERS}
+    includes = "".join(f'#include "tinygen/{h}"\n' for h in sorted(kinds | {"profile.h"}))
+    uses_copy = any(isinstance(s.args, p.CopyStep) for s in plan.steps)
+    includes += "#include <string.h>\n" if uses_copy else ""
+    structs = "".join(_struct(plan, step) for step in plan.steps)
+    body = "".join(_call(plan, i, step) for i, step in enumerate(plan.steps))
+    unused = "" if plan.placements else "  (void)arena;\n"
+    return (
+        cfile.head(f"The network {plan.model}, {len(plan.steps)} layers.", model=plan.model)
+        + f'#include "{plan.model}.h"\n\n#include "{plan.model}_weights.h"\n{includes}\n'
+        + structs
+        + f"\nvoid {plan.model}_run(const {plan.model}_arena_t *arena, const int8_t *input,\n"
+        f"    int8_t *output) {{\n{unused}  TG_PROFILE_START();\n{body}}}\n" + _helpers(plan)
+    )
+
+
+# -- places -------------------------------------------------------------------------------------
+
+
+def _place(plan: p.Plan, slot: p.Slot | None) -> str:
+    """C expression, `uint8_t *` (arena) or `int8_t *` (the caller's)."""
+    if slot is None:
+        return "NULL"
+    offset = slot.offset
+    if slot.buffer in (p.INPUT, p.OUTPUT):
+        base = slot.buffer
+    else:
+        where = plan.placement(slot.buffer)
+        base = f"arena->{cfile.identifier(where.region)}"
+        offset += where.offset
+    return base if offset == 0 else f"({base} + {offset})"
+
+
+def _s8(plan: p.Plan, slot: p.Slot) -> str:
+    place = _place(plan, slot)
+    if slot.buffer in (p.INPUT, p.OUTPUT):
+        return place
+    return f"(int8_t *){place}"
+
+
+# -- parameters ---------------------------------------------------------------------------------
+
+
+def _linear(plan: p.Plan, step: p.Step, prefix: str, a: p.LinearArgs) -> str:
+    def name(role: str) -> str:
+        return symbol(plan, step, prefix + role)
+
+    table = name("table") if a.table is not None else "NULL"
+    return (
+        f"{{.w = {name('w')}, .bias = {name('bias')}, .m = {name('m')}, .table = {table}, "
+        f".k = {a.k}, .n = {a.n}, .s = {a.s}, .zp = {a.zp}}}"
+    )
+
+
+def _struct(plan: p.Plan, step: p.Step) -> str:
+    """The constant parameter block of one layer, or nothing."""
+    ident = cfile.identifier(step.name)
+    a = step.args
+    match a:
+        case p.LinearStep():
+            return f"static const tg_linear_t {ident} = {_linear(plan, step, '', a.linear)};\n"
+        case p.ConvStep():
+            (kh, kw), (sh, sw), (dh, dw) = a.kernel, a.stride, a.dilation
+            return (
+                f"static const tg_conv_t {ident} = {{.linear = "
+                f"{_linear(plan, step, '', a.linear)}, .channels = {a.channels}, "
+                f".height = {a.height}, .width = {a.width}, .kernel_h = {kh}, .kernel_w = {kw}, "
+                f".stride_h = {sh}, .stride_w = {sw}, .dilation_h = {dh}, .dilation_w = {dw}, "
+                f".pad_top = {a.pads[0]}, .pad_left = {a.pads[1]}, .out_h = {a.out[0]}, "
+                f".out_w = {a.out[1]}, .groups = {a.groups}, .x_zp = {a.x_zp}, "
+                f".x_stride_c = {a.x_strides[0]}, .x_stride_h = {a.x_strides[1]}, "
+                f".x_stride_w = {a.x_strides[2]}}};\n"
+            )
+        case p.AttentionStep():
+            parts = ", ".join(
+                f".{w} = {_linear(plan, step, w + '_', getattr(a, w))}" for w in "qkvo"
+            )
+            c = a.context
+            return (
+                f"static const tg_attention_t {ident} = {{{parts}, .heads = {a.heads}, "
+                f".dim = {a.dim}, .score_m = {a.score_m}, .score_s = {a.score_s}, "
+                f".score_zp = {a.score_zp}, .exp_table = {symbol(plan, step, 'exp')}, "
+                f".context_mult = {c.mult}, .context_frac = {c.frac}, .context_s = {c.s}, "
+                f".context_zp = {c.zp}}};\n"
+            )
+        case p.NormStep():
+            return (
+                f"static const tg_layernorm_t {ident} = {{.gamma = "
+                f"{symbol(plan, step, 'gamma')}, .beta = {symbol(plan, step, 'beta')}, "
+                f".eps = {a.eps}, .features = {len(a.gamma)}, .frac = {a.frac}, .s = {a.s}}};\n"
+            )
+        case p.AddStep():
+            return (
+                f"static const tg_add_t {ident} = {{.ma = {a.ma}, .mb = {a.mb}, .c = {a.c}, "
+                f".s = {a.s}}};\n"
+            )
+        case p.MeanStep():
+            return (
+                f"static const tg_mean_t {ident} = {{.bias = {a.bias}, .m = {a.m}, .s = {a.s}, "
+                f".zp = {a.zp}}};\n"
+            )
+        case _:
+            return ""
+
+
+# -- calls --------------------------------------------------------------------------------------
+
+
+def _call(plan: p.Plan, index: int, step: p.Step) -> str:
+    x = _s8(plan, step.inputs[0])
+    y = _s8(plan, step.output)
+    ident = cfile.identifier(step.name)
+    a = step.args
+    match a:
+        case p.LinearStep():
+            scratch = _place(plan, a.scratch)
+            k, n = a.linear.k, a.linear.n
+            code = f"tg_linear_s8(&{ident}, {x}, {a.rows}, {k}, {y}, {n}, {scratch});"
+        case p.ConvStep():
+            scratch = _place(plan, a.scratch)
+            code = f"tg_conv_s8(&{ident}, {x}, {y}, {a.linear.n}, {scratch});"
+        case p.AttentionStep():
+            code = _attention(plan, ident, a, x, y)
+        case p.NormStep():
+            e = len(a.gamma)
+            code = f"tg_layernorm_s8(&{ident}, {x}, {a.rows}, {e}, {y}, {e});"
+        case p.AddStep():
+            constant = a.other is not None
+            b = symbol(plan, step, "other") if constant else _s8(plan, step.inputs[1])
+            code = f"tg_add_s8(&{ident}, {x}, {b}, {a.count}, {y});"
+        case p.LutStep():
+            code = f"tg_lut_s8({symbol(plan, step, 'table')}, {x}, {a.count}, {y});"
+        case p.MeanStep():
+            code = f"tg_mean_s8(&{ident}, {x}, {a.rows}, {a.features}, {a.features}, {y});"
+        case p.CopyStep():
+            code = f"memcpy({y}, {symbol(plan, step, 'rows')}, {a.rows.size});"
+            if a.copy_bytes:
+                code += f"\n  memcpy({y} + {a.rows.size}, {x}, {a.copy_bytes});"
+    note = f": {step.schedule}" if step.schedule else ""
+    return f"\n  /* {step.name} ({step.op}){note} */\n  {code}\n  TG_PROFILE_LAYER({index});\n"
+
+
+def _attention(plan: p.Plan, ident: str, a: p.AttentionStep, x: str, y: str) -> str:
+    """k and v of all heads, then blocks of query rows through to the output."""
+    q, k, v, context, scratch = (
+        _place(plan, s) for s in (a.q_slot, a.k_slot, a.v_slot, a.context_slot, a.scratch)
+    )
+    inner, e, n = a.heads * a.dim, a.q.k, a.o.n
+    project = f"&{ident}, {x}, {a.tokens}, {e}, 0, {a.heads}"
+    whole = a.row_block >= a.tokens
+    rows = str(a.tokens) if whole else "rows"
+    x_block = x if whole else f"{x} + row * {e}"
+    y_block = y if whole else f"{y} + row * {n}"
+    block = f"""\
+tg_attention_project_q_s8(&{ident}, {x_block}, {rows}, {e}, 0, {a.heads}, {q}, {scratch});
+for (int32_t h = 0; h < {a.heads}; h++)
+  tg_attention_attend_s8(&{ident}, {q} + (size_t)h * tg_attention_q_bytes(&{ident}, 1, {rows}),
+    {k} + h * {a.head_stride_k}, {v} + h * {a.head_stride_v}, {rows}, {a.tokens},
+    (int8_t *){context} + h * {a.dim}, {inner}, {scratch});
+tg_linear_s8(&{ident}.o, (int8_t *){context}, {rows}, {inner}, {y_block}, {n}, {scratch});"""
+    code = (
+        f"tg_attention_project_k_s8({project}, {k}, {scratch});\n"
+        f"tg_attention_project_v_s8({project}, {v}, {scratch});\n"
+    )
+    if whole:
+        code += block
+    else:
+        inside = block.replace("\n", "\n  ")
+        code += (
+            f"for (int32_t row = 0; row < {a.tokens}; row += {a.row_block}) {{\n"
+            f"  const int32_t rows = {a.tokens} - row < {a.row_block} ? {a.tokens} - row"
+            f" : {a.row_block};\n  {inside}\n}}"
+        )
+    return code.replace("\n", "\n  ")
+
+
+# -- helpers of the API ---------------------------------------------------------------------------
+
+
+def _helpers(plan: p.Plan) -> str:
+    m, up = plan.model, plan.model.upper()
+    qi, qo = plan.input_quant, plan.output_quant
+    layers = "".join(f'\n    "{s.name}",' for s in plan.steps)
+    return f"""
+/* Round half to even without libm: adding 1.5 * 2^23 leaves no bits for a fraction. The clamp keeps
+ * the sum in range and sends NaN to the zero point's side. */
+void {m}_quantise_input(const float *x, int8_t *q) {{
+  for (int32_t i = 0; i < {up}_INPUT_SIZE; i++) {{
+    float v = x[i] / {cfile.float_literal(qi.scale)};
+    v = v > -512.0f ? v : -512.0f;
+    v = v < 512.0f ? v : 512.0f;
+    volatile float shifted = v + 12582912.0f;
+    const int32_t r = (int32_t)(shifted - 12582912.0f) + {qi.zero_point};
+    q[i] = (int8_t)(r < -128 ? -128 : r > 127 ? 127 : r);
+  }}
+}}
+
+void {m}_dequantise_output(const int8_t *y, float *out) {{
+  for (int32_t i = 0; i < {up}_OUTPUT_SIZE; i++)
+    out[i] = (float)(y[i] - ({qo.zero_point})) * {cfile.float_literal(qo.scale)};
+}}
+
+int32_t {m}_argmax(const int8_t *y) {{
+  int32_t best = 0;
+  for (int32_t i = 1; i < {up}_OUTPUT_SIZE; i++)
+    if (y[i] > y[best])
+      best = i;
+  return best;
+}}
+
+const char {m}_model_hash[] = "{plan.model_hash}";
+const char {m}_generator[] = "{__version__}";
+const char *const {m}_layer_names[{up}_LAYERS] = {{{layers}
+}};
+"""
+
+
+def api_header(plan: p.Plan) -> str:
+    """<model>.h: the generated library's public face."""
+    m, up = plan.model, plan.model.upper()
+    members = "".join(
+        f"  uint8_t *{cfile.identifier(r.name)}; /* {r.used} bytes, 8-byte aligned */\n"
+        for r in plan.regions
+    )
+    members = members or "  uint8_t *none; /* this network needs no working memory */\n"
+    sizes = "".join(
+        f"#define {up}_ARENA_{cfile.identifier(r.name).upper()}_BYTES {r.used}\n"
+        for r in plan.regions
+    )
+    qi, qo = plan.input_quant, plan.output_quant
+    return (
+        cfile.head(f"Public interface of the network {m}.", model=m)
+        + f"""#ifndef {up}_H
+#define {up}_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {{
+#endif
+
+#define {up}_INPUT_SIZE {math.prod(plan.input_shape)}   /* int8 {list(plan.input_shape)} */
+#define {up}_OUTPUT_SIZE {math.prod(plan.output_shape)} /* int8 {list(plan.output_shape)} */
+#define {up}_LAYERS {len(plan.steps)}
+#define {up}_ARENA_BYTES {plan.arena_bytes}
+{sizes}#define {up}_CONST_BYTES {plan.const_bytes}
+
+/* real = scale * (q - zero point) */
+#define {up}_INPUT_SCALE {cfile.float_literal(qi.scale)}
+#define {up}_INPUT_ZERO_POINT ({qi.zero_point})
+#define {up}_OUTPUT_SCALE {cfile.float_literal(qo.scale)}
+#define {up}_OUTPUT_ZERO_POINT ({qo.zero_point})
+
+/* Working memory, one pointer a memory region. Its contents between calls do not matter, so it may
+ * be lent to others. {m}_arena is the static one. */
+typedef struct {{
+{members}}} {m}_arena_t;
+
+extern const {m}_arena_t {m}_arena;
+
+/* One inference. input: {up}_INPUT_SIZE bytes, kept; output: {up}_OUTPUT_SIZE bytes. Reentrant with
+ * an arena for each caller. */
+void {m}_run(const {m}_arena_t *arena, const int8_t *input, int8_t *output);
+
+/* float -> int8, rounding half to even, saturating. */
+void {m}_quantise_input(const float *x, int8_t *q);
+
+/* int8 -> float. */
+void {m}_dequantise_output(const int8_t *y, float *out);
+
+/* Index of the largest output, the first of equals. */
+int32_t {m}_argmax(const int8_t *y);
+
+extern const char {m}_model_hash[]; /* SHA-256 of the ONNX file */
+extern const char {m}_generator[];  /* version of tinygen */
+extern const char *const {m}_layer_names[{up}_LAYERS];
+
+#ifdef __cplusplus
+}}
+#endif
+
+#endif
+"""
+    )

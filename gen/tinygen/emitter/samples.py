@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""<model>_samples.c/.h: inputs with the outputs that are promised for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinygen.emitter import cfile
+from tinygen.graph.ops import I8, I32
+from tinygen.planner.plan import Plan
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """inputs int8 [N, input size], outputs int8 [N, output size], labels int32 [N] (-1: none)."""
+
+    inputs: I8
+    outputs: I8
+    labels: I32
+
+
+def samples_header(plan: Plan, samples: Samples) -> str:
+    m, up = plan.model, plan.model.upper()
+    return (
+        cfile.head("Stored samples and the outputs promised for them.", model=m)
+        + f"""#ifndef {up}_SAMPLES_H
+#define {up}_SAMPLES_H
+
+#include "{m}.h"
+
+#define {up}_SAMPLES {len(samples.inputs)}
+
+extern const int8_t {m}_sample_inputs[{up}_SAMPLES][{up}_INPUT_SIZE];
+extern const int8_t {m}_sample_outputs[{up}_SAMPLES][{up}_OUTPUT_SIZE];
+extern const int32_t {m}_sample_labels[{up}_SAMPLES]; /* -1: none */
+
+#endif
+"""
+    )
+
+
+def samples_source(plan: Plan, samples: Samples) -> str:
+    m, up = plan.model, plan.model.upper()
+
+    def table(what: str, rows: I8, width: str) -> str:
+        inner = ",\n".join(f"  {{\n{cfile.numbers(row)}}}" for row in rows)
+        return f"\nconst int8_t {m}_sample_{what}[{up}_SAMPLES][{width}] = {{\n{inner}}};\n"
+
+    labels = cfile.numbers(samples.labels.astype(np.int32))
+    return (
+        cfile.head("Stored samples and the outputs promised for them.", model=m)
+        + f'#include "{m}_samples.h"\n'
+        + table("inputs", samples.inputs, f"{up}_INPUT_SIZE")
+        + table("outputs", samples.outputs, f"{up}_OUTPUT_SIZE")
+        + f"\nconst int32_t {m}_sample_labels[{up}_SAMPLES] = {{\n{labels}}};\n"
+    )

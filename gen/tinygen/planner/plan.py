@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Plan: all that the emitter, the runner and the report need. None of them decides anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tinygen.boards import Board
+from tinygen.graph import Quant
+from tinygen.graph.ops import I8, U16, RowScale
+from tinygen.targets import PackedLinear
+
+INPUT, OUTPUT = "input", "output"
+"""Buffers that the caller of ``<model>_run`` owns; all others lie in the arena."""
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """size in bytes; [first, last] in ticks (`TICKS` a step), both inclusive.
+
+    traffic: bytes read and written per inference, an estimate that ranks buffers for fast memory.
+    """
+
+    name: str
+    size: int
+    first: int
+    last: int
+    traffic: int = 0
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a buffer lies: offset in bytes from the start of the region's arena."""
+
+    buffer: Buffer
+    region: str
+    offset: int
+
+
+@dataclass(frozen=True)
+class RegionUse:
+    """used, size (what the board grants) and lower_bound (largest sum of live buffers), bytes."""
+
+    name: str
+    section: str | None
+    used: int
+    size: int
+    lower_bound: int
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place in memory: a buffer and a byte offset into it."""
+
+    buffer: str
+    offset: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class LinearArgs:
+    """One `tg_linear_t`: rows x k -> rows x n."""
+
+    packed: PackedLinear
+    n: int
+    k: int
+    s: int
+    zp: int
+    table: I8 | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class LinearStep:
+    linear: LinearArgs
+    rows: int
+    scratch: Slot | None
+
+
+@dataclass(frozen=True, eq=False)
+class ConvStep:
+    """Geometry as in `tg_conv_t`."""
+
+    linear: LinearArgs
+    channels: int
+    height: int
+    width: int
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    dilation: tuple[int, int]
+    pads: tuple[int, int]
+    out: tuple[int, int]
+    groups: int
+    x_zp: int
+    x_strides: tuple[int, int, int]
+    scratch: Slot | None
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionStep:
+    """Schedule of one attention layer.
+
+    k and v of all heads stand; ``row_block`` query rows at a time go through projection, attention
+    and output projection (row_block = tokens: the layer at once). q and context hold one block.
+    """
+
+    q: LinearArgs
+    k: LinearArgs
+    v: LinearArgs
+    o: LinearArgs
+    tokens: int
+    heads: int
+    dim: int
+    row_block: int
+    score_m: int
+    score_s: int
+    score_zp: int
+    exp_table: U16
+    context: RowScale
+    q_slot: Slot
+    k_slot: Slot
+    v_slot: Slot
+    context_slot: Slot
+    scratch: Slot | None
+    head_stride_k: int
+    head_stride_v: int
+    """Bytes between heads."""
+
+
+@dataclass(frozen=True, eq=False)
+class NormStep:
+    gamma: tuple[int, ...]
+    beta: tuple[int, ...]
+    eps: int
+    frac: int
+    s: int
+    rows: int
+
+
+@dataclass(frozen=True, eq=False)
+class AddStep:
+    ma: int
+    mb: int
+    c: int
+    s: int
+    count: int
+    other: I8 | None
+
+
+@dataclass(frozen=True, eq=False)
+class LutStep:
+    table: I8
+    count: int
+
+
+@dataclass(frozen=True, eq=False)
+class MeanStep:
+    bias: int
+    m: int
+    s: int
+    zp: int
+    rows: int
+    features: int
+
+
+@dataclass(frozen=True, eq=False)
+class CopyStep:
+    """Constant rows at the start of the output, then (unless the producer wrote them there) the
+    ``copy_bytes`` of the input."""
+
+    rows: I8
+    copy_bytes: int
+
+
+StepArgs = (
+    LinearStep | ConvStep | AttentionStep | NormStep | AddStep | LutStep | MeanStep | CopyStep
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One layer of the schedule. op: linear | conv | attention | layernorm | add | lut | mean |
+    prepend.  schedule: how it runs, for people."""
+
+    name: str
+    op: str
+    macs: int
+    inputs: tuple[Slot, ...]
+    output: Slot
+    args: StepArgs
+    schedule: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Everything that was decided.
+
+    sources: C files under kernels/src.  const_bytes: weights, tables and parameters in flash.
+    """
+
+    model: str
+    model_hash: str
+    board: Board
+    target: str
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    input_quant: Quant
+    output_quant: Quant
+    steps: tuple[Step, ...]
+    placements: tuple[Placement, ...]
+    regions: tuple[RegionUse, ...]
+    sources: tuple[str, ...]
+    params_bytes: int
+    """Weights and biases, as the model counts them."""
+    const_bytes: int
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def macs(self) -> int:
+        return sum(step.macs for step in self.steps)
+
+    @property
+    def arena_bytes(self) -> int:
+        return sum(r.used for r in self.regions)
+
+    @property
+    def arena_lower_bound(self) -> int:
+        return peak([p.buffer for p in self.placements])[0]
+
+    def placement(self, buffer: str) -> Placement:
+        return next(p for p in self.placements if p.buffer.name == buffer)
+
+
+def peak(buffers: list[Buffer]) -> tuple[int, int]:
+    """(largest sum of live bytes, the tick where it occurs): no packing can be smaller."""
+    best, when = 0, 0
+    for tick in sorted({b.first for b in buffers}):
+        live = sum(b.size for b in buffers if b.first <= tick <= b.last)
+        if live > best:
+            best, when = live, tick
+    return best, when

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Graph + Board -> Plan."""
+
+from __future__ import annotations
+
+from tinygen.boards import Board
+from tinygen.errors import TinygenError
+from tinygen.graph import Graph, Quant, verify
+from tinygen.planner import arena
+from tinygen.planner import plan as p
+from tinygen.planner.constants import const_bytes
+from tinygen.planner.lower import TICKS, Lowering, lifetimes, params_count
+from tinygen.planner.values import assign_homes
+from tinygen.targets import get_target
+
+
+def make_plan(graph: Graph, board: Board) -> p.Plan:
+    """Decide schedule, layouts and places.
+
+    Raises `TinygenError` naming the operator at the peak if the arena cannot fit the board, or
+    the largest operator if the weights cannot.
+    """
+    verify(graph, integer=True)
+    target = get_target(board.core.target)
+    homes = assign_homes(graph)
+    tallest = max((t for t in _tokens(graph)), default=0)
+    failure: TinygenError | None = None
+    for row_block in _row_blocks(tallest):
+        low = Lowering(graph, target, homes, row_block)
+        low.run()
+        try:
+            return _finish(graph, board, low)
+        except TinygenError as e:
+            failure = e
+    assert failure is not None
+    raise failure
+
+
+def _tokens(graph: Graph) -> list[int]:
+    return [graph.values[n.inputs[0]].shape[0] for n in graph.nodes if hasattr(n.op, "heads")]
+
+
+def _row_blocks(tokens: int) -> list[int | None]:
+    """The layer at once where it fits, else ever smaller blocks of query rows."""
+    return [None, *(b for b in (32, 16, 8, 4) if b < tokens)]
+
+
+def _finish(graph: Graph, board: Board, low: Lowering) -> p.Plan:
+    buffers = lifetimes(low)
+    try:
+        placements = arena.pack(buffers, board.ram)
+    except ValueError:
+        raise _too_large(buffers, low, board) from None
+    arena.check_packing(placements, board.ram)
+    consts = const_bytes(low.steps)
+    _check_flash(consts, low.steps, board)
+    sources = {f for kind in low.operators for f in _sources(low, kind)}
+    return p.Plan(
+        model=graph.name,
+        model_hash=graph.model_hash,
+        board=board,
+        target=low.target.name,
+        input_shape=graph.values[graph.input].shape,
+        output_shape=graph.values[graph.output].shape,
+        input_quant=_quant(graph, graph.input),
+        output_quant=_quant(graph, graph.output),
+        steps=tuple(low.steps),
+        placements=placements,
+        regions=_region_use(placements, board),
+        sources=tuple(sorted(sources)),
+        params_bytes=params_count(graph),
+        const_bytes=consts,
+        notes=graph.notes,
+    )
+
+
+def _sources(low: Lowering, kind: str) -> tuple[str, ...]:
+    return () if kind == "prepend" else low.target.sources(kind)
+
+
+def _quant(graph: Graph, value: str) -> Quant:
+    quant = graph.values[value].quant
+    assert quant is not None
+    return quant
+
+
+def _region_use(placements: tuple[p.Placement, ...], board: Board) -> tuple[p.RegionUse, ...]:
+    uses = []
+    for region in board.ram:
+        mine = [q for q in placements if q.region == region.name]
+        if mine:
+            used = arena.align_up(max(q.offset + q.buffer.size for q in mine))
+            bound = arena.lower_bound(mine, region.name)
+            uses.append(p.RegionUse(region.name, region.section, used, region.usable, bound))
+    return tuple(uses)
+
+
+def _too_large(buffers: list[p.Buffer], low: Lowering, board: Board) -> TinygenError:
+    need, tick = p.peak(buffers)
+    step = low.steps[min(tick // TICKS, len(low.steps) - 1)]
+    have = sum(r.usable for r in board.ram)
+    return TinygenError(
+        f"{low.graph.name}: node {step.name} needs {need:,} bytes of RAM at once but "
+        f"{board.name} has {have:,} usable: use fewer tokens or features, or a board with more RAM"
+    )
+
+
+def _check_flash(consts: int, steps: list[p.Step], board: Board) -> None:
+    have = sum(r.usable for r in board.flash)
+    if consts > have:
+        largest = max(steps, key=lambda s: const_bytes([s]))
+        raise TinygenError(
+            f"node {largest.name}: the model's weights take {consts:,} bytes but {board.name} has "
+            f"{have:,} of flash ({const_bytes([largest]):,} of them in this node): use a smaller "
+            "model or a board with more flash"
+        )

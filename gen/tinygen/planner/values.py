@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which values share memory: views, in-place operators, rows written where they will be needed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from tinygen.graph import Graph, Node, ops
+from tinygen.planner.plan import INPUT, OUTPUT, Slot
+
+IN_PLACE = (ops.Add, ops.Lut, ops.LayerNorm)
+
+
+@dataclass(frozen=True)
+class Homes:
+    """slots: value -> where it lives.  sizes: arena buffer -> bytes."""
+
+    slots: dict[str, Slot]
+    sizes: dict[str, int]
+
+
+def size_of(graph: Graph, value: str) -> int:
+    return math.prod(graph.values[value].shape)
+
+
+def assign_homes(graph: Graph) -> Homes:
+    """Give every activation a slot. Views and in-place results share their source's buffer.
+
+    A buffer is named after the value whose bytes it holds. The graph's input is the caller's and
+    is never written to; the output is the caller's too where its buffer has just that size.
+    """
+    sharing = _Sharing(graph)
+    names = {graph.input: INPUT}
+    base, offset = sharing.root(graph.output)
+    if base != graph.input and offset == 0 and size_of(graph, base) == size_of(graph, graph.output):
+        names[base] = OUTPUT
+    slots: dict[str, Slot] = {}
+    sizes: dict[str, int] = {}
+    for value in (graph.input, *(n.output for n in graph.nodes)):
+        base, offset = sharing.root(value)
+        name = names.setdefault(base, base)
+        slots[value] = Slot(name, offset)
+        if name not in (INPUT, OUTPUT):
+            sizes[name] = size_of(graph, base)
+    return Homes(slots, sizes)
+
+
+class _Sharing:
+    """parent: value -> (value in whose buffer it lives, byte offset)."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.position = {node.name: i for i, node in enumerate(graph.nodes)}
+        self.activations = [graph.input, *(n.output for n in graph.nodes)]
+        self.parent: dict[str, tuple[str, int]] = {}
+        for node in graph.nodes:
+            self._visit(node)
+
+    def _visit(self, node: Node) -> None:
+        source, out = node.inputs[0], node.output
+        match node.op:
+            case ops.SelectToken():
+                self.parent[out] = (source, node.op.index * self.graph.values[source].shape[1])
+            case ops.Reshape():
+                self.parent[out] = (source, 0)
+            case ops.PrependTokens():
+                if self._may_move(node):
+                    self.parent[source] = (out, node.op.rows.size)
+            case ops.Add() | ops.Lut() | ops.LayerNorm():
+                if self._may_overwrite(node):
+                    self.parent[out] = (source, 0)
+            case _:
+                pass
+
+    def root(self, value: str) -> tuple[str, int]:
+        offset = 0
+        while value in self.parent:
+            value, step = self.parent[value]
+            offset += step
+        return value, offset
+
+    def last_use(self, value: str) -> int:
+        """Index of the last node that reads this value or a view of it."""
+        last = len(self.graph.nodes) if value == self.graph.output else -1
+        for node in self.graph.consumers(value):
+            last = max(last, self.position[node.name])
+            if isinstance(node.op, ops.VIEWS):
+                last = max(last, self.last_use(node.output))
+        return last
+
+    def _may_move(self, node: Node) -> bool:
+        """The producer can write behind the constant rows: nobody else reads it."""
+        source = node.inputs[0]
+        producer = self.graph.producer(source)
+        return (
+            source not in self.parent
+            and producer is not None
+            and self.graph.consumers(source) == [node]
+            and source != self.graph.output
+        )
+
+    def _may_overwrite(self, node: Node) -> bool:
+        """The first operand dies here, fills its buffer, and is not the caller's."""
+        source = node.inputs[0]
+        base, offset = self.root(source)
+        family = [v for v in self.activations if v != node.output and self.root(v)[0] == base]
+        here = self.position[node.name]
+        return (
+            base != self.graph.input
+            and offset == 0
+            and size_of(self.graph, base) == size_of(self.graph, node.output)
+            and all(self.last_use(v) <= here for v in family)
+            and node.inputs.count(source) == 1
+        )
