@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Random integer encoders of any shape, for tests that need a Graph and no ONNX file."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from tinygen.graph import Graph, Node, Quant, Value, ops, verify
+from tinygen.graph.shapes import infer_shape
+
+
+class GraphBuilder:
+    """Appends nodes in order; every value gets scale 0.05 and a random zero point."""
+
+    def __init__(self, shape: tuple[int, ...], seed: int = 0, name: str = "net") -> None:
+        self.rng = np.random.default_rng(seed)
+        self.name = name
+        self.values = {"x": self._value("x", shape)}
+        self.nodes: list[Node] = []
+        self.last = "x"
+
+    def _value(self, name: str, shape: tuple[int, ...]) -> Value:
+        return Value(name, shape, Quant(0.05, int(self.rng.integers(-20, 20))))
+
+    def add(self, name: str, op: ops.IntOp, *inputs: str) -> str:
+        inputs = inputs or (self.last,)
+        shape = infer_shape(op, [self.values[i].shape for i in inputs], name)
+        self.values[f"{name}_y"] = self._value(f"{name}_y", shape)
+        self.nodes.append(Node(name, op, inputs, (f"{name}_y",)))
+        self.last = f"{name}_y"
+        return self.last
+
+    def int8(self, *shape: int) -> ops.I8:
+        return self.rng.integers(-128, 128, shape).astype(np.int8)
+
+    def bias(self, n: int) -> ops.I32:
+        return self.rng.integers(-2000, 2000, n).astype(np.int32)
+
+    def requant(self, n: int, k: int, channels: int | None = None) -> ops.Requant:
+        """Multipliers that spread accumulators of k products over int8."""
+        ratio = 40 / (73 * 73 * math.sqrt(k))
+        m = ratio * self.rng.uniform(0.5, 1.5, channels or n) * (1 << 22)
+        return ops.Requant(np.rint(m).astype(np.int32), 22, int(self.rng.integers(-9, 9)))
+
+    def table(self) -> ops.I8:
+        return np.sort(self.int8(256))
+
+    def linear(self, n: int, k: int, *, table: bool = False) -> ops.Linear:
+        return ops.Linear(
+            self.int8(n, k), self.bias(n), self.requant(n, k), self.table() if table else None
+        )
+
+    def norm(self, e: int) -> ops.LayerNorm:
+        frac = 15 - math.ceil(math.log2(e) / 2) if e > 1 else 15
+        gamma = self.rng.integers(-(1 << 14), 1 << 14, e).astype(np.int32)
+        beta = self.rng.integers(-(1 << 20), 1 << 20, e).astype(np.int32)
+        return ops.LayerNorm(gamma, beta, 7, frac, max(1, frac - 3 + 7))
+
+    def residual(self) -> ops.Add:
+        return ops.Add(11000, 9000, (3 << 14) + (1 << 13), 14)
+
+    def attention(self, e: int, p: int, h: int, bits: int = 15) -> ops.Attention:
+        inner = h * p
+        s = 40 if bits == 15 else 36
+        table = np.rint(((1 << bits) - 1) * np.exp(-np.arange(256) * 0.05)).astype(np.uint16)
+        return ops.Attention(
+            h,
+            p,
+            *(self.int8(inner, e), self.bias(inner), self.requant(inner, e)),
+            *(self.int8(inner, e), self.bias(inner), self.requant(inner, e)),
+            *(self.int8(inner, e), self.bias(inner), self.requant(inner, e)),
+            self.requant(1, p, 1),
+            table,
+            bits,
+            ops.RowScale(int(self.rng.integers(1 << 14, 1 << 15)), 14, s, 3),
+            *(self.int8(e, inner), self.bias(e), self.requant(e, inner)),
+        )
+
+    def block(self, e: int, p: int, h: int, ffn: int, tag: str = "block0") -> None:
+        """A pre-norm encoder block."""
+        skip = self.last
+        self.add(f"{tag}.norm1", self.norm(e))
+        self.add(f"{tag}.attention", self.attention(e, p, h))
+        skip = self.add(f"{tag}.add1", self.residual(), self.last, skip)
+        self.add(f"{tag}.norm2", self.norm(e))
+        self.add(f"{tag}.ffn1", self.linear(ffn, e, table=True))
+        self.add(f"{tag}.ffn2", self.linear(e, ffn))
+        self.add(f"{tag}.add2", self.residual(), self.last, skip)
+
+    def graph(self) -> Graph:
+        made = Graph(self.name, self.values, tuple(self.nodes), "x", self.last, "0" * 64)
+        return verify(made, integer=True)
+
+
+def random_encoder(
+    tokens: int = 5, e: int = 8, p: int = 4, h: int = 2, ffn: int = 16, *, seed: int = 0,
+    class_token: bool = True, blocks: int = 1, classes: int = 3,
+) -> Graph:  # fmt: skip
+    """Linear embedding, class token or mean pooling, positions, pre-norm blocks, classifier."""
+    b = GraphBuilder((tokens, 6), seed)
+    b.add("embed", b.linear(e, 6))
+    if class_token:
+        b.add("cls", ops.PrependTokens(b.int8(1, e)))
+    rows = tokens + class_token
+    b.add("positions", ops.Add(11000, 9000, 1 << 13, 14, b.int8(rows, e)))
+    for i in range(blocks):
+        b.block(e, p, h, ffn, f"block{i}")
+    b.add("norm", b.norm(e))
+    if class_token:
+        b.add("token", ops.SelectToken(0))
+    else:
+        m = np.array([round((1 << 22) / rows)], np.int32)
+        b.add("pool", ops.MeanPool(-rows * 3, ops.Requant(m, 22, 3)))
+    b.add("head", b.linear(classes, e))
+    return b.graph()
