@@ -11,6 +11,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -77,7 +78,10 @@ def find_toolchain(board: Board) -> Toolchain:
         remedy = "apt-get install gcc-arm-none-eabi"
     if compiler is None:
         raise TinygenError(f"no compiler for {board.name} found: {remedy}, or {_EXTRA}")
-    return Toolchain(name, kind, compiler, _version(compiler) or compiler[0], cmake, ninja)
+    version = _version(compiler) or compiler[0]
+    if any(Path(part).name == "zig" for part in compiler):
+        version = f"zig cc, {version}"
+    return Toolchain(name, kind, compiler, version, cmake, ninja)
 
 
 def find_cross_compiler() -> tuple[str, ...] | None:
@@ -203,14 +207,15 @@ def _on_path(*names: str) -> tuple[str, ...] | None:
 
 
 def _tool(name: str, package: str, folder: str) -> str | None:
-    """On PATH, else inside its PyPI package, else beside the interpreter."""
+    """On PATH, else inside its PyPI package, else where the interpreter's scripts are."""
     if found := _on_path(name):
         return found[0]
     home = _package(package)
-    for place in (home / folder if home else None, Path(sys.executable).parent):
-        if place and (program := shutil.which(name, path=str(place))):
-            return program
-    return None
+    places = [str(home / folder)] if home else []
+    places.append(str(Path(sys.executable).parent))
+    places.append(sysconfig.get_path("scripts"))
+    places.append(sysconfig.get_path("scripts", sysconfig.get_preferred_scheme("user")))
+    return next((p for place in places if (p := shutil.which(name, path=place))), None)
 
 
 def _zig() -> tuple[str, ...] | None:

@@ -45,6 +45,7 @@ class _Machine:
         from unicorn import arm_const
 
         self._unicorn, self._arm, self._elf = unicorn, arm_const, elf
+        self._board = board
         self._command_line = "firmware" if max_samples is None else f"firmware {max_samples}"
         self._instructions = 0
         self._interrupt: int | None = None
@@ -138,6 +139,8 @@ class _Machine:
         arm = self._arm
         lr, sp = (self._uc.reg_read(r) for r in (arm.UC_ARM_REG_LR, arm.UC_ARM_REG_SP))
         cause = reason or f"exception {self._interrupt}"
+        if not any(r.base <= sp < r.base + r.size for r in self._board.ram):
+            cause = f"stack overflow, {cause}"
         return (
             f"{cause} at {self._elf.describe(pc)}, called from {self._elf.describe(lr & ~1)}, "
             f"stack pointer 0x{sp:08x}"

@@ -14,17 +14,27 @@ const char toy_model_hash[] = "0123456789abcdef";
 const char toy_generator[] = "0.0-\"test\"";
 const char *const toy_layer_names[TOY_LAYERS] = {"widen", "mix", "sum"};
 
-/* .data, so that its initialisation is tested too. */
-static volatile int32_t gain = 3;
+/* .data and the FPU, so that their initialisation is tested too. */
+static volatile float gain = 3.0f;
+
+#ifdef TOY_RECURSE
+static int32_t recurse(int32_t depth) {
+  volatile int32_t here[64];
+  for (int32_t i = 0; i < 64; i++)
+    here[i] = depth;
+  return depth > 1 ? recurse(depth - 1) + here[1] : here[0];
+}
+#endif
 
 void toy_run(const toy_arena_t *arena, const int8_t *input, int8_t *output) {
   TG_PROFILE_START();
   for (int32_t i = 0; i < TOY_INPUT_SIZE; i++)
-    arena->work[i] = input[i] * gain;
+    arena->work[i] = (int32_t)((float)input[i] * gain);
   TG_PROFILE_LAYER(0);
   for (int32_t round = 0; round < 10; round++)
     for (int32_t i = 0; i < TOY_INPUT_SIZE; i++)
-      arena->work[i] += (int32_t)(((int64_t)arena->work[(i + 5) % TOY_INPUT_SIZE] << 20) / 1234567);
+      arena->work[i] +=
+          (int32_t)(((int64_t)arena->work[(i + 5) % TOY_INPUT_SIZE] * 1048576) / 1234567);
   TG_PROFILE_LAYER(1);
   for (int32_t i = 0; i < TOY_OUTPUT_SIZE; i++) {
     uint32_t sum = 0;
@@ -36,6 +46,9 @@ void toy_run(const toy_arena_t *arena, const int8_t *input, int8_t *output) {
       *(volatile int32_t *)TOY_CRASH = 1;
 #endif
   }
+#ifdef TOY_RECURSE
+  arena->work[0] = recurse(TOY_RECURSE);
+#endif
 #ifdef TOY_HANG
   for (volatile int32_t i = 0; i < 1; i = 0)
     ;

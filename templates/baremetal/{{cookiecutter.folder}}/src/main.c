@@ -3,6 +3,7 @@
  * generator promised. One JSON object a line goes to the console; README.md describes them. */
 #include "{{ cookiecutter.model }}.h"
 #include "{{ cookiecutter.model }}_samples.h"
+
 #include "platform.h"
 #include "print.h"
 #include "profile.h"
@@ -88,7 +89,9 @@ static int32_t test_sample(int32_t sample) {
 static int32_t self_test(int32_t samples) {
   int32_t equal = 0;
   report_boot(samples);
+#ifdef TG_PROFILE
   tg_profile_calibrate();
+#endif
   for (int32_t i = 0; i < samples; i++)
     equal += test_sample(i);
   tg_put("{\"tg\":\"done\"");

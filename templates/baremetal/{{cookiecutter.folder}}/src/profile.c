@@ -2,6 +2,7 @@
 #include "profile.h"
 
 #include "{{ cookiecutter.model }}.h"
+
 #include "platform.h"
 #include "tinygen/profile.h"
 
@@ -44,11 +45,6 @@ void tg_profile_calibrate(void) {
   }
   empty_after_start = start;
   empty_after_layer = layer;
-}
-
-#else
-
-void tg_profile_calibrate(void) {
 }
 
 #endif

@@ -8,7 +8,7 @@
 /* Units of tg_counter that each layer took in the last run. */
 extern uint32_t tg_layer_counts[];
 
-/* Measures the empty bracket, which every later count has subtracted. */
+/* Measures the empty bracket, which every later count has subtracted. Only with TG_PROFILE. */
 void tg_profile_calibrate(void);
 
 #endif

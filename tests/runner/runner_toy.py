@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from tinygen.resources import resource
 
 FAKE = Path(__file__).parent / "fake"
 LAYERS = ("widen", "mix", "sum")
+ProjectOf = Callable[[str], Path]
 
 
 def toy_run(x: Sequence[int]) -> list[int]:
