@@ -2,6 +2,17 @@
 """Plan + sources + template -> a folder (cookiecutter)."""
 
 from tinygen.project.create import MANIFEST, create_project, require_free
+from tinygen.project.new import Created, Request, load_graph, new_project
 from tinygen.project.promise import promise, random_samples
 
-__all__ = ["MANIFEST", "create_project", "promise", "random_samples", "require_free"]
+__all__ = [
+    "MANIFEST",
+    "Created",
+    "Request",
+    "create_project",
+    "load_graph",
+    "new_project",
+    "promise",
+    "random_samples",
+    "require_free",
+]

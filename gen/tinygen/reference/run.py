@@ -15,6 +15,7 @@ from tinygen.graph.ops import I8, IntOp
 from tinygen.reference import elementwise, matmul
 from tinygen.reference.attention import attention
 from tinygen.reference.norm import layer_norm
+from tinygen.reference.requant import clamp8
 
 
 def run_op(op: IntOp, inputs: list[I8]) -> I8:
@@ -68,7 +69,7 @@ def quantise(graph: Graph, x: NDArray[Any]) -> I8:
     quant = graph.values[graph.input].quant
     assert quant is not None
     q = np.rint(x.astype(np.float32) / np.float32(quant.scale)) + quant.zero_point
-    return np.clip(q, -128, 127).astype(np.int8)
+    return clamp8(q)
 
 
 def dequantise(graph: Graph, y: I8) -> NDArray[np.float32]:

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: arguments in, one call out, one table or JSON object printed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from tinygen import __version__
+from tinygen.boards import all_boards, load_board
+from tinygen.errors import TinygenError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Turn a quantised transformer encoder (ONNX) into a firmware project.",
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
+BoardName = Annotated[str, typer.Option("--board", "-b", help="See `tinygen boards`.")]
+Model = Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="Quantised ONNX model.")]
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+@contextmanager
+def progress(doing: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr that a terminal shows and a pipe does not."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task(doing, total=None)
+
+        def update(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield update
+
+
+def show(as_json: bool, record: dict[str, Any], table: RenderableType) -> None:
+    if as_json:
+        print(json.dumps(record))
+    else:
+        out.print(table)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        print(f"tinygen {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def new(
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="Default: <model>-<board>.")
+    ] = None,
+    board: BoardName = ...,  # type: ignore[assignment]
+    model: Annotated[
+        Path | None, typer.Option("--model", "-m", help="Quantised ONNX; default: digits example.")
+    ] = None,
+    samples: Annotated[
+        Path | None, typer.Option(help=".npz with x [N, ...] and optionally y [N].")
+    ] = None,
+    template: Annotated[str | None, typer.Option(help="Default: the board's first.")] = None,
+    name: Annotated[str | None, typer.Option(help="Prefix of the generated C names.")] = None,
+    self_test: Annotated[int, typer.Option(help="Samples that the firmware carries at most.")] = 32,
+    json: Json = False,
+) -> None:
+    """Create a firmware project from a model and a board."""
+    from tinygen.project import Request, new_project
+    from tinygen.report import records, tables
+
+    request = Request(load_board(board), model, samples, folder, template, name, self_test)
+    with progress("Computing promised outputs") as update:
+        created = new_project(request, update)
+    show(json, records.created_record(created), tables.plan_tables(created.plan))
+    if not json:
+        out.print(tables.next_steps(created))
+
+
+@app.command()
+def boards(json: Json = False) -> None:
+    """List the boards."""
+    from tinygen.report import records, tables
+
+    every = all_boards()
+    show(json, {"boards": [records.board_record(b) for b in every]}, tables.boards_table(every))
+
+
+@app.command()
+def inspect(model: Model, board: BoardName = "host", json: Json = False) -> None:
+    """Show what is recognised in a model and how it would lie in a board's memory."""
+    from tinygen.planner import make_plan
+    from tinygen.project import load_graph
+    from tinygen.report import records, tables
+
+    plan = make_plan(load_graph(model), load_board(board))
+    show(json, records.plan_record(plan), tables.plan_tables(plan))
+
+
+@app.command()
+def check(
+    model: Model,
+    data: Annotated[Path, typer.Option(help=".npz with x [N, ...] and optionally y [N].")],
+    json: Json = False,
+) -> None:
+    """Compare the integer model with onnxruntime on real samples."""
+    from tinygen import fidelity
+    from tinygen.project import load_graph
+    from tinygen.report import records, tables
+
+    graph = load_graph(model)
+    x, y = fidelity.load_samples(data, graph)
+    with progress("Running both models") as update:
+        result = fidelity.check(graph, model, x, y, update)
+    show(json, records.check_record(result), tables.check_table(result))
+
+
+@app.command()
+def run(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A generated project.")],
+    on: Annotated[
+        str | None, typer.Option(help="host | qemu | unicorn; default: the best one here.")
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option(help="Run only the first N samples (unicorn: 8 by default).")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Build a project, run its self-test, and compare with the promised outputs."""
+    from tinygen import runner
+    from tinygen.report import records, tables
+
+    if on is not None and on not in runner.PLACES:
+        raise typer.BadParameter(f"choose one of {', '.join(runner.PLACES)}", param_hint="--on")
+    board = load_board(runner.read_project(folder).board)
+    with progress("Building and running") as update:
+        result = runner.run(folder, board, on, samples, update)
+    show(json, records.run_record(result), tables.run_table(result))
+    if not result.passed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def doctor(json: Json = False) -> None:
+    """Show which tools are on this machine and how to get the others."""
+    from tinygen import runner
+    from tinygen.report import records, tables
+
+    checks = runner.doctor()
+    show(json, records.doctor_record(checks), tables.doctor_table(checks))
+
+
+def main() -> None:
+    """Entry point: a `TinygenError` becomes one sentence on stderr and exit status 1."""
+    try:
+        app()
+    except TinygenError as e:
+        sys.stdout.flush()
+        print(f"tinygen: {e}", file=sys.stderr)
+        sys.exit(1)

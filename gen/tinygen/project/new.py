@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The main job: a model and a board become a project."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from tinygen.boards import Board
+from tinygen.errors import TinygenError
+from tinygen.fidelity import load_samples
+from tinygen.graph import Graph
+from tinygen.passes import integer_graph
+from tinygen.planner import Plan, make_plan
+from tinygen.project.create import create_project, require_free
+from tinygen.project.promise import Progress, promise, random_samples
+from tinygen.resources import resource
+
+RANDOM_SAMPLES = 8
+GENERIC_NAMES = {"model", "quantized", "quantised", "model_quant", "int8", "network"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for. model None: the digits example, with its samples.
+
+    self_test: how many samples the firmware carries at most.
+    """
+
+    board: Board
+    model: Path | None = None
+    samples: Path | None = None
+    folder: Path | None = None
+    template: str | None = None
+    name: str | None = None
+    self_test: int = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Created:
+    folder: Path
+    graph: Graph
+    plan: Plan
+    samples: int
+    labelled: bool
+
+
+def load_graph(model: Path, name: str | None = None) -> Graph:
+    """ONNX file -> integer graph, named after the file (or its folder if that says more)."""
+    if name is None:
+        stem = model.stem
+        name = model.resolve().parent.name if stem.lower() in GENERIC_NAMES else stem
+    return integer_graph(model, name=name)
+
+
+def new_project(request: Request, progress: Progress | None = None) -> Created:
+    """Import, plan, promise, write. `TinygenError` leaves nothing behind."""
+    board = request.board
+    template = request.template or board.templates[0]
+    if template not in board.templates:
+        raise TinygenError(
+            f"board {board.name} has no template {template!r}: choose one of "
+            f"{', '.join(board.templates)}"
+        )
+    model, samples_path = request.model, request.samples
+    if model is None:
+        example = resource("example_models/digits")
+        model = example / "model.onnx"
+        samples_path = samples_path or example / "samples.npz"
+    if request.folder is not None:
+        require_free(request.folder)
+    graph = load_graph(model, request.name)
+    folder = request.folder or Path(f"{graph.name}-{board.name}")
+    require_free(folder)
+    plan = make_plan(graph, board)
+    x, y = _samples(graph, samples_path, request.self_test)
+    samples = promise(graph, x, y, progress)
+    create_project(plan, samples, template, folder)
+    return Created(folder, graph, plan, len(x), y is not None)
+
+
+def _samples(
+    graph: Graph, path: Path | None, count: int
+) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    if count < 1:
+        raise TinygenError(f"--self-test {count}: the firmware needs at least one sample")
+    if path is None:
+        return random_samples(graph, min(count, RANDOM_SAMPLES)), None
+    x, y = load_samples(path, graph)
+    return x[:count], None if y is None else y[:count]

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The objects that `--json` prints; DESIGN.md gives their shapes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # each command imports only the rooms that it uses
+    from tinygen.boards import Board
+    from tinygen.fidelity import CheckResult
+    from tinygen.planner import Plan
+    from tinygen.project import Created
+    from tinygen.runner import Check, RunResult
+
+Record = dict[str, Any]
+
+
+def board_record(board: Board) -> Record:
+    return {
+        "name": board.name,
+        "title": board.title,
+        "cpu": board.core.cpu,
+        "clock_hz": board.core.clock_hz,
+        "ram_bytes": sum(r.size for r in board.ram),
+        "flash_bytes": sum(r.size for r in board.flash),
+        "templates": list(board.templates),
+        "emulated": bool(board.emulation.qemu_machine or board.emulation.host),
+    }
+
+
+def plan_record(plan: Plan) -> Record:
+    """`inspect --json`. Predictions are null until there is a cost model."""
+    return {
+        "macs": plan.macs,
+        "params_bytes": plan.params_bytes,
+        "arena_bytes": plan.arena_bytes,
+        "arena_lower_bound_bytes": plan.arena_lower_bound,
+        "regions": [{"name": r.name, "used": r.used, "size": r.size} for r in plan.regions],
+        "layers": [
+            {
+                "name": s.name,
+                "op": s.op,
+                "macs": s.macs,
+                "schedule": s.schedule,
+                "insn_predicted": None,
+                "cycles_estimated": None,
+            }
+            for s in plan.steps
+        ],
+    }
+
+
+def check_record(result: CheckResult) -> Record:
+    return {
+        "samples": result.samples,
+        "top1_agreement": result.top1_agreement,
+        "mean_abs_lsb": result.mean_abs_lsb,
+        "max_abs_lsb": result.max_abs_lsb,
+        "accuracy_onnx": result.accuracy_onnx,
+        "accuracy_int": result.accuracy_int,
+    }
+
+
+def run_record(result: RunResult) -> Record:
+    """`run --json`: counts are per inference, the worst over the samples."""
+    return {
+        "passed": result.passed,
+        "on": result.on,
+        "samples": result.samples,
+        "matching": result.matching,
+        "accuracy": result.accuracy,
+        "counter": result.counter,
+        "total": result.total,
+        "layers": [{"name": c.name, "op": c.op, "count": c.count} for c in result.layers],
+        "arena_bytes": result.arena_bytes,
+        "flash_bytes": result.flash_bytes,
+        "stack_bytes": result.stack,
+        "compiler": result.compiler,
+    }
+
+
+def created_record(created: Created) -> Record:
+    return {
+        "folder": str(created.folder),
+        "model": created.graph.name,
+        "samples": created.samples,
+        **plan_record(created.plan),
+    }
+
+
+def doctor_record(checks: list[Check]) -> Record:
+    return {
+        "checks": [
+            {"name": c.name, "found": c.found, "needed_for": c.needed_for, "remedy": c.remedy}
+            for c in checks
+        ]
+    }

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Terminal tables that a person likes to read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:  # each command imports only the rooms that it uses
+    from tinygen.boards import Board
+    from tinygen.fidelity import CheckResult
+    from tinygen.planner import Plan
+    from tinygen.project import Created
+    from tinygen.runner import Check, RunResult
+
+
+def _table(*columns: str, title: str | None = None) -> Table:
+    """Left-aligned columns; those whose name starts with > are numbers."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left")
+    return table
+
+
+def size(n: int) -> str:
+    """Bytes for people."""
+    if n < 10 * 1024:
+        return f"{n:,} B"
+    return f"{n / 1024:,.1f} KB" if n < 1024 * 1024 else f"{n / 1024 / 1024:,.1f} MB"
+
+
+def boards_table(boards: list[Board]) -> RenderableType:
+    table = _table("board", "core", ">clock", ">RAM", ">flash", "templates", "without hardware")
+    for b in boards:
+        run = b.emulation
+        places = [
+            name
+            for name, there in (
+                ("host", run.host),
+                ("qemu", run.qemu_machine),
+                ("unicorn", run.unicorn_cpu),
+            )
+            if there
+        ]
+        table.add_row(
+            b.name,
+            b.core.cpu,
+            f"{b.core.clock_hz / 1e6:,.0f} MHz",
+            size(sum(r.size for r in b.ram)),
+            size(sum(r.size for r in b.flash)),
+            ", ".join(b.templates),
+            ", ".join(places) or "-",
+        )
+    return table
+
+
+def plan_tables(plan: Plan) -> RenderableType:
+    """What was recognised, layer by layer, and where its memory lies."""
+    layers = _table("layer", "operator", ">MAC", ">share", "schedule")
+    for s in plan.steps:
+        share = f"{100 * s.macs / plan.macs:.1f} %" if s.macs and plan.macs else ""
+        layers.add_row(s.name, s.op, f"{s.macs:,}" if s.macs else "", share, s.schedule)
+    memory = _table("memory", ">used", ">of", ">", "by")
+    for r in plan.regions:
+        memory.add_row(
+            r.name, size(r.used), size(r.size), f"{100 * r.used / r.size:.1f} %", "arena"
+        )
+    flash = plan.board.flash
+    if flash:
+        have = sum(r.usable for r in flash)
+        memory.add_row(
+            flash[0].name,
+            size(plan.const_bytes),
+            size(have),
+            f"{100 * plan.const_bytes / have:.1f} %",
+            "weights and tables",
+        )
+    bound = plan.arena_lower_bound
+    summary = Text(
+        f"{plan.model} on {plan.board.name}: {plan.macs:,} MAC, parameters "
+        f"{size(plan.params_bytes)}, arena {plan.arena_bytes:,} B (no packing below {bound:,} B)"
+    )
+    notes = [Text(f"note: {n}", style="yellow") for n in plan.notes]
+    return Group(layers, Text(), memory, Text(), summary, *notes)
+
+
+def check_table(result: CheckResult) -> RenderableType:
+    table = _table("integer model against onnxruntime", ">")
+    table.add_row("samples", f"{result.samples:,}")
+    table.add_row("same answer (top 1)", f"{100 * result.top1_agreement:.2f} %")
+    table.add_row("mean logit difference", f"{result.mean_abs_lsb:.3f} LSB")
+    table.add_row("largest logit difference", f"{result.max_abs_lsb:.2f} LSB")
+    if result.accuracy_onnx is not None and result.accuracy_int is not None:
+        table.add_row("accuracy, onnxruntime", f"{100 * result.accuracy_onnx:.2f} %")
+        table.add_row("accuracy, integer", f"{100 * result.accuracy_int:.2f} %")
+    return table
+
+
+def run_table(result: RunResult) -> RenderableType:
+    rows: list[RenderableType] = []
+    if result.counter:
+        table = _table("layer", "operator", f">{result.counter}", ">share")
+        for c in result.layers:
+            share = f"{100 * c.count / result.total:.1f} %" if c.count and result.total else ""
+            table.add_row(c.name, c.op, "-" if c.count is None else f"{c.count:,}", share)
+        total = "-" if result.total is None else f"{result.total:,}"
+        table.add_row("total", "", total, "", style="bold")
+        rows += [table, Text()]
+    style = "green" if result.passed else "bold red"
+    rows.append(
+        Text(f"{result.matching}/{result.samples} samples bit-equal on {result.on}", style=style)
+    )
+    if result.mismatch:
+        m = result.mismatch
+        rows.append(
+            Text(f"first difference: sample {m.sample}, output {m.at}: {m.got}, not {m.promised}")
+        )
+    if result.accuracy is not None:
+        rows.append(Text(f"accuracy on the labelled samples {100 * result.accuracy:.2f} %"))
+    stack = "" if result.stack is None else f", stack {size(result.stack)}"
+    rows.append(
+        Text(
+            f"arena {size(result.arena_bytes)}, flash {size(result.flash_bytes)}{stack}; "
+            f"compiled with {result.compiler}"
+        )
+    )
+    return Group(*rows)
+
+
+def doctor_table(checks: list[Check]) -> RenderableType:
+    table = _table("", "tool", "found", "for", "remedy")
+    for c in checks:
+        if c.found:
+            mark, remedy = Text("ok", style="green"), ""
+        elif c.instead:
+            mark, remedy = Text("ok", style="green"), f"not needed: {c.instead}"
+        else:
+            mark, remedy = Text("missing", style="yellow"), c.remedy
+        table.add_row(mark, c.name, c.found or "-", c.needed_for, remedy)
+    return table
+
+
+def next_steps(created: Created) -> RenderableType:
+    """The commands that follow `tinygen new`."""
+    board = created.plan.board
+    lines = [
+        "",
+        f"Created {created.folder} with {created.samples} "
+        + ("labelled samples" if created.labelled else "samples")
+        + " and the outputs promised for them.",
+    ]
+    emulation = board.emulation
+    if emulation.host or emulation.qemu_machine or emulation.unicorn_cpu:
+        lines.append(f"Next: tinygen run {created.folder}")
+    else:
+        lines.append(f"Next: see {created.folder / 'README.md'}")
+    return Text("\n".join(lines))
