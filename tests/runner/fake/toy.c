@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "toy.h"
 
+#include <string.h>
+
 #include "tinygen/profile.h"
 
 #ifndef TOY_SECTION
@@ -28,6 +30,7 @@ static int32_t recurse(int32_t depth) {
 
 void toy_run(const toy_arena_t *arena, const int8_t *input, int8_t *output) {
   TG_PROFILE_START();
+  memset(arena->work, 0, sizeof(int32_t) * TOY_INPUT_SIZE);
   for (int32_t i = 0; i < TOY_INPUT_SIZE; i++)
     arena->work[i] = (int32_t)((float)input[i] * gain);
   TG_PROFILE_LAYER(0);
