@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+
 from tinygen.graph import Graph, Node, Quant, Value, ops, verify
 from tinygen.graph.shapes import infer_shape
 

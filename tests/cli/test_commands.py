@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The commands as a user types them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tinygen.resources import resource
+
+DIGITS = resource("example_models/digits")
+
+
+def tinygen(*args: str | Path, cwd: Path) -> str:
+    command = [sys.executable, "-m", "tinygen", *map(str, args)]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def tinygen_json(*args: str | Path, cwd: Path) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads(tinygen(*args, "--json", cwd=cwd))
+    return record
+
+
+def test_version(tmp_path: Path) -> None:
+    assert tinygen("--version", cwd=tmp_path).startswith("tinygen ")
+
+
+def test_boards(tmp_path: Path) -> None:
+    names = {b["name"] for b in tinygen_json("boards", cwd=tmp_path)["boards"]}
+    assert {"host", "mps2_an386", "mps2_an500"} <= names
+    assert "mps2_an500" in tinygen("boards", cwd=tmp_path)
+
+
+def test_doctor(tmp_path: Path) -> None:
+    checks = tinygen_json("doctor", cwd=tmp_path)["checks"]
+    assert "cmake" in {c["name"] for c in checks}
+
+
+def test_inspect(tmp_path: Path) -> None:
+    record = tinygen_json("inspect", DIGITS / "model.onnx", "--board", "mps2/an500", cwd=tmp_path)
+    assert record["macs"] == sum(layer["macs"] for layer in record["layers"])
+    assert record["arena_bytes"] >= record["arena_lower_bound_bytes"] > 0
+    assert "attention" in {layer["op"] for layer in record["layers"]}
+    assert all(r["used"] <= r["size"] for r in record["regions"])
+
+
+def test_check(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    data = DIGITS / "samples.npz"
+    record = tinygen_json("check", DIGITS / "model.onnx", "--data", data, cwd=tmp_path)
+    assert record["top1_agreement"] >= 0.995
+    assert record["mean_abs_lsb"] <= 0.25
+    assert abs(record["accuracy_int"] - record["accuracy_onnx"]) <= 0.01
+
+
+def test_new_and_run_on_the_host(tmp_path: Path) -> None:
+    """The shortest complete command: digits example, folder named after model and board."""
+    created = tinygen_json("new", "--board", "host", cwd=tmp_path)
+    assert created["folder"] == "digits-host"
+    record = tinygen_json("run", "digits-host", cwd=tmp_path)
+    assert record["passed"]
+    assert record["matching"] == record["samples"] == 32
+    assert record["accuracy"] >= 0.9
+
+
+def test_same_input_same_bytes(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        tinygen("new", f"{folder}/app", "--board", "mps2_an500", cwd=tmp_path)
+    files = {
+        folder: {
+            str(f.relative_to(tmp_path / folder)): f.read_bytes()
+            for f in (tmp_path / folder).rglob("*")
+            if f.is_file()
+        }
+        for folder in ("a", "b")
+    }
+    assert files["a"] == files["b"]
