@@ -1,0 +1,357 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cases for the driver: what it reads, and what `tinygen.reference` says it must write."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinygen.graph.ops import (
+    Add,
+    Attention,
+    Conv,
+    LayerNorm,
+    Linear,
+    Lut,
+    MeanPool,
+    Requant,
+    RowScale,
+)
+from tinygen.graph.shapes import conv_output
+from tinygen.reference import attention as att
+from tinygen.reference import run_op
+from tinygen.reference.matmul import exact_matmul
+from tinygen.reference.requant import requantise
+from tinygen.targets import PackedLinear, Target
+
+Rng = np.random.Generator
+POISON = 0x5A
+LINEAR, CONV, ATTENTION, LAYERNORM, ADD, LUT, MEAN = range(7)
+
+
+@dataclass
+class Case:
+    """One kernel call: its stream, the sizes that C must report, the buffers that it must leave."""
+
+    note: str
+    stream: bytes
+    sizes: list[int]
+    buffers: list[NDArray[np.int8]]
+
+
+@dataclass
+class Stream:
+    words: list[bytes] = field(default_factory=list)
+
+    def put(self, *values: int) -> Stream:
+        for v in values:
+            self.words.append((int(v) & 0xFFFFFFFF).to_bytes(4, "little"))
+        return self
+
+    def blob(self, data: NDArray[Any] | None) -> Stream:
+        raw = b"" if data is None else np.ascontiguousarray(data).tobytes()
+        self.put(len(raw))
+        self.words.append(raw + bytes(-len(raw) % 4))
+        return self
+
+    def linear(self, w: PackedLinear, k: int, r: Requant, table: Any = None) -> Stream:
+        self.put(k, len(w.bias), r.s, r.zp)
+        return self.blob(w.w).blob(w.bias).blob(w.m).blob(table)
+
+    def bytes(self) -> bytes:
+        return b"".join(self.words)
+
+
+# -- values --------------------------------------------------------------------------------------
+
+
+def int8s(rng: Rng, *shape: int) -> NDArray[np.int8]:
+    """Mostly uniform; often the extremes that overflow a careless accumulator."""
+    kind = rng.integers(6)
+    if kind == 0:
+        return np.full(shape, -128, np.int8)
+    if kind == 1:
+        return np.full(shape, 127, np.int8)
+    if kind == 2:
+        return rng.choice(np.array([-128, 127], np.int8), shape)
+    return rng.integers(-128, 128, shape, np.int8)
+
+
+def biases(rng: Rng, n: int, largest_sum: int) -> NDArray[np.int32]:
+    """Within what keeps the accumulator in int32."""
+    room = 2**31 - 1 - largest_sum
+    limit = [0, 1 << 12, 1 << 18, room][rng.integers(4)]
+    return rng.integers(-limit, limit + 1, n).astype(np.int32)
+
+
+def requant(rng: Rng, n: int, spread: float, s: int | None = None) -> Requant:
+    """A ratio that uses the whole of int8, or anything the contract allows (also above 0.5)."""
+    zp = int(rng.choice([0, -128, 127, rng.integers(-128, 128)]))
+    channels = n if rng.integers(2) else 1
+    if rng.integers(3):
+        ratio = rng.uniform(0.3, 3.0, channels) * 90 / max(spread, 1.0)
+        most = min(32, 30 - math.ceil(math.log2(ratio.max())))
+        s = s or (int(rng.integers(max(1, most - 12), most + 1)) if most > 1 else 1)
+        m = np.minimum(np.rint(ratio * 2.0**s), 2**31 - 1)
+    else:
+        s = s or int(rng.integers(1, 33))
+        m = np.floor(2.0 ** rng.uniform(0, 31, channels)) - rng.integers(0, 2, channels)
+    return Requant(np.clip(m, 0, 2**31 - 1).astype(np.int32), s, zp)
+
+
+def spread_of(k: int) -> float:
+    return math.sqrt(k) * 74 * 74
+
+
+def table_or_none(rng: Rng) -> NDArray[np.int8] | None:
+    return rng.integers(-128, 128, 256, np.int8) if rng.integers(2) else None
+
+
+def strided(rng: Rng, rows: NDArray[np.int8], stride: int) -> NDArray[np.int8]:
+    """The bytes of rows that are `stride` apart, without anything after the last."""
+    flat = rng.integers(-128, 128, (len(rows), stride), np.int8)
+    flat[:, : rows.shape[1]] = rows
+    return flat.reshape(-1)[: (len(rows) - 1) * stride + rows.shape[1]]
+
+
+def poisoned(rows: NDArray[np.int8], stride: int) -> NDArray[np.int8]:
+    flat = np.full((len(rows), stride), POISON, np.int8)
+    flat[:, : rows.shape[1]] = rows
+    return flat.reshape(-1)[: (len(rows) - 1) * stride + rows.shape[1]]
+
+
+def wider(rng: Rng, row: int) -> int:
+    return row + int(rng.choice([0, 0, 1, 5]))
+
+
+# -- operators -----------------------------------------------------------------------------------
+
+
+def linear_op(rng: Rng, k: int, n: int, s: int | None = None) -> Linear:
+    return Linear(
+        int8s(rng, n, k),
+        biases(rng, n, k << 14),
+        requant(rng, n, spread_of(k), s),
+        table_or_none(rng),
+    )
+
+
+def linear_case(target: Target, rng: Rng, rows: int, k: int, n: int, s: int | None = None) -> Case:
+    op, x = linear_op(rng, k, n, s), int8s(rng, rows, k)
+    xs, ys = wider(rng, k), wider(rng, n)
+    stream = Stream().put(LINEAR, rows, xs, ys, *rng.integers(0, 4, 2))
+    packed = target.pack_linear(op.weight, op.bias, op.requant)
+    stream.linear(packed, k, op.requant, op.table).blob(strided(rng, x, xs))
+    return Case(
+        f"linear rows={rows} k={k} n={n} s={op.requant.s} m={op.requant.m[:4]} zp={op.requant.zp}",
+        stream.bytes(),
+        [packed.w.nbytes, target.linear_scratch(n, k, rows)],
+        [poisoned(run_op(op, [x]), ys)],
+    )
+
+
+def conv_case(
+    target: Target,
+    rng: Rng,
+    plane: tuple[int, int],
+    per_group: tuple[int, int],
+    groups: int,
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+    pads: tuple[int, int, int, int],
+) -> Case:
+    """per_group: channels and outputs of a group."""
+    c, n = per_group[0] * groups, per_group[1] * groups
+    k = per_group[0] * kernel[0] * kernel[1]
+    last = bool(rng.integers(2))
+    op = Conv(
+        int8s(rng, n, per_group[0], *kernel),
+        biases(rng, n, k << 14),
+        requant(rng, n, spread_of(k)),
+        stride,
+        pads,
+        dilation,
+        groups,
+        int(rng.integers(-128, 128)),
+        last,
+        table_or_none(rng),
+    )
+    x = int8s(rng, *((*plane, c) if last else (c, *plane)))
+    oh, ow = conv_output(op, *plane)
+    strides = (1, plane[1] * c, c) if last else (plane[0] * plane[1], plane[1], 1)
+    ys = wider(rng, n)
+    stream = Stream().put(CONV, c, *plane, *kernel, *stride, *dilation, pads[0], pads[1], oh, ow)
+    stream.put(groups, op.x_zp, *strides, ys, *rng.integers(0, 4, 2))
+    stream.linear(target.pack_conv(op), k, op.requant, op.table).blob(x)
+    return Case(
+        f"conv x={x.shape} w={op.weight.shape} groups={groups} {stride} {dilation} {pads} {last}",
+        stream.bytes(),
+        [target.conv_scratch(op)],
+        [poisoned(run_op(op, [x]), ys)],
+    )
+
+
+def exponents(rng: Rng, bits: int) -> NDArray[np.uint16]:
+    decay = 2.0 ** rng.uniform(-9, 1)
+    full = (1 << bits) - 1
+    table = np.rint(full * np.exp(-decay * np.arange(256)))
+    return np.full(256, full, np.uint16) if rng.integers(8) == 0 else table.astype(np.uint16)
+
+
+def row_scale(rng: Rng, bits: int) -> RowScale:
+    frac = int(rng.integers(18 - bits if bits < 12 else 6, 20))
+    return RowScale(
+        int(rng.integers(1 << 14, 1 << 15)),
+        frac,
+        int(rng.integers(33, min(40, 47 - (32 - bits) + frac) + 1)),
+        int(rng.integers(-128, 128)),
+    )
+
+
+def attention_op(rng: Rng, s: int, e: int, p: int, h: int, n: int) -> Attention:
+    def projection(rows: int, k: int) -> tuple[Any, ...]:
+        return (
+            int8s(rng, rows, k),
+            biases(rng, rows, k << 14),
+            requant(rng, rows, spread_of(k)),
+        )
+
+    most_bits = min(15, 31 - 7 - math.ceil(math.log2(s))) if s > 512 else 15
+    bits = int(rng.choice([8, most_bits, most_bits]))
+    score = requant(rng, 1, spread_of(p))
+    return Attention(
+        h,
+        p,
+        *projection(h * p, e),
+        *projection(h * p, e),
+        *projection(h * p, e),
+        score,
+        exponents(rng, bits),
+        bits,
+        row_scale(rng, bits),
+        *projection(n, h * p),
+    )
+
+
+def context_rows(x: NDArray[np.int8], op: Attention) -> NDArray[np.int8]:
+    """The reference's context [S, H*P], which `reference.attention` keeps to itself."""
+
+    def heads(w: Any, b: Any, r: Requant) -> Any:
+        flat = requantise(exact_matmul(x, w.T) + b, r)
+        return flat.reshape(len(x), op.heads, op.dim).swapaxes(0, 1)
+
+    q, k, v = heads(op.wq, op.bq, op.rq), heads(op.wk, op.bk, op.rk), heads(op.wv, op.bv, op.rv)
+    return np.concatenate(
+        [
+            att.context(att.weights(att.scores(q[h], k[h], op), op.exp_table), v[h], op)
+            for h in range(op.heads)
+        ],
+        axis=1,
+    )
+
+
+def attention_case(
+    target: Target,
+    rng: Rng,
+    shape: tuple[int, int, int, int],
+    n: int,
+    row_block: int,
+    head_block: int,
+    op: Attention | None = None,
+) -> Case:
+    s, e, p, h = shape
+    op = op or attention_op(rng, s, e, p, h, n)
+    x = int8s(rng, s, e)
+    row_block, head_block = min(row_block, s), min(head_block, h)
+    xs, cs = wider(rng, e), wider(rng, h * p)
+    context = context_rows(x, op)
+    stream = Stream().put(ATTENTION, s, xs, row_block, head_block, cs, *rng.integers(0, 4, 2), h, p)
+    stream.put(int(op.score.m[0]), op.score.s, op.score.zp)
+    c = op.context
+    stream.put(c.mult, c.frac, c.s, c.zp).blob(op.exp_table)
+    for which, r in (("q", op.rq), ("k", op.rk), ("v", op.rv)):
+        stream.linear(target.pack_project(op, which), e, r)
+    stream.linear(target.pack_linear(op.wo, op.bo, op.ro), h * p, op.ro)
+    stream.blob(strided(rng, x, xs))
+    return Case(
+        f"attention {shape} n={n} blocks={row_block, head_block} bits={op.weight_bits}",
+        stream.bytes(),
+        [
+            target.q_bytes(op, h, row_block),
+            target.k_bytes(op, h, s),
+            target.v_bytes(op, h, s),
+            target.project_scratch(op, s),
+            target.attend_scratch(op, row_block, s),
+            target.linear_scratch(n, h * p, s),
+        ],
+        [poisoned(context, cs), run_op(op, [x]).reshape(-1)],
+    )
+
+
+def layernorm_op(rng: Rng, e: int) -> LayerNorm:
+    frac = 15 - math.ceil(math.log2(e) / 2)
+    s = int(rng.integers(1, 31))
+    limit = [1 << 30, 128 << s][rng.integers(2)]
+    return LayerNorm(
+        rng.integers(-32767, 32768, e).astype(np.int32),
+        np.clip(rng.integers(-limit, limit + 1, e), -(1 << 30), 1 << 30).astype(np.int32),
+        int(rng.choice([1, 7, e * e, 1 << 33])),
+        frac,
+        s,
+    )
+
+
+def layernorm_case(target: Target, rng: Rng, rows: int, e: int) -> Case:
+    op, x = layernorm_op(rng, e), int8s(rng, rows, e)
+    if rng.integers(3) == 0:
+        x[0] = x[0, 0]  # a constant row must not divide by zero
+    in_place = int(rng.integers(3) == 0)
+    xs = wider(rng, e)
+    ys = xs if in_place else wider(rng, e)
+    before = strided(rng, x, xs)
+    y = run_op(op, [x])
+    if in_place:
+        want = before.copy()
+        for i in range(rows):
+            want[i * ys : i * ys + e] = y[i]
+    else:
+        want = poisoned(y, ys)
+    stream = Stream().put(LAYERNORM, rows, xs, ys, *rng.integers(0, 4, 2), in_place, e)
+    stream.put(op.frac, op.s, op.eps_term, op.eps_term >> 32)
+    stream.blob(op.gamma.astype(np.int16)).blob(op.beta).blob(before)
+    return Case(f"layernorm {rows} x {e} s={op.s} eps={op.eps_term}", stream.bytes(), [], [want])
+
+
+def add_case(target: Target, rng: Rng, count: int) -> Case:
+    s = int(rng.integers(1, 23))
+    c = int(rng.integers(-(1 << 30), 1 << 30)) if rng.integers(2) else 1 << (s - 1)
+    op = Add(*(int(v) for v in rng.integers(0, 1 << 15, 2)), c, s)
+    a, b = int8s(rng, count), int8s(rng, count)
+    stream = Stream().put(ADD, count, int(rng.integers(3)), *rng.integers(0, 4, 3))
+    stream.put(op.ma, op.mb, op.c, op.s).blob(a).blob(b)
+    return Case(f"add {count} {op}", stream.bytes(), [], [run_op(op, [a, b])])
+
+
+def lut_case(target: Target, rng: Rng, count: int) -> Case:
+    table, x = rng.integers(-128, 128, 256, np.int8), int8s(rng, count)
+    stream = Stream().put(LUT, count, int(rng.integers(2)), *rng.integers(0, 4, 2))
+    stream.blob(table).blob(x)
+    return Case(f"lut {count}", stream.bytes(), [], [run_op(Lut(table), [x])])
+
+
+def mean_case(target: Target, rng: Rng, rows: int, features: int) -> Case:
+    op = MeanPool(int(rng.integers(-128, 129)) * rows, requant(rng, 1, 74.0 * math.sqrt(rows)))
+    x, xs = int8s(rng, rows, features), wider(rng, features)
+    stream = Stream().put(MEAN, rows, features, xs, *rng.integers(0, 4, 2))
+    stream.put(op.bias, int(op.requant.m[0]), op.requant.s, op.requant.zp)
+    stream.blob(strided(rng, x, xs))
+    return Case(f"mean {rows} x {features}", stream.bytes(), [], [run_op(op, [x]).reshape(-1)])
+
+
+Draw = Callable[[Target, Rng], Case]
