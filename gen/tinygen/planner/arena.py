@@ -1,102 +1,96 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pack buffers into regions, and prove that the packing holds."""
+"""Pack buffers into the memories of a board: the hottest bytes into the fastest."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from tinygen.boards import Region
-from tinygen.errors import TinygenError
-from tinygen.planner.plan import Buffer, Placement, peak
+from tinygen.planner.check import ALIGN, check_packing
+from tinygen.planner.exact import Item, height, heuristic, live_peak, pack_items
+from tinygen.planner.plan import Buffer, Placement
 
-ALIGN = 8
-"""Every buffer starts on a multiple of this."""
+__all__ = ["ALIGN", "Arena", "align_up", "check_packing", "live_bytes", "pack"]
 
 
 def align_up(n: int, to: int = ALIGN) -> int:
     return -(-n // to) * to
 
 
-def pack(buffers: Sequence[Buffer], regions: Sequence[Region]) -> tuple[Placement, ...]:
-    """Greedy by size into the fastest region that still has room; the same input, the same answer.
+@dataclass(frozen=True)
+class Arena:
+    """placements: in the order of the buffers.  proven: regions whose height is the smallest
+    possible for the buffers in them."""
 
-    Tries several orders and keeps the smallest arena. Raises ValueError if a buffer fits nowhere.
+    placements: tuple[Placement, ...]
+    proven: frozenset[str]
+
+
+def pack(buffers: Sequence[Buffer], regions: Sequence[Region]) -> Arena:
+    """Everything into the fastest region if it fits, else the most traffic a byte first.
+
+    The same input gives the same answer. Raises ValueError if a buffer fits nowhere.
     """
-    by_speed = sorted(regions, key=lambda r: r.speed)
-    orders = (
+    by_speed = sorted(regions, key=lambda r: r.speed)  # stable: the board's order among equals
+    orders: tuple[Callable[[Buffer], tuple[float | str, ...]], ...] = (
+        lambda b: (-b.traffic / b.size, -b.size, b.name),
         lambda b: (-b.size, b.first, b.name),
-        lambda b: (-(b.last - b.first + 1) * b.size, b.first, b.name),
-        lambda b: (b.first, -b.size, b.name),
-        lambda b: (-b.traffic, -b.size, b.name),
+        lambda b: (-b.size * (b.last - b.first + 1), b.first, b.name),
     )
-    best: tuple[Placement, ...] | None = None
     for order in orders:
-        try:
-            tried = _first_fit(sorted(buffers, key=order), by_speed)
-        except ValueError:
-            continue
-        if best is None or _end(tried) < _end(best):
-            best = tried
-    if best is None:
-        raise ValueError("no packing fits")
-    return best
+        chosen = _assign(sorted(buffers, key=order), by_speed)
+        if chosen is not None:
+            return _arena(buffers, chosen, by_speed)
+    raise ValueError("no packing fits")
 
 
-def _end(placements: Sequence[Placement]) -> int:
-    tops: dict[str, int] = {}
-    for p in placements:
-        tops[p.region] = max(tops.get(p.region, 0), p.offset + p.buffer.size)
-    return sum(tops.values())
+def _items(buffers: Sequence[Buffer]) -> tuple[list[Buffer], list[Item]]:
+    """In the order of the schedule, whatever the order of assignment was."""
+    ordered = sorted(buffers, key=lambda b: (b.first, b.last, b.name))
+    return ordered, [Item(align_up(b.size), b.first, b.last) for b in ordered]
 
 
-def _first_fit(buffers: Sequence[Buffer], regions: Sequence[Region]) -> tuple[Placement, ...]:
-    placed: list[Placement] = []
+def live_bytes(buffers: Sequence[Buffer]) -> int:
+    """The largest sum of live buffers, padding included: no packing is smaller."""
+    return live_peak(_items(buffers)[1])
+
+
+def _assign(buffers: Sequence[Buffer], regions: Sequence[Region]) -> dict[str, list[Buffer]] | None:
+    """Region -> buffers, in that order, each to the fastest region that still holds all of its."""
+    if _fits(buffers, regions[0]):
+        return {regions[0].name: list(buffers)}
+    chosen: dict[str, list[Buffer]] = {r.name: [] for r in regions}
     for buffer in buffers:
         for region in regions:
-            offset = _lowest_gap(buffer, [p for p in placed if p.region == region.name])
-            if offset + buffer.size <= region.usable:
-                placed.append(Placement(buffer, region.name, offset))
+            if _fits([*chosen[region.name], buffer], region):
+                chosen[region.name].append(buffer)
                 break
         else:
-            raise ValueError(buffer.name)
-    return tuple(placed)
+            return None
+    return chosen
 
 
-def _lowest_gap(buffer: Buffer, placed: Sequence[Placement]) -> int:
-    """The lowest aligned offset free for the whole life of the buffer."""
-    conflicts = sorted(
-        (p.offset, p.offset + p.buffer.size) for p in placed if overlap(p.buffer, buffer)
-    )
-    offset = 0
-    for start, end in conflicts:
-        if offset + buffer.size <= start:
-            break
-        offset = max(offset, align_up(end))
-    return offset
+def _fits(buffers: Sequence[Buffer], region: Region) -> bool:
+    """By the bound if that says no, by a quick packing if that says yes, else by search."""
+    items, room = _items(buffers)[1], region.usable // ALIGN * ALIGN
+    if live_peak(items) > room:
+        return False
+    return height(items, heuristic(items)) <= room or pack_items(items).height <= room
 
 
-def overlap(a: Buffer, b: Buffer) -> bool:
-    """Alive at the same time."""
-    return a.first <= b.last and b.first <= a.last
-
-
-def check_packing(placements: Sequence[Placement], regions: Sequence[Region]) -> None:
-    """Independent proof: aligned, inside its region, no two live buffers share a byte."""
-    size = {r.name: r.usable for r in regions}
-    for i, p in enumerate(placements):
-        if p.offset % ALIGN or p.offset < 0 or p.offset + p.buffer.size > size[p.region]:
-            raise TinygenError(f"planner fault: buffer {p.buffer.name} is misplaced")
-        for q in placements[:i]:
-            disjoint = (
-                p.region != q.region
-                or p.offset + p.buffer.size <= q.offset
-                or q.offset + q.buffer.size <= p.offset
-            )
-            if not disjoint and overlap(p.buffer, q.buffer):
-                raise TinygenError(
-                    f"planner fault: buffers {p.buffer.name} and {q.buffer.name} overlap"
-                )
-
-
-def lower_bound(placements: Sequence[Placement], region: str) -> int:
-    return peak([p.buffer for p in placements if p.region == region])[0]
+def _arena(
+    buffers: Sequence[Buffer], chosen: dict[str, list[Buffer]], regions: Sequence[Region]
+) -> Arena:
+    where: dict[str, Placement] = {}
+    proven = set()
+    for name, mine in chosen.items():
+        ordered, items = _items(mine)
+        packing = pack_items(items)
+        if packing.proven:
+            proven.add(name)
+        for buffer, offset in zip(ordered, packing.offsets, strict=True):
+            where[buffer.name] = Placement(buffer, name, offset)
+    arena = Arena(tuple(where[b.name] for b in buffers), frozenset(proven))
+    check_packing(arena.placements, regions)
+    return arena

@@ -39,13 +39,17 @@ class Placement:
 
 @dataclass(frozen=True)
 class RegionUse:
-    """used, size (what the board grants) and lower_bound (largest sum of live buffers), bytes."""
+    """used, size (what the board grants) and lower_bound (largest sum of live buffers), bytes.
+
+    proven: no packing of these buffers is smaller than ``used``.
+    """
 
     name: str
     section: str | None
     used: int
     size: int
     lower_bound: int
+    proven: bool
 
 
 @dataclass(frozen=True)
@@ -207,6 +211,8 @@ class Plan:
     steps: tuple[Step, ...]
     placements: tuple[Placement, ...]
     regions: tuple[RegionUse, ...]
+    arena_lower_bound: int
+    """Largest sum of live buffers, bytes: no packing is smaller."""
     sources: tuple[str, ...]
     params_bytes: int
     """Weights and biases, as the model counts them."""
@@ -220,10 +226,6 @@ class Plan:
     @property
     def arena_bytes(self) -> int:
         return sum(r.used for r in self.regions)
-
-    @property
-    def arena_lower_bound(self) -> int:
-        return peak([p.buffer for p in self.placements])[0]
 
     def placement(self, buffer: str) -> Placement:
         return next(p for p in self.placements if p.buffer.name == buffer)

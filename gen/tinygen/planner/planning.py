@@ -48,10 +48,9 @@ def _row_blocks(tokens: int) -> list[int | None]:
 def _finish(graph: Graph, board: Board, low: Lowering) -> p.Plan:
     buffers = lifetimes(low)
     try:
-        placements = arena.pack(buffers, board.ram)
+        packed = arena.pack(buffers, board.ram)
     except ValueError:
         raise _too_large(buffers, low, board) from None
-    arena.check_packing(placements, board.ram)
     consts = const_bytes(low.steps)
     _check_flash(consts, low.steps, board)
     sources = {f for kind in low.operators for f in _sources(low, kind)}
@@ -65,8 +64,9 @@ def _finish(graph: Graph, board: Board, low: Lowering) -> p.Plan:
         input_quant=_quant(graph, graph.input),
         output_quant=_quant(graph, graph.output),
         steps=tuple(low.steps),
-        placements=placements,
-        regions=_region_use(placements, board),
+        placements=packed.placements,
+        regions=_region_use(packed, board),
+        arena_lower_bound=arena.live_bytes(buffers),
         sources=tuple(sorted(sources)),
         params_bytes=params_count(graph),
         const_bytes=consts,
@@ -84,14 +84,17 @@ def _quant(graph: Graph, value: str) -> Quant:
     return quant
 
 
-def _region_use(placements: tuple[p.Placement, ...], board: Board) -> tuple[p.RegionUse, ...]:
+def _region_use(packed: arena.Arena, board: Board) -> tuple[p.RegionUse, ...]:
     uses = []
     for region in board.ram:
-        mine = [q for q in placements if q.region == region.name]
+        mine = [q for q in packed.placements if q.region == region.name]
         if mine:
             used = arena.align_up(max(q.offset + q.buffer.size for q in mine))
-            bound = arena.lower_bound(mine, region.name)
-            uses.append(p.RegionUse(region.name, region.section, used, region.usable, bound))
+            bound = arena.live_bytes([q.buffer for q in mine])
+            proven = region.name in packed.proven
+            uses.append(
+                p.RegionUse(region.name, region.section, used, region.usable, bound, proven)
+            )
     return tuple(uses)
 
 
