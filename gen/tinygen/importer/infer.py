@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The output types of one node, its input types and small constants being known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import onnx
+
+from tinygen.errors import TinygenError
+from tinygen.graph import Value
+
+SHAPING = 64
+"""Constants up to this many elements are shown to the inference (shapes, axes, indices)."""
+
+
+def infer(
+    node: onnx.NodeProto,
+    label: str,
+    types: Mapping[str, onnx.TypeProto],
+    values: Mapping[str, Value],
+    model: onnx.ModelProto,
+    path: Path,
+) -> dict[str, onnx.TypeProto]:
+    """Types with fully known shapes, by output name; raises `TinygenError` otherwise."""
+    versions = {o.domain: o.version for o in model.opset_import}
+    domain = "" if node.domain == "ai.onnx" else node.domain
+    try:
+        version = versions.get(domain, versions.get("ai.onnx", 0) if domain == "" else 0)
+        schema = onnx.defs.get_schema(node.op_type, version, domain)
+    except onnx.defs.SchemaError as error:
+        where = f"{domain}." if domain else ""
+        raise TinygenError(
+            f"{path}: node {label} has the unsupported operator {where}{node.op_type}: "
+            "quantise in the QDQ format with standard operators"
+        ) from error
+    small = {}
+    for name in node.input:
+        data = values[name].data if name else None
+        if data is not None and data.size <= SHAPING:
+            small[name] = onnx.numpy_helper.from_array(data, name)
+    try:
+        found = onnx.shape_inference.infer_node_outputs(
+            schema,
+            node,
+            {i: types[i] for i in node.input if i},
+            small,
+            opset_imports=list(model.opset_import),
+            ir_version=model.ir_version,
+        )
+    except Exception as error:  # InferenceError and the C++ side's own
+        raise TinygenError(
+            f"{path}: node {label} ({node.op_type}) does not fit its inputs: export again"
+        ) from error
+    for output in node.output:
+        if not output:
+            continue
+        shape = found[output].tensor_type.shape if output in found else None
+        known = shape is not None and all(d.dim_value > 0 for d in shape.dim)
+        if not known or not found[output].tensor_type.HasField("shape"):
+            raise TinygenError(
+                f"{path}: the shape of {output} (node {label}, {node.op_type}) cannot be fixed: "
+                "export with fixed axes"
+            )
+    return found

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Walk the ONNX nodes once: know every shape, fold every constant, keep the rest."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from tinygen.errors import TinygenError
+from tinygen.graph import Graph, Node, Value, verify
+from tinygen.graph.ops import Float
+from tinygen.importer.fold import fold, foldable
+from tinygen.importer.infer import infer
+from tinygen.importer.read import NOT_QUANTISED, read_model
+
+QUANTISED_KINDS = {
+    "QuantizeLinear",
+    "DequantizeLinear",
+    "QGemm",
+    "QLinearMatMul",
+    "QLinearConv",
+    "QLinearAdd",
+    "RequantShift",
+}
+DYNAMIC_KINDS = {"DynamicQuantizeLinear", "MatMulInteger", "DynamicQuantizeMatMul", "ConvInteger"}
+
+
+def load(path: Path, *, name: str | None = None) -> Graph:
+    """Read an ONNX file into a Graph of `Float` nodes; the batch axis, 1, is still there.
+
+    ``name``: the model's name, by default made from the file's. Raises `TinygenError`.
+    """
+    model, model_hash = read_model(path)
+    kinds = {n.op_type for n in model.graph.node}
+    if kinds & DYNAMIC_KINDS:
+        raise TinygenError(
+            f"{path} is quantised dynamically (node type {min(kinds & DYNAMIC_KINDS)}): "
+            "use static quantisation (`tinygen quantize`)"
+        )
+    if not kinds & QUANTISED_KINDS:
+        raise TinygenError(f"{path} {NOT_QUANTISED}")
+    walk = _Walk(model, path)
+    walk.run()
+    graph = Graph(
+        name=identifier(name or _title(path)),
+        values=walk.values,
+        nodes=tuple(walk.nodes),
+        input=walk.input,
+        output=walk.output,
+        model_hash=model_hash,
+    )
+    return verify(graph)
+
+
+def _title(path: Path) -> str:
+    """The file's name, or its folder's where the file is just called model.onnx."""
+    folder = path.resolve().parent.name
+    return folder if path.stem == "model" and folder else path.stem
+
+
+def identifier(text: str) -> str:
+    """A C identifier in lower case: ``Model-v2`` -> ``model_v2``."""
+    clean = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_") or "model"
+    return clean if clean[0].isalpha() else f"m_{clean}"
+
+
+class _Walk:
+    """State of one import: values known so far, nodes kept."""
+
+    def __init__(self, model: onnx.ModelProto, path: Path) -> None:
+        self.model = model
+        self.path = path
+        self.values: dict[str, Value] = {}
+        self.nodes: list[Node] = []
+        self.types: dict[str, onnx.TypeProto] = {}
+        self.input = self._fix_input()
+        self.output = self._only_output()
+        for tensor in model.graph.initializer:
+            self._add_constant(tensor.name, onnx.numpy_helper.to_array(tensor))
+
+    def run(self) -> None:
+        """Every node in file order, which the checker has found topological."""
+        used: set[str] = set()
+        for position, node in enumerate(self.model.graph.node):
+            label = node.name or f"{node.op_type}_{position}"
+            while label in used:
+                label += "_"
+            used.add(label)
+            self._node(node, label)
+        if self.output not in self.values:
+            raise TinygenError(f"{self.path}: nothing makes the output {self.output}: export again")
+
+    def _node(self, node: onnx.NodeProto, label: str) -> None:
+        attrs = self._attributes(node, label)
+        inputs = [self.values[i] if i else None for i in node.input]
+        known = [v.data if v is not None else None for v in inputs]
+        if foldable(node.op_type, inputs):
+            shapes = [v.shape if v is not None else None for v in inputs]
+            for output, data in zip(
+                node.output, fold(node, known, shapes, self._opset(), self.path), strict=False
+            ):
+                self._add_constant(output, data)
+            return
+        types = infer(node, label, self.types, self.values, self.model, self.path)
+        kept = []
+        for output in node.output:
+            if not output:
+                continue
+            self.types[output] = types[output]
+            shape = tuple(d.dim_value for d in types[output].tensor_type.shape.dim)
+            self.values[output] = Value(output, shape)
+            kept.append(output)
+        self.nodes.append(Node(label, Float(node.op_type, attrs), tuple(node.input), tuple(kept)))
+
+    def _opset(self) -> dict[str, int]:
+        return {o.domain: o.version for o in self.model.opset_import}
+
+    def _attributes(self, node: onnx.NodeProto, label: str) -> Mapping[str, Any]:
+        attrs: dict[str, Any] = {}
+        for a in node.attribute:
+            if a.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS):
+                raise TinygenError(
+                    f"{self.path}: node {label} ({node.op_type}) has a sub-graph, which firmware "
+                    "cannot schedule: export the model without control flow"
+                )
+            value = onnx.helper.get_attribute_value(a)
+            attrs[a.name] = value.decode(errors="replace") if isinstance(value, bytes) else value
+        return attrs
+
+    def _add_constant(self, name: str, data: NDArray[Any]) -> None:
+        self.values[name] = Value(name, tuple(data.shape), data=data)
+        kind = onnx.helper.np_dtype_to_tensor_dtype(data.dtype)
+        self.types[name] = onnx.helper.make_tensor_type_proto(kind, list(data.shape))
+
+    def _fix_input(self) -> str:
+        """The one input that is not a weight, its batch axis set to 1."""
+        weights = {t.name for t in self.model.graph.initializer}
+        inputs = [i for i in self.model.graph.input if i.name not in weights]
+        if len(inputs) != 1:
+            names = ", ".join(i.name for i in inputs) or "none"
+            raise TinygenError(
+                f"{self.path} must have one input, found {names}: export a model that takes one "
+                "tensor"
+            )
+        (entry,) = inputs
+        tensor = entry.type.tensor_type
+        if not tensor.HasField("shape") or not tensor.shape.dim:
+            raise TinygenError(
+                f"{self.path}: input {entry.name} has no shape: export with fixed axes"
+            )
+        dims = [d.dim_value if d.HasField("dim_value") else 0 for d in tensor.shape.dim]
+        if dims[0] > 1:
+            raise TinygenError(
+                f"{self.path}: input {entry.name} has batch {dims[0]}: export with batch 1 "
+                "(or a dynamic batch axis)"
+            )
+        for axis, size in enumerate(dims[1:], start=1):
+            if size < 1:
+                label = tensor.shape.dim[axis].dim_param or "?"
+                raise TinygenError(
+                    f"{self.path}: axis {axis} ({label}) of input {entry.name} is dynamic: export "
+                    "with a fixed size (only the batch axis may be dynamic)"
+                )
+        shape = [1, *dims[1:]]
+        if np.prod(shape, dtype=float) > 1 << 24:
+            raise TinygenError(
+                f"{self.path}: input {entry.name} of shape {shape} is too large for firmware: "
+                "export with the size that the device will see"
+            )
+        self.types[entry.name] = onnx.helper.make_tensor_type_proto(tensor.elem_type, shape)
+        self.values[entry.name] = Value(entry.name, tuple(shape))
+        return str(entry.name)
+
+    def _only_output(self) -> str:
+        outputs = [o.name for o in self.model.graph.output]
+        if len(outputs) != 1:
+            raise TinygenError(
+                f"{self.path} must have one output, found {', '.join(outputs) or 'none'}: "
+                "export only the logits"
+            )
+        return str(outputs[0])

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Constant factors, offsets and selections fold into the matrix product beside them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from tinygen.graph import Node
+from tinygen.graph.ops import Float
+from tinygen.passes.constants import F64, is_constant, is_scalar, real
+from tinygen.passes.elementwise import UNARY
+from tinygen.passes.engine import Result, Scope, rule
+from tinygen.passes.moves import index_of, move, normal
+from tinygen.passes.quantisation import quant
+
+PRODUCTS = ("Linear", "Convolve", "Scores")
+
+
+def factor_of(scope: Scope, node: Node) -> tuple[str, F64] | None:
+    """(x, c) where the node is x times a constant: Mul or Div."""
+    assert isinstance(node.op, Float)
+    a, b = node.inputs
+    if node.op.kind == "Mul" and is_constant(scope, a):
+        a, b = b, a
+    c = real(scope, b)
+    if c is None or is_constant(scope, a) or node.op.kind not in ("Mul", "Div"):
+        return None
+    return a, c if node.op.kind == "Mul" else 1.0 / c
+
+
+def offset_of(scope: Scope, node: Node) -> tuple[str, F64] | None:
+    """(x, c) where the node is x plus a constant: Add or Sub."""
+    assert isinstance(node.op, Float)
+    a, b = node.inputs
+    if node.op.kind == "Add" and is_constant(scope, a):
+        a, b = b, a
+    c = real(scope, b)
+    if c is None or is_constant(scope, a) or node.op.kind not in ("Add", "Sub"):
+        return None
+    return a, c if node.op.kind == "Add" else -c
+
+
+def per_column(c: F64, columns: int) -> F64 | None:
+    """[columns] where a scalar or [rows, columns] constant is the same in every row."""
+    if c.size == 1:
+        return np.full(columns, c.reshape(-1)[0])
+    table = c.reshape(-1, columns)
+    return table[0] if np.all(table == table[0]) else None
+
+
+def scaled(scope: Scope, product: Node, c: F64) -> str | None:
+    """The product times a constant (one a column), folded into weights or alpha."""
+    assert isinstance(product.op, Float)
+    shape = scope.shape(product.output)
+    if product.op.kind == "Scores":
+        if c.size != 1:
+            return None
+        op = Float("Scores", {"alpha": product.op.attrs["alpha"] * float(c.reshape(-1)[0])})
+        return scope.emit(op, product.inputs, shape, name=product.name)
+    columns = per_column(c, shape[1])
+    if columns is None or not np.all(np.isfinite(columns)):
+        return None
+    x, q, s, b = product.inputs
+    integers, scales, bias = (scope.data(i) for i in (q, s, b))
+    assert integers is not None and scales is not None and bias is not None
+    sign = np.where(columns < 0, -1, 1).reshape(-1, *[1] * (integers.ndim - 1))
+    parts = (integers * sign, scales * np.abs(columns), bias * columns)
+    inputs = (x, *(scope.constant(p) for p in parts))
+    return scope.emit(product.op, inputs, shape, name=product.name)
+
+
+def shifted(scope: Scope, product: Node, c: F64) -> str | None:
+    """The product plus a constant (one a column), folded into the bias."""
+    assert isinstance(product.op, Float)
+    shape = scope.shape(product.output)
+    columns = per_column(c, shape[1]) if product.op.kind != "Scores" else None
+    bias = scope.data(product.inputs[3]) if columns is not None else None
+    if bias is None or columns is None:
+        return None
+    inputs = (*product.inputs[:3], scope.constant(bias + columns))
+    return scope.emit(product.op, inputs, shape, name=product.name)
+
+
+def alone(scope: Scope, name: str) -> bool:
+    """Whether nobody else reads the value (unknown, so no, for one made in this sweep)."""
+    return scope.fanout[name] == 1
+
+
+@rule("Mul", "Div")
+def factor_into_product(scope: Scope, node: Node) -> Result:
+    """(x W) c = x (W c)."""
+    found = factor_of(scope, node)
+    if found is None:
+        return None
+    x, c = found
+    product = scope.made_by(x, *PRODUCTS)
+    return scaled(scope, product, c) if product is not None and alone(scope, x) else None
+
+
+@rule("Add", "Sub")
+def offset_into_product(scope: Scope, node: Node) -> Result:
+    """(x W + b) + c = x W + (b + c)."""
+    found = offset_of(scope, node)
+    if found is None:
+        return None
+    x, c = found
+    product = scope.made_by(x, *PRODUCTS)
+    return shifted(scope, product, c) if product is not None and alone(scope, x) else None
+
+
+@rule("Quant")
+def rounding_once(scope: Scope, node: Node) -> Result:
+    """round(round(x W) c) = round((x W) c), likewise with + c: the accumulator is not rounded twice.
+
+    This is the one rule that changes values, by less than the rounding that it drops.
+    """
+    step = scope.made_by(node.inputs[0], "Mul", "Div", "Add", "Sub")
+    if step is None or not alone(scope, step.output):
+        return None
+    found, fold = factor_of(scope, step), scaled
+    if found is None:
+        found, fold = offset_of(scope, step), shifted
+    if found is None:
+        return None
+    x, c = found
+    inner = scope.made_by(x, "Quant")
+    product = scope.made_by(inner.inputs[0], *PRODUCTS) if inner is not None else None
+    if product is None or inner is None or not alone(scope, x):
+        return None
+    if not alone(scope, product.output):
+        return None
+    y = fold(scope, product, c)
+    grid = scope.quant(node.output)
+    return None if y is None or grid is None else quant(scope, y, grid)
+
+
+@rule("Scores")
+def factor_before_scores(scope: Scope, node: Node) -> Result:
+    """(c a) b = c (a b)."""
+    assert isinstance(node.op, Float)
+    for side in (0, 1):
+        source = node.inputs[side]
+        before = scope.made_by(source, "Move")
+        step = scope.made_by(source if before is None else before.inputs[0], "Mul", "Div")
+        found = factor_of(scope, step) if step is not None else None
+        if found is None or found[1].size != 1:
+            continue
+        x = found[0]
+        if before is not None:
+            x = move(scope, x, index_of(before), scope.shape(source))
+        pair = (x, node.inputs[1]) if side == 0 else (node.inputs[0], x)
+        alpha = node.op.attrs["alpha"] * float(found[1].reshape(-1)[0])
+        return scope.emit(Float("Scores", {"alpha": alpha}), pair, scope.shape(node.output))
+    return None
+
+
+@rule("Softmax")
+def factor_before_softmax(scope: Scope, node: Node) -> Result:
+    """softmax(c x) keeps c as its attribute beta."""
+    assert isinstance(node.op, Float)
+    step = scope.made_by(node.inputs[0], "Mul", "Div")
+    found = factor_of(scope, step) if step is not None else None
+    if found is None or found[1].size != 1 or found[1].reshape(-1)[0] <= 0:
+        return None
+    beta = node.op.attrs.get("beta", 1.0) * float(found[1].reshape(-1)[0])
+    op = Float("Softmax", {**node.op.attrs, "beta": beta})
+    return scope.emit(op, (found[0],), scope.shape(node.output))
+
+
+@rule("Move")
+def packed_projection(scope: Scope, node: Node) -> Result:
+    """Some columns of a Linear are a smaller Linear: a packed q/k/v falls into its three parts."""
+    index = index_of(node)
+    if index is None:
+        return None
+    chain: list[Node] = []
+    (name,) = node.inputs
+    while (step := scope.made_by(name, *UNARY)) is not None and all(
+        is_scalar(scope, i) for i in step.inputs[1:] if i
+    ):
+        chain.append(step)
+        name = step.inputs[0]
+    product = scope.made_by(name, "Linear")
+    if product is None:
+        return None
+    rows, width = scope.shape(name)
+    columns = np.unique(index % width)
+    if len(columns) == width or len(np.unique(index // width)) != rows:
+        return None
+    x, *parts = product.inputs
+    cut = []
+    for part in parts:
+        data = scope.data(part)
+        assert data is not None
+        cut.append(scope.constant(data[columns]))
+    shape = (rows, len(columns))
+    y = scope.emit(product.op, (x, *cut), shape, name=product.name)
+    for step in reversed(chain):
+        y = scope.emit(step.op, (y, *step.inputs[1:]), shape, quant=scope.quant(step.output))
+    inside = (index // width) * len(columns) + np.searchsorted(columns, index % width)
+    return move(scope, y, normal(inside, shape), scope.shape(node.output))
+
+
+@rule("Sub", "Div", "Mul", "Add")
+def constant_pair(scope: Scope, node: Node) -> Result:
+    """An operator on two constants is a constant."""
+    a, b = (real(scope, i) for i in node.inputs)
+    if a is None or b is None:
+        return None
+    kind = node.op.kind if isinstance(node.op, Float) else ""
+    y = {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide}[kind](a, b)
+    if math.prod(y.shape) != math.prod(scope.shape(node.output)):
+        return None
+    return scope.constant(np.asarray(y, np.float64))
+
+
+ALGEBRA = (
+    constant_pair,
+    factor_into_product,
+    offset_into_product,
+    rounding_once,
+    factor_before_scores,
+    factor_before_softmax,
+    packed_projection,
+)

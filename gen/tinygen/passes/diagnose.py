@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is left of the float graph, said in one sentence."""
+
+from __future__ import annotations
+
+from tinygen.errors import TinygenError
+from tinygen.graph import Graph, Node
+from tinygen.graph.ops import Float
+from tinygen.passes.elementwise import ELEMENTWISE
+
+ANCHORS = {"Linear", "Convolve", "Norm", "Scores", "Mean", "Join", "Softmax"}
+WORDS = {
+    "Linear": "matrix product with weights",
+    "Convolve": "convolution",
+    "Norm": "layer normalisation",
+    "Scores": "product of two activations",
+    "Mean": "mean",
+    "Join": "concatenation",
+    "Softmax": "softmax",
+}
+KNOWN = ANCHORS | ELEMENTWISE | {"Move", "Grid", "Quant"}
+QUANTISE = "quantise it (`tinygen quantize` chooses operators that fit)"
+
+
+def refuse_leftovers(graph: Graph) -> None:
+    """Raise for the first node without an integer form: unknown operators first, then scales."""
+    left = [n for n in graph.nodes if isinstance(n.op, Float)]
+    for node in left:
+        kind = _kind(node)
+        if kind not in KNOWN and kind not in ("QuantizeLinear", "DequantizeLinear"):
+            raise TinygenError(
+                f"node {node.name} has the unsupported operator {kind}: rewrite it with the "
+                "operators of a transformer encoder, or open an issue with this model"
+            )
+    quantised = {v.name for v in graph.values.values() if v.quant is not None}
+    for node in left:
+        if _kind(node) in ANCHORS | {"Add"}:
+            _refuse(graph, node, quantised)
+    for node in left:
+        if _kind(node) not in ("Grid",):
+            raise TinygenError(
+                f"node {node.name} ({WORDS.get(_kind(node), _kind(node))}) has no integer form "
+                "where it stands: open an issue with this model"
+            )
+
+
+def _refuse(graph: Graph, node: Node, quantised: set[str]) -> None:
+    kind = _kind(node)
+    what = WORDS.get(kind, "sum")
+    constants = {v.name for v in graph.values.values() if v.data is not None}
+    grids = {n.output for n in graph.nodes if _kind(n) == "Grid"}
+    known = quantised | constants | grids
+    if kind in ("Scores", "Softmax"):
+        raise TinygenError(
+            f"node {node.name} ({what}) is not part of a self-attention that tinygen knows "
+            "(q, k, v from one quantised input, softmax over keys, an output projection): "
+            "check that every product in it is quantised, or open an issue with this model"
+        )
+    for name in node.inputs:
+        if name and name not in known:
+            raise TinygenError(
+                f"node {node.name} ({what}) reads {name.split('~')[0]}, which has no scale: "
+                f"{QUANTISE}"
+            )
+    readers = [n for n in graph.nodes if node.output in n.inputs]
+    if not any(_kind(r) == "Quant" for r in readers):
+        raise TinygenError(f"node {node.name} ({what}) has an output without a scale: {QUANTISE}")
+
+
+def _kind(node: Node) -> str:
+    return node.op.kind if isinstance(node.op, Float) else ""

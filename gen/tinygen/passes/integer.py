@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rounded operators on rounded inputs become integer operators. One rule an operator."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tinygen.graph import Node, Quant
+from tinygen.graph.ops import Conv, Float, Linear, Lut, PrependTokens, Reshape, SelectToken
+from tinygen.passes import multipliers
+from tinygen.passes.constants import as_grid, is_constant, real
+from tinygen.passes.engine import Result, Scope, rule
+from tinygen.passes.moves import index_of, positions
+from tinygen.passes.multipliers import projection
+from tinygen.passes.tables import real_inputs, to_grid
+
+
+def _rounded(scope: Scope, node: Node, kind: str) -> tuple[Node, Quant] | None:
+    """The operator that a Quant node rounds, and the grid."""
+    inner = scope.made_by(node.inputs[0], kind)
+    grid = scope.quant(node.output)
+    return None if inner is None or grid is None else (inner, grid)
+
+
+def _arrays(scope: Scope, names: tuple[str, ...]) -> list[Any]:
+    return [scope.data(n) for n in names]
+
+
+@rule("Quant")
+def integer_linear(scope: Scope, node: Node) -> Result:
+    """round(x W + b) -> Linear."""
+    found = _rounded(scope, node, "Linear")
+    x = scope.quant(found[0].inputs[0]) if found else None
+    if found is None or x is None:
+        return None
+    inner, y = found
+    q, scales, bias = _arrays(scope, inner.inputs[1:])
+    p = projection(q, scales, bias, x, y)
+    op = Linear(p.weight, p.bias, p.requant)
+    return scope.emit(op, inner.inputs[:1], scope.shape(node.output), quant=y, name=inner.name)
+
+
+@rule("Quant")
+def integer_convolution(scope: Scope, node: Node) -> Result:
+    """round(conv(x)) -> Conv, whose result is token-major."""
+    found = _rounded(scope, node, "Convolve")
+    x = scope.quant(found[0].inputs[0]) if found else None
+    if found is None or x is None:
+        return None
+    inner, y = found
+    assert isinstance(inner.op, Float)
+    attrs = inner.op.attrs
+    q, scales, bias = _arrays(scope, inner.inputs[1:])
+    p = projection(q, scales, bias, x, y)
+    top, left, bottom, right = attrs["pads"]
+    op = Conv(
+        p.weight,
+        p.bias,
+        p.requant,
+        stride=tuple(attrs["strides"]),
+        pads=(top, left, bottom, right),
+        dilation=tuple(attrs["dilations"]),
+        groups=attrs["group"],
+        x_zp=x.zero_point,
+        channels_last=attrs["channels_last"],
+    )
+    return scope.emit(op, inner.inputs[:1], scope.shape(node.output), quant=y, name=inner.name)
+
+
+@rule("Quant")
+def integer_norm(scope: Scope, node: Node) -> Result:
+    """round(layer_norm(x)) -> LayerNorm."""
+    found = _rounded(scope, node, "Norm")
+    x = scope.quant(found[0].inputs[0]) if found else None
+    if found is None or x is None:
+        return None
+    inner, y = found
+    assert isinstance(inner.op, Float)
+    gamma, beta = _arrays(scope, inner.inputs[1:])
+    op = multipliers.layer_norm(gamma, beta, inner.op.attrs["eps"], x, y)
+    return scope.emit(op, inner.inputs[:1], scope.shape(node.output), quant=y, name=inner.name)
+
+
+@rule("Quant")
+def integer_residual(scope: Scope, node: Node) -> Result:
+    """round(a + b) -> Add; b may be a constant on a grid."""
+    found = _rounded(scope, node, "Add")
+    if found is None:
+        return None
+    inner, y = found
+    a, b = inner.inputs
+    if is_constant(scope, a):
+        a, b = b, a
+    qa, qb = scope.quant(a), scope.quant(b)
+    other = None
+    if is_constant(scope, b):
+        if scope.shape(b) != scope.shape(a):
+            return None
+        other, qb = _constant_grid(scope, b)
+    if qa is None or qb is None or scope.shape(a) != scope.shape(b):
+        return None
+    op = multipliers.add(qa, qb, y, other)
+    inputs = (a,) if other is not None else (a, b)
+    return scope.emit(op, inputs, scope.shape(node.output), quant=y, name=inner.name)
+
+
+def _constant_grid(scope: Scope, name: str) -> tuple[Any, Quant | None]:
+    """int8 integers of a constant: its own grid if that is one int8 scale, else a symmetric one."""
+    grid = as_grid(scope, name)
+    if grid is not None:
+        q, scales = grid
+        if np.all(scales == scales.flat[0]) and np.abs(q).max() <= 127:
+            return q.astype(np.int8), Quant(float(scales.flat[0]), 0)
+    values = real(scope, name)
+    assert values is not None
+    step = float(np.abs(values).max()) / 127 or 1.0
+    return np.rint(values / step).astype(np.int8), Quant(step, 0)
+
+
+@rule("Quant")
+def integer_mean(scope: Scope, node: Node) -> Result:
+    """round(mean of rows) -> MeanPool."""
+    found = _rounded(scope, node, "Mean")
+    x = scope.quant(found[0].inputs[0]) if found else None
+    if found is None or x is None:
+        return None
+    inner, y = found
+    op = multipliers.mean_pool(scope.shape(inner.inputs[0])[0], x, y)
+    return scope.emit(op, inner.inputs, scope.shape(node.output), quant=y, name=inner.name)
+
+
+@rule("Quant")
+def integer_class_token(scope: Scope, node: Node) -> Result:
+    """round(constant rows before x) -> PrependTokens, x brought to the same scale first."""
+    found = _rounded(scope, node, "Join")
+    if found is None or len(found[0].inputs) != 2:
+        return None
+    inner, y = found
+    rows, x = inner.inputs
+    values, qx = real(scope, rows), scope.quant(x)
+    if values is None or qx is None:
+        return None
+    if qx != y:
+        table = to_grid(real_inputs(qx), y)
+        x = scope.emit(Lut(table), (x,), scope.shape(x), quant=y, name=inner.name)
+    q = np.clip(np.rint(values / y.scale) + y.zero_point, -128, 127).astype(np.int8)
+    shape = scope.shape(node.output)
+    return scope.emit(PrependTokens(q), (x,), shape, quant=y, name=inner.name)
+
+
+@rule("Move")
+def view(scope: Scope, node: Node) -> Result:
+    """A Move of a quantised value that keeps the order, or takes one row, is a view."""
+    (x,) = node.inputs
+    grid, shape, source = scope.quant(x), scope.shape(node.output), scope.shape(x)
+    if grid is None:
+        return None
+    index = index_of(node)
+    if index is None:
+        return scope.emit(Reshape(shape), (x,), shape, quant=grid)
+    if len(source) != 2 or math.prod(shape) != source[1]:
+        return None
+    row = int(index.reshape(-1)[0]) // source[1]
+    if not np.array_equal(index.reshape(-1), positions(source)[row]):
+        return None
+    picked = scope.emit(SelectToken(row), (x,), (1, source[1]), quant=grid)
+    if shape == (1, source[1]):
+        return picked
+    return scope.emit(Reshape(shape), (picked,), shape, quant=grid)
+
+
+INTEGER = (
+    integer_linear,
+    integer_convolution,
+    integer_norm,
+    integer_residual,
+    integer_mean,
+    integer_class_token,
+)
+VIEWS = (view,)

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real scales -> the integer multipliers, shifts and biases of the operators."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinygen.errors import TinygenError
+from tinygen.graph import Quant
+from tinygen.graph.ops import I8, I32, U16, Add, LayerNorm, MeanPool, Requant, RowScale
+
+F64 = NDArray[np.float64]
+SHIFT = 22
+"""The usual shift of a requantisation."""
+LEAST = 1 << 9
+"""The smallest multiplier that keeps 10 bits."""
+BIAS_LIMIT = 1 << 30
+"""Biases stay below; products then have as much room again."""
+
+
+def requant(ratio: F64, zp: int, live: NDArray[np.bool_] | None = None) -> Requant:
+    """Multipliers for accumulator scale / output scale, one or one a channel.
+
+    live: channels with weights; the others need no precision.
+    """
+    ratio = np.atleast_1d(np.asarray(ratio, np.float64))
+    if np.all(ratio == ratio[0]):
+        ratio = ratio[:1]
+        live = None
+    counted = ratio if live is None or not live.any() else ratio[live]
+    s = SHIFT
+    while s < 32 and counted.min() * 2.0**s < LEAST:
+        s += 1
+    while s > 1 and ratio.max() * 2.0**s >= 2.0**31 - 1:
+        s -= 1
+    m = np.rint(ratio * 2.0**s)
+    if not np.all(np.isfinite(m)) or m.max() >= 2.0**31:
+        raise TinygenError("an output scale is too small for its accumulator: calibrate again")
+    return Requant(m.astype(np.int32), s, zp)
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """What a matrix product needs besides its shape."""
+
+    weight: I8
+    bias: I32
+    requant: Requant
+
+
+def projection(
+    q: NDArray[Any],
+    scales: F64,
+    bias: F64,
+    x: Quant,
+    y: Quant,
+    *,
+    x_zp: float | None = None,
+) -> Projection:
+    """Integers [N, ...], a scale and a real bias for each of N outputs, and both ends' grids.
+
+    x_zp: the input's zero point where it is not an integer (the context of attention).
+    """
+    q, scales = _fit_int8(q, scales)
+    q, scales = _fit_bias(q, scales.copy(), bias, x, y)
+    flat = q.reshape(len(q), -1).astype(np.float64)
+    zero = x.zero_point if x_zp is None else x_zp
+    start = bias / (x.scale * scales) - zero * flat.sum(axis=1)
+    live = np.any(flat != 0, axis=1)
+    return Projection(
+        q.astype(np.int8),
+        np.clip(np.rint(start), -(2**31), 2**31 - 1).astype(np.int32),
+        requant(x.scale * scales / y.scale, y.zero_point, live),
+    )
+
+
+def _fit_int8(q: NDArray[Any], scales: F64) -> tuple[NDArray[Any], F64]:
+    """Weights whose zero point pushed them beyond int8 (asymmetric uint8) get a coarser grid."""
+    flat = q.reshape(len(q), -1)
+    wide = (flat.max(axis=1) > 127) | (flat.min(axis=1) < -128)
+    if not wide.any():
+        return q, scales
+    step = np.where(wide, np.abs(flat).max(axis=1) / 127.0, 1.0)
+    shape = (-1, *[1] * (q.ndim - 1))
+    return np.rint(q / step.reshape(shape)).astype(np.int32), scales * step
+
+
+def _fit_bias(q: NDArray[Any], scales: F64, bias: F64, x: Quant, y: Quant) -> tuple[Any, F64]:
+    """A channel whose bias does not fit int32 in its scale gets a coarser scale.
+
+    Its weights are then so small against its bias that their lost bits do not show.
+    """
+    dead = ~np.any(q.reshape(len(q), -1), axis=1)
+    scales[dead] = 2.0**-10 * y.scale / x.scale
+    over = np.abs(bias) / (x.scale * scales) / BIAS_LIMIT
+    if not np.any(over > 1):
+        return q, scales
+    step = np.where(over > 1, 2.0 ** np.ceil(np.log2(np.maximum(over, 1))), 1.0)
+    shape = (-1, *[1] * (q.ndim - 1))
+    return np.rint(q / step.reshape(shape)).astype(np.int32), scales * step
+
+
+def weight_bits(tokens: int) -> int:
+    """Bits of unnormalised attention weights: 15, fewer where int32 sums would not hold."""
+    return min(15, 31 - 7 - math.ceil(math.log2(tokens))) if tokens > 1 else 15
+
+
+def exp_table(step: float, bits: int) -> U16:
+    """Full scale times exp(-d * step) for the distances d = 0..255 from a row's maximum."""
+    full = (1 << bits) - 1
+    return np.rint(full * np.exp(-step * np.arange(256))).astype(np.uint16)
+
+
+def row_scale(v: Quant, y: Quant, bits: int) -> tuple[RowScale, float]:
+    """Context requantisation and the zero point that the output projection has to subtract.
+
+    v enters raw, so sum e (v - zv) / L = acc / L - zv: the constant -zv * sv / sy joins the zero
+    point. What of it is not an integer stays behind in the stored context and returns in the bias.
+    """
+    ratio = v.scale / y.scale
+    mantissa, exponent = math.frexp(ratio)
+    mult, frac = round(mantissa * (1 << 15)), 15 - exponent
+    if mult == 1 << 15:
+        mult, frac = mult >> 1, frac - 1
+    s = 40
+    while s > 33 and 47 - (32 - bits) + frac - s < 0:
+        s -= 1
+    moved = y.zero_point - v.zero_point * ratio
+    zp = int(np.clip(round(moved), -128, 127))
+    return RowScale(mult, frac, s, zp), y.zero_point + (zp - moved)
+
+
+def layer_norm(gamma: F64, beta: F64, eps: float, x: Quant, y: Quant) -> LayerNorm:
+    """Real gamma and beta [E]; see `LayerNorm` for the fixed-point steps."""
+    features = len(gamma)
+    frac = 15 - math.ceil(math.log2(features) / 2)
+    g, b = gamma / y.scale, beta / y.scale + y.zero_point
+    s = SHIFT
+    while s > 1 and np.abs(np.rint(g * 2.0 ** (s - frac))).max() >= 1 << 15:
+        s -= 1
+    limit = 1 << 30
+    gi = np.clip(np.rint(g * 2.0 ** (s - frac)), 1 - (1 << 15), (1 << 15) - 1)
+    bi = np.clip(np.rint(b * 2.0**s) + (1 << (s - 1)), -limit, limit)
+    eps_term = max(1, round(features * features * eps / (x.scale * x.scale)))
+    return LayerNorm(gi.astype(np.int32), bi.astype(np.int32), eps_term, frac, s)
+
+
+def add(a: Quant, b: Quant, y: Quant, other: I8 | None) -> Add:
+    """A residual with two scales and one rounding."""
+    ra, rb = a.scale / y.scale, b.scale / y.scale
+    s = 14
+    while s > 1 and max(round(ra * 2**s), round(rb * 2**s)) >= 1 << 15:
+        s -= 1
+    offset = y.zero_point - a.zero_point * ra - b.zero_point * rb
+    ma, mb = round(ra * 2**s), round(rb * 2**s)
+    if max(ma, mb) >= 1 << 15:
+        raise TinygenError("a residual's output scale is too small: calibrate the model again")
+    return Add(ma, mb, round(offset * 2**s) + (1 << (s - 1)), s, other)
+
+
+def mean_pool(rows: int, x: Quant, y: Quant) -> MeanPool:
+    """Mean over ``rows`` tokens."""
+    ratio = np.asarray([x.scale / (rows * y.scale)])
+    return MeanPool(-rows * x.zero_point, requant(ratio, y.zero_point))

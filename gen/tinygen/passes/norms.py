@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""LayerNorm as exporters below opset 17 spell it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinygen.graph import Node
+from tinygen.graph.ops import Float
+from tinygen.passes.constants import is_constant, real
+from tinygen.passes.engine import Result, Scope, rule
+from tinygen.passes.rows import norm
+
+
+def _plain(scope: Scope, name: str) -> str:
+    """The value before roundings: inside the pattern they are dropped."""
+    while (node := scope.made_by(name, "Quant")) is not None:
+        name = node.inputs[0]
+    return name
+
+
+def _step(scope: Scope, name: str, *kinds: str) -> Node | None:
+    return scope.made_by(_plain(scope, name), *kinds)
+
+
+def _last_axis(scope: Scope, node: Node) -> bool:
+    assert isinstance(node.op, Float)
+    axes = node.op.attrs.get("axes")
+    if axes is None and len(node.inputs) > 1:
+        data = scope.data(node.inputs[1])
+        axes = None if data is None else data.tolist()
+    rank = len(scope.shape(node.inputs[0]))
+    return axes is not None and [a % rank for a in axes] == [rank - 1]
+
+
+@rule("Div")
+def spelled_out_norm(scope: Scope, node: Node) -> Result:
+    """(x - mean) / sqrt(mean((x - mean)^2) + eps) is a Norm with gamma 1 and beta 0."""
+    centred = _step(scope, node.inputs[0], "Sub")
+    root = _step(scope, node.inputs[1], "Sqrt")
+    shifted = _step(scope, root.inputs[0], "Add") if root is not None else None
+    if centred is None or shifted is None:
+        return None
+    constant = [i for i in shifted.inputs if is_constant(scope, i)]
+    active = [i for i in shifted.inputs if not is_constant(scope, i)]
+    eps = real(scope, constant[0]) if len(constant) == 1 else None
+    variance = _step(scope, active[0], "ReduceMean") if len(active) == 1 else None
+    if eps is None or eps.size != 1 or variance is None or not _last_axis(scope, variance):
+        return None
+    square = _step(scope, variance.inputs[0], "Pow", "Mul")
+    if square is None or _plain(scope, square.inputs[0]) != centred.output:
+        return None
+    assert isinstance(square.op, Float)
+    if square.op.kind == "Pow":
+        power = real(scope, square.inputs[1])
+        if power is None or not np.all(power == 2):
+            return None
+    elif _plain(scope, square.inputs[1]) != centred.output:
+        return None
+    x = centred.inputs[0]
+    mean = _step(scope, centred.inputs[1], "ReduceMean")
+    if mean is None or not _last_axis(scope, mean) or mean.inputs[0] != x:
+        return None
+    width = scope.shape(x)[-1]
+    return norm(scope, node, x, np.ones(width), np.zeros(width), float(eps.reshape(-1)[0]))
+
+
+def _constant_row(scope: Scope, node: Node, width: int) -> tuple[str, np.ndarray] | None:
+    for side in (0, 1):
+        c = real(scope, node.inputs[1 - side])
+        if c is None:
+            continue
+        rows = c.reshape(-1, width) if c.size % width == 0 else c.reshape(-1, 1)
+        if np.all(rows == rows[0]):
+            return node.inputs[side], np.broadcast_to(rows[0], (width,))
+    return None
+
+
+def _norm_before(scope: Scope, name: str) -> tuple[Node, str] | None:
+    """The Norm behind roundings and reshapes of the same rows."""
+    name = _plain(scope, name)
+    before = scope.made_by(name, "Move")
+    if before is not None:
+        assert isinstance(before.op, Float)
+        if before.op.attrs["index"] is not None:
+            return None
+        name = _plain(scope, before.inputs[0])
+    node = scope.made_by(name, "Norm")
+    return None if node is None else (node, name)
+
+
+@rule("Mul", "Add")
+def affine_after_norm(scope: Scope, node: Node) -> Result:
+    """A factor and an offset for each feature are the Norm's gamma and beta."""
+    assert isinstance(node.op, Float)
+    width = scope.shape(node.output)[-1] if scope.shape(node.output) else 0
+    found = _constant_row(scope, node, width) if width else None
+    before = _norm_before(scope, found[0]) if found else None
+    if found is None or before is None:
+        return None
+    inner, name = before
+    if scope.fanout[name] != 1 or scope.shape(name)[-1] != width:
+        return None
+    gamma, beta = (scope.data(i) for i in inner.inputs[1:])
+    assert gamma is not None and beta is not None and isinstance(inner.op, Float)
+    if node.op.kind == "Mul":
+        gamma, beta = gamma * found[1], beta * found[1]
+    else:
+        beta = beta + found[1]
+    return norm(scope, node, inner.inputs[0], gamma, beta, inner.op.attrs["eps"])
+
+
+NORMS = (spelled_out_norm, affine_after_norm)

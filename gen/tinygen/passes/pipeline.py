@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The passes in order, the verifier after each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from tinygen.errors import TinygenError
+from tinygen.graph import Graph, ops, verify
+from tinygen.graph.ops import Float
+from tinygen.importer import load
+from tinygen.passes.algebra import ALGEBRA
+from tinygen.passes.attention import ATTENTION
+from tinygen.passes.diagnose import refuse_leftovers
+from tinygen.passes.engine import Rule, rewrite, tidy
+from tinygen.passes.integer import INTEGER, VIEWS
+from tinygen.passes.moves import MOVES, moves_compose
+from tinygen.passes.names import systematic
+from tinygen.passes.norms import NORMS
+from tinygen.passes.quantisation import PAIRS, ROUNDING
+from tinygen.passes.rows import ROWS
+from tinygen.passes.sharing import share_roundings
+from tinygen.passes.tables import make_tables
+from tinygen.passes.tail import fuse_tables, select_early
+
+CANONICAL: tuple[Rule, ...] = (*NORMS, *PAIRS, *ROUNDING, *MOVES, *ROWS, *ALGEBRA)
+
+
+@dataclass(frozen=True, eq=False)
+class Imported:
+    """graph: the integer graph.  origins: for each value, the ONNX tensor it stands for."""
+
+    graph: Graph
+    origins: Mapping[str, str]
+
+
+def import_model(
+    path: Path, *, name: str | None = None, samples: NDArray[Any] | None = None
+) -> Graph:
+    """Read a quantised ONNX model into the verified integer graph.
+
+    name: the model's name, by default from the file.  samples: float inputs [N, ...], reserved for
+    choosing scales that a model lacks.  Raises `TinygenError`: one sentence with file and node.
+    """
+    return import_with_origins(path, name=name, samples=samples).graph
+
+
+def import_with_origins(
+    path: Path, *, name: str | None = None, samples: NDArray[Any] | None = None
+) -> Imported:
+    """As `import_model`, and from which ONNX tensor every value came."""
+    path = Path(path)
+    try:
+        graph, origins = to_integer(load(path, name=name))
+    except TinygenError as error:
+        if str(path) in str(error):
+            raise
+        raise TinygenError(f"{path}: {error}") from error
+    return Imported(graph, origins)
+
+
+def to_integer(graph: Graph) -> tuple[Graph, dict[str, str]]:
+    """A Graph of `Float` nodes -> the integer graph and the ONNX tensor behind each value."""
+    graph = rewrite(graph, CANONICAL)
+    for step in STEPS:
+        graph = verify(step(graph))
+    refuse_leftovers(graph)
+    _refuse_other_networks(graph)
+    graph, origins = systematic(graph)
+    return verify(graph, integer=True), origins
+
+
+def _rules(*rules: Rule) -> Callable[[Graph], Graph]:
+    return lambda graph: rewrite(graph, rules)
+
+
+def quantised_ends(graph: Graph) -> Graph:
+    """The rounded input becomes the input, without its batch axis; the output loses its shape's."""
+    readers = graph.consumers(graph.input)
+    first = [n for n in readers if isinstance(n.op, Float) and n.op.kind == "Quant"]
+    if not first or len(readers) != len(first):
+        culprit = next((n.name for n in readers if n not in first), "none")
+        raise TinygenError(
+            f"the input {graph.input} has no scale (node {culprit} reads it in float): quantise "
+            "the input too"
+        )
+    if len(first) > 1:
+        raise TinygenError(
+            f"the input {graph.input} is quantised with {len(first)} different scales: "
+            "quantise the model again"
+        )
+    (rounding,) = first
+    source = graph.values[rounding.output]
+    unbatched = replace(source, name=graph.input, shape=source.shape[1:] or (1,))
+    values = {**graph.values, graph.input: unbatched}
+    view = replace(rounding, op=Float("Move", {"index": None}))
+    nodes = tuple(view if n is rounding else n for n in graph.nodes)
+    graph = replace(graph, values=values, nodes=nodes)
+    last = graph.producer(graph.output)
+    while last is not None and isinstance(last.op, Float) and last.op.kind == "Move":
+        if last.op.attrs["index"] is not None:
+            break
+        graph = replace(graph, output=last.inputs[0])
+        last = graph.producer(graph.output)
+    return tidy(graph)
+
+
+def _refuse_other_networks(graph: Graph) -> None:
+    """tinygen is for transformer encoders."""
+    if not any(isinstance(n.op, ops.Attention) for n in graph.nodes):
+        raise TinygenError(
+            "no self-attention was recognised: tinygen takes transformer encoders, for other "
+            "networks use a general deployment tool"
+        )
+
+
+STEPS: tuple[Callable[[Graph], Graph], ...] = (
+    quantised_ends,
+    share_roundings,
+    _rules(*ATTENTION),
+    make_tables,
+    _rules(*INTEGER, moves_compose, *VIEWS),
+    fuse_tables,
+    select_early,
+)
+"""After the canonical form is reached: one step, one idea."""

@@ -1,0 +1,335 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every operator in its one form: on [rows, features], surrounded by Moves that do the rest.
+
+``Linear`` x [R, K]: inputs x, integers [N, K], scales [N], bias [N] (real).
+``Convolve`` x [C, H, W] -> [OH*OW, N]: inputs x, integers, scales, bias; attrs as ONNX's, 2-D.
+``Norm`` x [R, E]: inputs x, gamma, beta (real); attr eps.  ``Softmax`` over the last axis.
+``Scores`` a [H, S, P], b [H, P, T]: their product times attr alpha.
+``Mean`` x [R, E] -> [1, E].  ``Join`` of [Ri, E] -> [R, E].
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tinygen.errors import TinygenError
+from tinygen.graph import Node
+from tinygen.graph.ops import Float
+from tinygen.passes.constants import as_grid, is_constant, real
+from tinygen.passes.elementwise import BINARY
+from tinygen.passes.engine import Result, Scope, rule
+from tinygen.passes.moves import expanded, index_of, inverse, move, normal, positions, transposed
+
+
+def attribute(node: Node, key: str, default: Any = None) -> Any:
+    """An attribute of a `Float` node."""
+    assert isinstance(node.op, Float)
+    return node.op.attrs.get(key, default)
+
+
+def rows_of(shape: tuple[int, ...]) -> tuple[int, int]:
+    """[..., E] as [rows, E]."""
+    return math.prod(shape[:-1]), shape[-1]
+
+
+def linear(scope: Scope, node: Node, source: str, weight: str, bias: str, order: str) -> str | None:
+    """A Linear node for x [R, K] and a constant weight [K, N] or [N, K] (``order``)."""
+    grid = as_grid(scope, weight)
+    if grid is None:
+        if real(scope, weight) is None:
+            return None
+        raise TinygenError(
+            f"node {node.name} ({node_kind(node)}) has float weights without a scale: "
+            "quantise its weights too"
+        )
+    q, scales = grid if order == "NK" else (grid[0].T, grid[1].T)
+    if not np.all(scales == scales[:, :1]):
+        raise TinygenError(
+            f"node {node.name} ({node_kind(node)}) has weight scales along its inputs: "
+            "quantise weights per tensor or per output channel"
+        )
+    b = np.zeros(len(q)) if not bias else real(scope, bias)
+    if b is None or b.size not in (1, len(q)):
+        return None
+    b = np.broadcast_to(b.reshape(-1), (len(q),))
+    inputs = (source, scope.constant(q), scope.constant(scales[:, 0]), scope.constant(b))
+    shape = (scope.shape(source)[0], len(q))
+    return scope.emit(Float("Linear"), inputs, shape)
+
+
+def node_kind(node: Node) -> str:
+    assert isinstance(node.op, Float)
+    return node.op.kind
+
+
+@rule("MatMul")
+def product_with_weights(scope: Scope, node: Node) -> Result:
+    """x W with a constant W is a Linear on the rows of x."""
+    x, w = node.inputs
+    if not is_constant(scope, w) or len(scope.shape(w)) != 2 or is_constant(scope, x):
+        return None
+    rows = move(scope, x, None, rows_of(scope.shape(x)))
+    y = linear(scope, node, rows, w, "", "KN")
+    return None if y is None else move(scope, y, None, scope.shape(node.output))
+
+
+@rule("Gemm")
+def gemm_is_linear(scope: Scope, node: Node) -> Result:
+    """x W or x W^T, plus a bias."""
+    x, w, *rest = node.inputs
+    plain = attribute(node, "alpha", 1.0) == 1.0 and attribute(node, "beta", 1.0) == 1.0
+    if not plain or attribute(node, "transA", 0) or is_constant(scope, x):
+        return None
+    order = "NK" if attribute(node, "transB", 0) else "KN"
+    return linear(scope, node, x, w, rest[0] if rest else "", order)
+
+
+@rule("MatMul")
+def product_of_activations(scope: Scope, node: Node) -> Result:
+    """Batched product of two activations, all leading axes as one."""
+    a, b = node.inputs
+    if is_constant(scope, a) or is_constant(scope, b):
+        return None
+    sa, sb = scope.shape(a), scope.shape(b)
+    if len(sa) < 2 or len(sb) < 2 or math.prod(sa[:-2]) != math.prod(sb[:-2]):
+        return None
+    heads = math.prod(sa[:-2])
+    a3 = move(scope, a, None, (heads, *sa[-2:]))
+    b3 = move(scope, b, None, (heads, *sb[-2:]))
+    y = scope.emit(Float("Scores", {"alpha": 1.0}), (a3, b3), (heads, sa[-2], sb[-1]))
+    return move(scope, y, None, scope.shape(node.output))
+
+
+@rule("LayerNormalization")
+def norm_of_rows(scope: Scope, node: Node) -> Result:
+    """LayerNormalization over the last axis."""
+    x, gamma, *rest = node.inputs
+    shape = scope.shape(x)
+    if attribute(node, "axis", -1) not in (-1, len(shape) - 1):
+        return None
+    g = real(scope, gamma)
+    b = real(scope, rest[0]) if rest and rest[0] else np.zeros(shape[-1])
+    if g is None or b is None:
+        return None
+    return norm(scope, node, x, g, b, attribute(node, "epsilon", 1e-5))
+
+
+def norm(scope: Scope, node: Node, x: str, gamma: Any, beta: Any, eps: float) -> str:
+    """A Norm node over the last axis of x, in the shape of the node it replaces."""
+    shape = scope.shape(x)
+    full = [np.broadcast_to(np.reshape(p, -1), shape[-1:]).astype(np.float64) for p in (gamma, beta)]
+    rows = move(scope, x, None, rows_of(shape))
+    inputs = (rows, *(scope.constant(p) for p in full))
+    y = scope.emit(Float("Norm", {"eps": float(eps)}), inputs, rows_of(shape))
+    return move(scope, y, None, scope.shape(node.output))
+
+
+@rule("Softmax")
+def softmax_last_axis(scope: Scope, node: Node) -> Result:
+    """Softmax is over the last axis from opset 13 on; its leading axes are one."""
+    (x,) = node.inputs
+    shape = scope.shape(x)
+    if len(shape) == 2:
+        return None
+    if attribute(node, "axis", -1) not in (-1, len(shape) - 1):
+        return None
+    rows = move(scope, x, None, rows_of(shape))
+    y = scope.emit(Float("Softmax", {"axis": -1}), (rows,), rows_of(shape))
+    return move(scope, y, None, shape)
+
+
+@rule(*BINARY)
+def residual_of_rows(scope: Scope, node: Node) -> Result:
+    """Two activations of one shape meet as [rows, features]."""
+    if len(node.inputs) != 2 or any(is_constant(scope, i) for i in node.inputs):
+        return None
+    shape = scope.shape(node.output)
+    if len(shape) == 2 or any(scope.shape(i) != shape for i in node.inputs) or len(shape) < 1:
+        return None
+    flat = [move(scope, i, None, rows_of(shape)) for i in node.inputs]
+    y = scope.emit(node.op, flat, rows_of(shape))
+    return move(scope, y, None, shape)
+
+
+@rule(*BINARY)
+def constant_of_full_shape(scope: Scope, node: Node) -> Result:
+    """A constant operand that is not a scalar is broadcast to the activation; then [rows, E]."""
+    if len(node.inputs) != 2:
+        return None
+    held = [is_constant(scope, i) for i in node.inputs]
+    if held[0] == held[1]:
+        return None
+    x, c = node.inputs if held[1] else node.inputs[::-1]
+    shape = scope.shape(node.output)
+    if math.prod(scope.shape(c)) == 1 or scope.shape(x) != shape:
+        return None
+    if len(shape) == 2 and scope.shape(c) == shape:
+        return None
+    flat = [
+        move(scope, x, None, rows_of(shape)),
+        move(scope, expanded(scope, c, shape), None, rows_of(shape)),
+    ]
+    y = scope.emit(node.op, flat if held[1] else flat[::-1], rows_of(shape))
+    return move(scope, y, None, shape)
+
+
+@rule("ReduceMean", "GlobalAveragePool")
+def mean_of_rows(scope: Scope, node: Node) -> Result:
+    """Mean over some axes: bring them to the front, then average rows."""
+    x, *rest = node.inputs
+    shape = scope.shape(x)
+    axes = attribute(node, "axes")
+    if node_kind(node) == "GlobalAveragePool":
+        axes = list(range(2, len(shape)))
+    elif rest and rest[0]:
+        data = scope.data(rest[0])
+        axes = None if data is None else data.tolist()
+    if axes is None:
+        return None
+    away = sorted(a % len(shape) for a in axes)
+    stay = [a for a in range(len(shape)) if a not in away]
+    count = math.prod(shape[a] for a in away)
+    index = positions(shape).transpose([*away, *stay]).reshape(count, -1)
+    rows = move(scope, x, normal(index, shape), index.shape)
+    y = scope.emit(Float("Mean"), (rows,), (1, index.shape[1]))
+    return move(scope, y, None, scope.shape(node.output))
+
+
+@rule("Concat")
+def join_of_rows(scope: Scope, node: Node) -> Result:
+    """Concatenation: the axis comes to the front, then rows follow rows."""
+    shape = scope.shape(node.output)
+    axis = attribute(node, "axis") % len(shape)
+    perm = [axis, *(a for a in range(len(shape)) if a != axis)]
+    parts = []
+    for source in node.inputs:
+        front = transposed(scope, source, perm)
+        size = scope.shape(front)
+        parts.append(move(scope, front, None, (size[0], math.prod(size[1:]))))
+    turned = [shape[a] for a in perm]
+    y = scope.emit(Float("Join"), parts, (turned[0], math.prod(turned[1:])))
+    return transposed(scope, move(scope, y, None, tuple(turned)), list(np.argsort(perm)))
+
+
+@rule("Conv")
+def convolution_of_planes(scope: Scope, node: Node) -> Result:
+    """Conv1d is a Conv2d of height 1; the result is token-major."""
+    x, w, *rest = node.inputs
+    grid = as_grid(scope, w)
+    if grid is None:
+        raise TinygenError(
+            f"node {node.name} (Conv) has float weights without a scale: quantise its weights too"
+        )
+    q, scales = grid
+    flat = scales.reshape(len(q), -1)
+    if not np.all(flat == flat[:, :1]):
+        raise TinygenError(
+            f"node {node.name} (Conv) has weight scales along its inputs: quantise weights per "
+            "tensor or per output channel"
+        )
+    space = q.ndim - 2
+    if space not in (1, 2) or attribute(node, "auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
+        return None
+    shape, out = scope.shape(x), scope.shape(node.output)
+    one = [1] * (2 - space)
+    pads = attribute(node, "pads") or [0] * (2 * space)
+    nothing = [0] * (2 - space)
+    attrs = {
+        "strides": [*one, *(attribute(node, "strides") or [1] * space)],
+        "dilations": [*one, *(attribute(node, "dilations") or [1] * space)],
+        "pads": [*nothing, *pads[:space], *nothing, *pads[space:]],
+        "group": attribute(node, "group", 1),
+        "channels_last": False,
+    }
+    b = np.zeros(len(q)) if not rest or not rest[0] else real(scope, rest[0])
+    if b is None:
+        return None
+    q = q.reshape(*q.shape[:2], *one, *q.shape[2:])
+    plane = move(scope, x, None, (shape[1], *one, *shape[2:]))
+    inputs = (plane, scope.constant(q), scope.constant(flat[:, 0]), scope.constant(b))
+    tokens = math.prod(out[2:])
+    y = scope.emit(Float("Convolve", attrs), inputs, (tokens, out[1]))
+    return move(scope, transposed(scope, y, (1, 0)), None, out)
+
+
+@rule("Convolve")
+def channels_last_input(scope: Scope, node: Node) -> Result:
+    """A transpose before a convolution is a way to read its input: [H, W, C]."""
+    x, *rest = node.inputs
+    before = scope.made_by(x, "Move")
+    index = index_of(before) if before is not None else None
+    if before is None or index is None or attribute(node, "channels_last"):
+        return None
+    c, h, w = scope.shape(x)
+    wanted = positions((h, w, c)).transpose(2, 0, 1).reshape(-1)
+    if not np.array_equal(index, wanted):
+        return None
+    assert isinstance(node.op, Float)
+    plane = move(scope, before.inputs[0], None, (h, w, c))
+    op = Float("Convolve", {**node.op.attrs, "channels_last": True})
+    return scope.emit(op, (plane, *rest), scope.shape(node.output))
+
+
+@rule("Linear", "Norm")
+def row_operator_before_row_order(scope: Scope, node: Node) -> Result:
+    """An operator on rows does not care in which order they stand."""
+    x, *rest = node.inputs
+    before = scope.made_by(x, "Move")
+    index = index_of(before) if before is not None else None
+    if before is None or index is None:
+        return None
+    rows, width = scope.shape(x)
+    (origin,) = before.inputs
+    if math.prod(scope.shape(origin)) != rows * width:
+        return None
+    table = index.reshape(rows, width)
+    order = table[:, 0] // width
+    if not np.array_equal(table, order[:, None] * width + np.arange(width)):
+        return None
+    if not np.array_equal(np.sort(order), np.arange(rows)):
+        return None
+    source = move(scope, origin, None, (rows, width))
+    y = scope.emit(node.op, (source, *rest), scope.shape(node.output))
+    out = scope.shape(node.output)
+    back = positions(out)[order]
+    return move(scope, y, normal(back, out), out)
+
+
+@rule(*BINARY)
+def residual_of_one_move(scope: Scope, node: Node) -> Result:
+    """f(Move(x), y) = Move(f(x, Move^-1(y))) where x is rows of features and y also was moved."""
+    a, b = (scope.made_by(i, "Move") for i in node.inputs[:2])
+    if a is None or b is None or len(node.inputs) != 2:
+        return None
+    ia, shape = index_of(a), scope.shape(node.output)
+    origin = a.inputs[0]
+    size = math.prod(shape)
+    if len(scope.shape(origin)) != 2 or math.prod(scope.shape(origin)) != size or ia is None:
+        return None
+    if np.bincount(ia, minlength=size).max() != 1:
+        return None
+    other = move(scope, node.inputs[1], inverse(ia, size), scope.shape(origin))
+    if scope.shape(node.inputs[1]) != shape or scope.shape(node.inputs[0]) != shape:
+        return None
+    y = scope.emit(node.op, (origin, other), scope.shape(origin))
+    return move(scope, y, ia, shape)
+
+
+ROWS = (
+    product_with_weights,
+    gemm_is_linear,
+    product_of_activations,
+    norm_of_rows,
+    softmax_last_axis,
+    residual_of_rows,
+    constant_of_full_shape,
+    mean_of_rows,
+    join_of_rows,
+    convolution_of_planes,
+    channels_last_input,
+    row_operator_before_row_order,
+    residual_of_one_move,
+)

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Last steps on the integer graph: fewer nodes, the same bits."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+from tinygen.graph import Graph, Node
+from tinygen.graph.ops import Add, Conv, LayerNorm, Linear, Lut, SelectToken
+from tinygen.passes.engine import tidy
+from tinygen.reference.elementwise import lut
+
+
+def _readers(graph: Graph) -> Counter[str]:
+    count = Counter(i for n in graph.nodes for i in n.inputs)
+    count[graph.output] += 1
+    return count
+
+
+def fuse_tables(graph: Graph) -> Graph:
+    """A table that alone reads a Linear, a Conv or another table joins it."""
+    readers = _readers(graph)
+    nodes: dict[str, Node] = {}
+    for node in graph.nodes:
+        before = nodes.get(node.inputs[0]) if isinstance(node.op, Lut) else None
+        if isinstance(node.op, Lut) and before is not None and readers[before.output] == 1:
+            op = before.op
+            if isinstance(op, Linear | Conv):
+                table = node.op.table if op.table is None else lut(op.table, node.op)
+                nodes.pop(before.output)
+                node = replace(before, op=replace(op, table=table), outputs=node.outputs)
+            elif isinstance(op, Lut):
+                nodes.pop(before.output)
+                node = replace(node, op=Lut(lut(op.table, node.op)), inputs=before.inputs)
+        nodes[node.output] = node
+    return tidy(replace(graph, nodes=tuple(nodes.values())))
+
+
+def select_early(graph: Graph) -> Graph:
+    """A token picked after operators on rows is picked before them: the other rows go uncomputed."""
+    while True:
+        moved = _select_once(graph)
+        if moved is None:
+            return graph
+        graph = moved
+
+
+def _select_once(graph: Graph) -> Graph | None:
+    readers = _readers(graph)
+    for position, node in enumerate(graph.nodes):
+        before = graph.producer(node.inputs[0])
+        if not isinstance(node.op, SelectToken) or before is None:
+            continue
+        if not isinstance(before.op, Linear | LayerNorm | Add | Lut):
+            continue
+        if readers[before.output] != 1:
+            continue
+        values = dict(graph.values)
+        fresh: list[Node] = []
+        for number, source in enumerate(before.inputs):
+            name = f"{node.output}~row{number}"
+            while name in values:
+                name += "_"
+            values[name] = replace(
+                values[source], name=name, shape=(1, values[source].shape[1])
+            )
+            fresh.append(Node(f"{node.name}~{number}", node.op, (source,), (name,)))
+        op = before.op
+        if isinstance(op, Add) and op.other is not None:
+            op = replace(op, other=op.other[node.op.index : node.op.index + 1])
+        inputs = tuple(n.output for n in fresh)
+        fresh.append(Node(before.name, op, inputs, node.outputs))
+        nodes = [n for n in graph.nodes[:position] if n is not before]
+        nodes += [*fresh, *graph.nodes[position + 1 :]]
+        return tidy(replace(graph, values=values, nodes=tuple(nodes)))
+    return None
