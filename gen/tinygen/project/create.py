@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from cookiecutter.main import cookiecutter
+from cookiecutter.generate import generate_files
 
 from tinygen import __version__
 from tinygen.emitter import Samples, emit
@@ -73,12 +73,11 @@ def _render(plan: Plan, template: str, into: Path, name: str) -> Path:
         "host": board.emulation.host,
         "version": __version__,
     }
-    made = cookiecutter(
-        str(resource("templates") / template),
-        no_input=True,
-        extra_context=context,
+    # generate_files, not cookiecutter(): the latter also writes a replay file under HOME.
+    made = generate_files(
+        repo_dir=str(resource("templates") / template),
+        context={"cookiecutter": context},
         output_dir=str(into),
-        default_config=True,
     )
     return Path(made)
 

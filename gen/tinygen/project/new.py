@@ -13,7 +13,7 @@ from tinygen.boards import Board
 from tinygen.errors import TinygenError
 from tinygen.fidelity import load_samples
 from tinygen.graph import Graph
-from tinygen.passes import integer_graph
+from tinygen.passes import import_model
 from tinygen.planner import Plan, make_plan
 from tinygen.project.create import create_project, require_free
 from tinygen.project.promise import Progress, promise, random_samples
@@ -53,7 +53,7 @@ def load_graph(model: Path, name: str | None = None) -> Graph:
     if name is None:
         stem = model.stem
         name = model.resolve().parent.name if stem.lower() in GENERIC_NAMES else stem
-    return integer_graph(model, name=name)
+    return import_model(model, name=name)
 
 
 def new_project(request: Request, progress: Progress | None = None) -> Created:
