@@ -7,6 +7,7 @@ import math
 
 from tinygen import __version__
 from tinygen.emitter import cfile
+from tinygen.emitter.attention import Names, attention_calls
 from tinygen.emitter.weights import symbol
 from tinygen.planner import plan as p
 
@@ -145,7 +146,8 @@ def _call(plan: p.Plan, index: int, step: p.Step) -> str:
             scratch = _place(plan, a.scratch)
             code = f"tg_conv_s8(&{ident}, {x}, {y}, {a.linear.n}, {scratch});"
         case p.AttentionStep():
-            code = _attention(plan, ident, a, x, y)
+            names = Names(ident, x, y, lambda slot: _place(plan, slot))
+            code = attention_calls(a, names).rstrip().replace("\n", "\n  ")
         case p.NormStep():
             e = len(a.gamma)
             code = f"tg_layernorm_s8(&{ident}, {x}, {a.rows}, {e}, {y}, {e});"
@@ -163,40 +165,6 @@ def _call(plan: p.Plan, index: int, step: p.Step) -> str:
                 code += f"\n  memcpy({y} + {a.rows.size}, {x}, {a.copy_bytes});"
     note = f": {step.schedule}" if step.schedule else ""
     return f"\n  /* {step.name} ({step.op}){note} */\n  {code}\n  TG_PROFILE_LAYER({index});\n"
-
-
-def _attention(plan: p.Plan, ident: str, a: p.AttentionStep, x: str, y: str) -> str:
-    """k and v of all heads, then blocks of query rows through to the output."""
-    q, k, v, context, scratch = (
-        _place(plan, s) for s in (a.q_slot, a.k_slot, a.v_slot, a.context_slot, a.scratch)
-    )
-    inner, e, n = a.heads * a.dim, a.q.k, a.o.n
-    project = f"&{ident}, {x}, {a.tokens}, {e}, 0, {a.heads}"
-    whole = a.row_block >= a.tokens
-    rows = str(a.tokens) if whole else "rows"
-    x_block = x if whole else f"{x} + row * {e}"
-    y_block = y if whole else f"{y} + row * {n}"
-    block = f"""\
-tg_attention_project_q_s8(&{ident}, {x_block}, {rows}, {e}, 0, {a.heads}, {q}, {scratch});
-for (int32_t h = 0; h < {a.heads}; h++)
-  tg_attention_attend_s8(&{ident}, {q} + (size_t)h * tg_attention_q_bytes(&{ident}, 1, {rows}),
-    {k} + h * {a.head_stride_k}, {v} + h * {a.head_stride_v}, {rows}, {a.tokens},
-    (int8_t *){context} + h * {a.dim}, {inner}, {scratch});
-tg_linear_s8(&{ident}.o, (int8_t *){context}, {rows}, {inner}, {y_block}, {n}, {scratch});"""
-    code = (
-        f"tg_attention_project_k_s8({project}, {k}, {scratch});\n"
-        f"tg_attention_project_v_s8({project}, {v}, {scratch});\n"
-    )
-    if whole:
-        code += block
-    else:
-        inside = block.replace("\n", "\n  ")
-        code += (
-            f"for (int32_t row = 0; row < {a.tokens}; row += {a.row_block}) {{\n"
-            f"  const int32_t rows = {a.tokens} - row < {a.row_block} ? {a.tokens} - row"
-            f" : {a.row_block};\n  {inside}\n}}"
-        )
-    return code.replace("\n", "\n  ")
 
 
 # -- helpers of the API ---------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 """Graph + Board + Target -> Plan: schedule, places, costs."""
 
 from tinygen.planner.plan import Plan
-from tinygen.planner.planning import make_plan
+from tinygen.planner.planning import Options, make_plan
+from tinygen.planner.schedule import KINDS, AttentionSchedule
 
-__all__ = ["Plan", "make_plan"]
+__all__ = ["KINDS", "AttentionSchedule", "Options", "Plan", "make_plan"]

@@ -8,10 +8,15 @@ from dataclasses import dataclass, field
 from tinygen.boards import Board
 from tinygen.graph import Quant
 from tinygen.graph.ops import I8, U16, RowScale
+from tinygen.planner.schedule import AttentionSchedule
 from tinygen.targets import PackedLinear
 
 INPUT, OUTPUT = "input", "output"
 """Buffers that the caller of ``<model>_run`` owns; all others lie in the arena."""
+
+TICKS = 5
+"""Ticks a step. Of an attention layer: 0 keys and values, 1 queries, 2 scores and context, 3 output
+projection, 4 its requantisation; other steps need no finer time."""
 
 
 @dataclass(frozen=True)
@@ -98,14 +103,30 @@ class ConvStep:
     scratch: Slot | None
 
 
-@dataclass(frozen=True, eq=False)
-class AttentionStep:
-    """Schedule of one attention layer.
+@dataclass(frozen=True)
+class AttentionSlots:
+    """Working buffers of an attention layer; their sizes follow from its schedule.
 
-    k and v of all heads stand; ``row_block`` query rows at a time go through projection, attention
-    and output projection (row_block = tokens: the layer at once). q and context hold one block.
+    sums: int32 [tokens][n] where the output projection accumulates, else None.  *_scratch: of the
+    kernels, None where they need nothing.
     """
 
+    q: Slot
+    k: Slot
+    v: Slot
+    context: Slot
+    sums: Slot | None
+    project_scratch: Slot | None
+    query_scratch: Slot | None
+    attend_scratch: Slot | None
+    output_scratch: Slot | None
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionStep:
+    """One attention layer. o: packed head by head if the schedule accumulates."""
+
+    schedule: AttentionSchedule
     q: LinearArgs
     k: LinearArgs
     v: LinearArgs
@@ -113,17 +134,12 @@ class AttentionStep:
     tokens: int
     heads: int
     dim: int
-    row_block: int
     score_m: int
     score_s: int
     score_zp: int
     exp_table: U16
     context: RowScale
-    q_slot: Slot
-    k_slot: Slot
-    v_slot: Slot
-    context_slot: Slot
-    scratch: Slot | None
+    slots: AttentionSlots
     head_stride_k: int
     head_stride_v: int
     """Bytes between heads."""
@@ -182,7 +198,8 @@ StepArgs = (
 @dataclass(frozen=True, eq=False)
 class Step:
     """One layer of the schedule. op: linear | conv | attention | layernorm | add | lut | mean |
-    prepend.  schedule: how it runs, for people."""
+    prepend.  schedule: how it runs, for people.  reads_until, writes_from: the ticks within the
+    step at which the inputs are last read and the output is first written."""
 
     name: str
     op: str
@@ -191,6 +208,8 @@ class Step:
     output: Slot
     args: StepArgs
     schedule: str = ""
+    reads_until: int = TICKS - 1
+    writes_from: int = 0
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,54 +3,57 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import numpy as np
+
 from tinygen.boards import Board
 from tinygen.errors import TinygenError
 from tinygen.graph import Graph, Quant, verify
 from tinygen.planner import arena
 from tinygen.planner import plan as p
 from tinygen.planner.constants import const_bytes
-from tinygen.planner.lower import TICKS, Lowering, lifetimes, params_count
-from tinygen.planner.values import assign_homes
+from tinygen.planner.choose import Attempt, attention_layers
+from tinygen.planner.lower import Lowering, lifetimes
+from tinygen.planner.plan import TICKS
+from tinygen.planner.schedule import Kind
 from tinygen.targets import get_target
 
 
-def make_plan(graph: Graph, board: Board) -> p.Plan:
+@dataclass(frozen=True)
+class Options:
+    """What the user wishes. attention: None = the planner decides.  row_block: query rows."""
+
+    attention: Kind | None = None
+    row_block: int | None = None
+
+
+def make_plan(graph: Graph, board: Board, options: Options | None = None) -> p.Plan:
     """Decide schedule, layouts and places.
 
     Raises `TinygenError` naming the operator at the peak if the arena cannot fit the board, or
     the largest operator if the weights cannot.
     """
     verify(graph, integer=True)
+    options = options or Options()
     target = get_target(board.core.target)
-    homes = assign_homes(graph)
-    tallest = max((t for t in _tokens(graph)), default=0)
-    failure: TinygenError | None = None
-    for row_block in _row_blocks(tallest):
-        low = Lowering(graph, target, homes, row_block)
-        low.run()
+    layers = attention_layers(graph, target, options.attention, options.row_block)
+    attempt = Attempt(graph, board, {name: 0 for name in layers}, layers)
+    while True:
+        low = attempt.lower()
+        buffers = lifetimes(low)
         try:
-            return _finish(graph, board, low)
-        except TinygenError as e:
-            failure = e
-    assert failure is not None
-    raise failure
+            return _finish(graph, board, low, buffers, arena.pack(buffers, board.ram))
+        except ValueError:
+            smaller = attempt.smaller(buffers, low.steps)
+            if smaller is None:
+                raise _too_large(buffers, low, board) from None
+            attempt = smaller
 
 
-def _tokens(graph: Graph) -> list[int]:
-    return [graph.values[n.inputs[0]].shape[0] for n in graph.nodes if hasattr(n.op, "heads")]
-
-
-def _row_blocks(tokens: int) -> list[int | None]:
-    """The layer at once where it fits, else ever smaller blocks of query rows."""
-    return [None, *(b for b in (32, 16, 8, 4) if b < tokens)]
-
-
-def _finish(graph: Graph, board: Board, low: Lowering) -> p.Plan:
-    buffers = lifetimes(low)
-    try:
-        packed = arena.pack(buffers, board.ram)
-    except ValueError:
-        raise _too_large(buffers, low, board) from None
+def _finish(
+    graph: Graph, board: Board, low: Lowering, buffers: list[p.Buffer], packed: arena.Arena
+) -> p.Plan:
     consts = const_bytes(low.steps)
     _check_flash(consts, low.steps, board)
     sources = {f for kind in low.operators for f in _sources(low, kind)}
@@ -117,3 +120,13 @@ def _check_flash(consts: int, steps: list[p.Step], board: Board) -> None:
             f"{have:,} of flash ({const_bytes([largest]):,} of them in this node): use a smaller "
             "model or a board with more flash"
         )
+
+
+def params_count(graph: Graph) -> int:
+    """Bytes of weights and biases as the model has them (int8 weights, int32 biases)."""
+    total = 0
+    for node in graph.nodes:
+        for array in vars(node.op).values():
+            if isinstance(array, np.ndarray):
+                total += array.nbytes
+    return total

@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Set
 from dataclasses import dataclass
 
 from tinygen.graph import Graph, Node, ops
 from tinygen.planner.plan import INPUT, OUTPUT, Slot
-
-IN_PLACE = (ops.Add, ops.Lut, ops.LayerNorm)
 
 
 @dataclass(frozen=True)
@@ -24,13 +23,15 @@ def size_of(graph: Graph, value: str) -> int:
     return math.prod(graph.values[value].shape)
 
 
-def assign_homes(graph: Graph) -> Homes:
+def assign_homes(graph: Graph, in_place: Set[str] = frozenset()) -> Homes:
     """Give every activation a slot. Views and in-place results share their source's buffer.
+
+    in_place: attention nodes whose schedule lets the output overwrite the input.
 
     A buffer is named after the value whose bytes it holds. The graph's input is the caller's and
     is never written to; the output is the caller's too where its buffer has just that size.
     """
-    sharing = _Sharing(graph)
+    sharing = _Sharing(graph, in_place)
     names = {graph.input: INPUT}
     base, offset = sharing.root(graph.output)
     if base != graph.input and offset == 0 and size_of(graph, base) == size_of(graph, graph.output):
@@ -49,8 +50,9 @@ def assign_homes(graph: Graph) -> Homes:
 class _Sharing:
     """parent: value -> (value in whose buffer it lives, byte offset)."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, in_place: Set[str]) -> None:
         self.graph = graph
+        self.in_place = in_place
         self.position = {node.name: i for i, node in enumerate(graph.nodes)}
         self.activations = [graph.input, *(n.output for n in graph.nodes)]
         self.parent: dict[str, tuple[str, int]] = {}
@@ -70,6 +72,8 @@ class _Sharing:
             case ops.Add() | ops.Lut() | ops.LayerNorm():
                 if self._may_overwrite(node):
                     self.parent[out] = (source, 0)
+            case ops.Attention() if node.name in self.in_place and self._may_overwrite(node):
+                self.parent[out] = (source, 0)
             case _:
                 pass
 

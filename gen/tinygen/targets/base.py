@@ -42,8 +42,9 @@ class Target(ABC):
 
     @abstractmethod
     def sources(self, operator: str) -> tuple[str, ...]:
-        """C files for linear | conv | attention | layernorm | add | lut | mean, relative to
-        kernels/src (files of several operators may repeat)."""
+        """C files for linear | conv | attention | attention_stream (attention whose heads are
+        streamed through int32 sums) | layernorm | add | lut | mean, relative to kernels/src (files
+        of several operators may repeat)."""
 
     @abstractmethod
     def pack_linear(self, weight: I8, bias: I32, requant: Requant) -> PackedLinear:
@@ -65,6 +66,13 @@ class Target(ABC):
     @abstractmethod
     def pack_project(self, op: Attention, which: str) -> PackedLinear:
         """which: q | k | v. Rows of a head stay contiguous so that heads can be streamed."""
+
+    @abstractmethod
+    def pack_output(self, op: Attention) -> PackedLinear:
+        """Output projection head by head, as `tg_attention_accumulate_s8` reads it."""
+
+    @abstractmethod
+    def accumulate_scratch(self, op: Attention, rows: int) -> int: ...
 
     @abstractmethod
     def project_scratch(self, op: Attention, tokens: int) -> int: ...

@@ -21,6 +21,7 @@ class Portable(Target):
         "attention_q": "hsp",
         "attention_k": "hsp",
         "attention_v": "hps",
+        "attention_o": "rowmajor",
     }
 
     CONV_BLOCK = 4
@@ -30,6 +31,7 @@ class Portable(Target):
         "linear": ("linear",),
         "conv": ("conv", "linear"),
         "attention": ("attention_project", "attention_attend", "linear"),
+        "attention_stream": ("attention_project", "attention_attend", "attention_stream"),
         "layernorm": ("layernorm",),
         "add": ("add",),
         "lut": ("lut",),
@@ -85,6 +87,16 @@ class Portable(Target):
             "v": (op.wv, op.bv, op.rv),
         }[which]
         return self._pack_blocks(np.split(weight, op.heads), bias, requant, "linear")
+
+    def pack_output(self, op: Attention) -> PackedLinear:
+        """Plain rows [heads][n][dim]: the portable kernel serves every target."""
+        blocks = np.split(op.wo, op.heads, axis=1)
+        w = np.concatenate([np.ascontiguousarray(block).reshape(-1) for block in blocks])
+        m = np.broadcast_to(op.ro.m, op.bo.shape).astype(np.int32)
+        return PackedLinear(w, op.bo.astype(np.int32), m, f"portable/{self.layouts['attention_o']}")
+
+    def accumulate_scratch(self, op: Attention, rows: int) -> int:
+        return 0
 
     def _pack_blocks(
         self, blocks: list[I8], bias: I32, requant: Requant, operator: str

@@ -58,6 +58,20 @@ void tg_attention_attend_s8(const tg_attention_t *op, const void *q, const void 
                             void *scratch);
 size_t tg_attention_attend_scratch(const tg_attention_t *op, int32_t rows, int32_t tokens);
 
+/* Output projection of a schedule that streams heads, instead of tg_linear_s8(&op->o, ...): the
+ * context of all heads never exists together. op->o.w is packed head by head here ([heads] blocks
+ * of n x dim, Target.pack_output); everything else of op->o is as before, and so are the bits.
+ *
+ * accumulate   acc[i][j] = (head == 0 ? bias[j] : acc[i][j]) + sum_p context[i][p] wo_head[j][p]
+ *              context [rows][dim], rows context_stride apart; acc int32 [rows][n], 4-byte aligned
+ *              scratch: tg_attention_accumulate_scratch(op, rows) bytes, 4-byte aligned
+ * requantise   y[i][j] = clamp8(...acc[i][j]...) as in tg_linear_s8 */
+void tg_attention_accumulate_s8(const tg_attention_t *op, const int8_t *context, int32_t rows,
+                                int32_t context_stride, int32_t head, int32_t *acc, void *scratch);
+size_t tg_attention_accumulate_scratch(const tg_attention_t *op, int32_t rows);
+void tg_attention_requantise_s8(const tg_attention_t *op, const int32_t *acc, int32_t rows,
+                                int8_t *y, int32_t y_stride);
+
 TG_END
 
 #endif

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The calls of one attention layer, in the order of its schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tinygen.planner import plan as p
+
+
+@dataclass(frozen=True)
+class Names:
+    """C expressions: the parameter block's name, input and output; `place` makes those of slots."""
+
+    op: str
+    x: str
+    y: str
+    place: Callable[[p.Slot | None], str]
+
+
+def attention_calls(a: p.AttentionStep, names: Names) -> str:
+    match a.schedule.kind:
+        case "whole":
+            return _keys_values(a, names, "0", str(a.heads)) + _rows(a, names, str(a.tokens), None)
+        case "depth-first":
+            return _keys_values(a, names, "0", str(a.heads)) + _blocks(a, names, None)
+        case "head-streaming":
+            body = _keys_values(a, names, "h", "1") + _blocks(a, names, "h")
+            loop = f"for (int32_t h = 0; h < {a.heads}; h++) {{\n{_indent(body)}}}\n"
+            return loop + _finish(a, names)
+
+
+def _keys_values(a: p.AttentionStep, names: Names, head: str, heads: str) -> str:
+    return "".join(
+        f"tg_attention_project_{which}_s8(&{names.op}, {names.x}, {a.tokens}, {a.q.k}, {head}, "
+        f"{heads}, {names.place(slot)}, {names.place(a.slots.project_scratch)});\n"
+        for which, slot in (("k", a.slots.k), ("v", a.slots.v))
+    )
+
+
+def _blocks(a: p.AttentionStep, names: Names, head: str | None) -> str:
+    """All query rows, a block at a time."""
+    block = a.schedule.row_block
+    if block >= a.tokens:
+        return _rows(a, names, str(a.tokens), head)
+    if a.tokens % block == 0:
+        rows, define = str(block), ""
+    else:
+        left = f"{a.tokens} - row"
+        rows, define = "rows", f"const int32_t rows = {left} < {block} ? {left} : {block};\n"
+    body = define + _rows(a, names, rows, head, "row")
+    return f"for (int32_t row = 0; row < {a.tokens}; row += {block}) {{\n{_indent(body)}}}\n"
+
+
+def _rows(
+    a: p.AttentionStep, names: Names, rows: str, head: str | None, row: str | None = None
+) -> str:
+    """Query rows [row, row + rows) of one head, or of all."""
+    s, place, op = a.slots, names.place, names.op
+    inner, n = a.heads * a.dim, a.o.n
+
+    def at(base: str, width: int) -> str:
+        return base if row is None else f"{base} + {row} * {width}"
+
+    code = (
+        f"tg_attention_project_q_s8(&{op}, {at(names.x, a.q.k)}, {rows}, {a.q.k}, {head or 0}, "
+        f"{1 if head else a.heads}, {place(s.q)}, {place(s.query_scratch)});\n"
+    )
+    if head is None:
+        attend = (
+            f"tg_attention_attend_s8(&{op}, "
+            f"{place(s.q)} + (size_t)h * tg_attention_q_bytes(&{op}, 1, {rows}), "
+            f"{place(s.k)} + h * {a.head_stride_k}, {place(s.v)} + h * {a.head_stride_v}, {rows}, "
+            f"{a.tokens}, (int8_t *){place(s.context)} + h * {a.dim}, {inner}, "
+            f"{place(s.attend_scratch)});\n"
+        )
+        return (
+            code
+            + f"for (int32_t h = 0; h < {a.heads}; h++)\n{_indent(attend)}"
+            + f"tg_linear_s8(&{op}.o, (int8_t *){place(s.context)}, {rows}, {inner}, "
+            f"{at(names.y, n)}, {n}, {place(s.output_scratch)});\n"
+        )
+    context, stride = f"(int8_t *){place(s.context)}", a.dim
+    if s.sums is None:
+        context, stride = f"{at(context, inner)} + {head} * {a.dim}", inner
+    code += (
+        f"tg_attention_attend_s8(&{op}, {place(s.q)}, {place(s.k)}, {place(s.v)}, {rows}, "
+        f"{a.tokens}, {context}, {stride}, {place(s.attend_scratch)});\n"
+    )
+    if s.sums is not None:
+        sums = at(f"(int32_t *){place(s.sums)}", n)
+        code += (
+            f"tg_attention_accumulate_s8(&{op}, {context}, {rows}, {stride}, {head}, {sums}, "
+            f"{place(s.output_scratch)});\n"
+        )
+    return code
+
+
+def _finish(a: p.AttentionStep, names: Names) -> str:
+    """What is left when all heads are through."""
+    s, place, n = a.slots, names.place, a.o.n
+    if s.sums is not None:
+        return (
+            f"tg_attention_requantise_s8(&{names.op}, (int32_t *){place(s.sums)}, {a.tokens}, "
+            f"{names.y}, {n});\n"
+        )
+    inner = a.heads * a.dim
+    return (
+        f"tg_linear_s8(&{names.op}.o, (int8_t *){place(s.context)}, {a.tokens}, {inner}, "
+        f"{names.y}, {n}, {place(s.output_scratch)});\n"
+    )
+
+
+def _indent(code: str) -> str:
+    return "".join(f"  {line}\n" for line in code.splitlines())
