@@ -12,8 +12,8 @@ from tinygen.errors import TinygenError
 from tinygen.graph import Graph, Quant, verify
 from tinygen.planner import arena
 from tinygen.planner import plan as p
-from tinygen.planner.constants import const_bytes
 from tinygen.planner.choose import Attempt, attention_layers
+from tinygen.planner.constants import const_bytes
 from tinygen.planner.lower import Lowering, lifetimes
 from tinygen.planner.plan import TICKS
 from tinygen.planner.schedule import Kind
