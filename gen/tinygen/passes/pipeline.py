@@ -121,10 +121,11 @@ def _refuse_other_networks(graph: Graph) -> None:
 
 STEPS: tuple[Callable[[Graph], Graph], ...] = (
     quantised_ends,
+    _rules(moves_compose),
     share_roundings,
     _rules(*ATTENTION),
     make_tables,
-    _rules(*INTEGER, moves_compose, *VIEWS),
+    _rules(*INTEGER, *VIEWS),
     fuse_tables,
     select_early,
 )
