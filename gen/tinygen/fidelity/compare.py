@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The integer model against the float-simulated one that onnxruntime runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinygen import reference
+from tinygen.errors import TinygenError
+from tinygen.graph import Graph
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """LSB: one step of the output's scale. Accuracies are None without labels."""
+
+    samples: int
+    top1_agreement: float
+    mean_abs_lsb: float
+    max_abs_lsb: float
+    accuracy_onnx: float | None
+    accuracy_int: float | None
+
+
+def check(
+    graph: Graph,
+    model: Path,
+    x: NDArray[Any],
+    y: NDArray[Any] | None = None,
+    progress: Progress | None = None,
+) -> CheckResult:
+    """x float [N, *input shape], y labels [N]. Needs the extra `check` (onnxruntime)."""
+    theirs = onnx_outputs(model, x)
+    ours = np.empty((len(x), theirs.shape[1]), np.float32)
+    for i, sample in enumerate(x):
+        q = reference.run(graph, reference.quantise(graph, sample))
+        ours[i] = reference.dequantise(graph, q).reshape(-1)
+        if progress:
+            progress(i + 1, len(x))
+    quant = graph.values[graph.output].quant
+    assert quant is not None
+    difference = np.abs(ours - theirs) / quant.scale
+    mine, their = ours.argmax(axis=1), theirs.argmax(axis=1)
+    return CheckResult(
+        samples=len(x),
+        top1_agreement=float((mine == their).mean()),
+        mean_abs_lsb=float(difference.mean()),
+        max_abs_lsb=float(difference.max()),
+        accuracy_onnx=None if y is None else float((their == y).mean()),
+        accuracy_int=None if y is None else float((mine == y).mean()),
+    )
+
+
+def onnx_outputs(model: Path, x: NDArray[Any]) -> NDArray[np.float32]:
+    """onnxruntime's outputs, one sample at a time -> float32 [N, outputs].
+
+    Graph optimisations are off: a fused operator would not be the model that was quantised.
+    """
+    try:
+        import onnxruntime
+    except ImportError:
+        raise TinygenError("onnxruntime is not installed: pip install 'tinygen[check]'") from None
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(str(model), options, ["CPUExecutionProvider"])
+        feed = session.get_inputs()[0].name
+        rows = [session.run(None, {feed: sample[None]})[0].reshape(-1) for sample in x]
+    except Exception as e:  # onnxruntime raises its own types, one for each status code
+        raise TinygenError(
+            f"{model}: onnxruntime cannot run it ({str(e).splitlines()[0]})"
+        ) from None
+    outputs: NDArray[np.float32] = np.array(rows, np.float32)
+    return outputs
