@@ -141,7 +141,7 @@ class LayerNorm:
 class Add:
     """``clamp((a ma + b mb + c) >> s)``: two scales, one rounding, within int32.
 
-    0 <= ma, mb < 2^15.  c holds the zero points and 2^(s-1).  ``other`` is b when b is a constant
+    0 <= ma, mb < 2^21.  c holds the zero points and 2^(s-1).  ``other`` is b when b is a constant
     (int8, the shape of a), else None and b is the second input.
     """
 

@@ -67,7 +67,7 @@ def _requants(op: ops.IntOp) -> list[ops.Requant]:
 def _check_ranges(op: ops.IntOp, name: str) -> None:
     """Ranges that keep 32-bit kernels exact."""
     match op:
-        case ops.Add() if not (0 <= op.ma < 1 << 15 and 0 <= op.mb < 1 << 15 and 1 <= op.s <= 22):
+        case ops.Add() if not (0 <= op.ma < 1 << 21 and 0 <= op.mb < 1 << 21 and 1 <= op.s <= 22):
             raise TinygenError(f"node {name}: residual multipliers out of range")
         case ops.LayerNorm() if (
             np.abs(op.gamma).max() >= 1 << 15 or np.abs(op.beta).max() > 1 << 30
