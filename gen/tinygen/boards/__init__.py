@@ -2,6 +2,6 @@
 """Board descriptions: schema and loading."""
 
 from tinygen.boards.load import all_boards, load_board, read_board
-from tinygen.boards.model import Board, Core, Emulation, Region
+from tinygen.boards.model import Board, Core, Emulation, Region, Zephyr
 
-__all__ = ["Board", "Core", "Emulation", "Region", "all_boards", "load_board", "read_board"]
+__all__ = ["Board", "Core", "Emulation", "Region", "Zephyr", "all_boards", "load_board", "read_board"]

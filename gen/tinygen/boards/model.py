@@ -16,14 +16,19 @@ class Region(_Strict):
     """One memory. base and size in bytes."""
 
     name: str
-    kind: Literal["flash", "ram"]
+    kind: Literal["flash", "ram", "code"]
+    """code: fast memory that the core fetches hot kernels from (ITCM)."""
     base: int = Field(ge=0)
     size: int = Field(gt=0)
     speed: float = Field(default=1.0, gt=0)
     """Cost of an access relative to the fastest memory of the board (1.0)."""
     masters: tuple[Literal["core", "dma"], ...] = ("core",)
     section: str | None = None
-    """How the build system names it (linker section or devicetree label); None = the default RAM."""
+    """Its linker section, in Zephyr the zephyr,memory-region of its devicetree node; None = the
+    default RAM."""
+    clock: str | None = None
+    """STM32: what LL_<bus>_GRP1_EnableClock must get before the first access, e.g.
+    LL_AHB2_GRP1_PERIPH_D2SRAM1; None = always clocked."""
     reserved: int = Field(default=0, ge=0)
     """Bytes the rest of the firmware needs here (stack, RTOS, libc)."""
 
@@ -50,6 +55,24 @@ class Emulation(_Strict):
     host: bool = False
 
 
+class Zephyr(_Strict):
+    """The board in Zephyr.
+
+    board    name with its qualifiers, as `west build -b` takes it
+    conf     lines of zephyr/boards/<board>.conf
+    overlay  text of zephyr/boards/<board>.overlay
+    """
+
+    board: str
+    conf: tuple[str, ...] = ()
+    overlay: str = ""
+
+    @property
+    def file(self) -> str:
+        """<board> in the names of .conf and .overlay."""
+        return self.board.replace("/", "_")
+
+
 class Board(_Strict):
     """One YAML file under boards/."""
 
@@ -60,7 +83,7 @@ class Board(_Strict):
     memory: tuple[Region, ...] = Field(min_length=1)
     templates: tuple[str, ...] = Field(min_length=1)
     emulation: Emulation = Emulation()
-    zephyr_board: str | None = None
+    zephyr: Zephyr | None = None
     platformio_board: str | None = None
 
     @field_validator("memory")
@@ -78,6 +101,11 @@ class Board(_Strict):
     @property
     def ram(self) -> tuple[Region, ...]:
         return tuple(r for r in self.memory if r.kind == "ram")
+
+    @property
+    def code_ram(self) -> Region | None:
+        """Where hot kernels go; None: they stay in flash."""
+        return next((r for r in self.memory if r.kind == "code"), None)
 
     @property
     def flash(self) -> tuple[Region, ...]:

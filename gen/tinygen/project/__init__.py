@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Plan + sources + template -> a folder (cookiecutter)."""
 
-from tinygen.project.create import MANIFEST, create_project, require_free
+from tinygen.project.create import create_project, require_free
+from tinygen.project.manifest import MANIFEST
 from tinygen.project.new import Created, Request, load_graph, new_project
 from tinygen.project.promise import promise, random_samples
 

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a template is told: the variables of its cookiecutter.json."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinygen import __version__
+from tinygen.boards import Board, Region
+from tinygen.emitter import cfile
+from tinygen.errors import TinygenError
+from tinygen.planner import Plan
+
+Variables = dict[str, Any]
+
+
+def variables(plan: Plan, template: str, folder: str) -> Variables:
+    """The variables of one template; the common ones are in every cookiecutter.json."""
+    board = plan.board
+    common: Variables = {
+        "folder": folder,
+        "model": plan.model,
+        "MODEL": plan.model.upper(),
+        "board": board.name,
+        "board_title": board.title,
+        "qemu_machine": board.emulation.qemu_machine or "",
+        "host": board.emulation.host,
+        "version": __version__,
+    }
+    return common | (_zephyr(plan) if template == "zephyr" else _baremetal(board))
+
+
+def _baremetal(board: Board) -> Variables:
+    keys = ("name", "kind", "base", "size", "section")
+    return {
+        "cpu": board.core.cpu,
+        "cflags": " ".join(board.core.cflags),
+        "linker": {"regions": [{k: getattr(r, k) for k in keys} for r in board.memory]},
+        "stack_bytes": "16384",
+    }
+
+
+def _zephyr(plan: Plan) -> Variables:
+    board = plan.board
+    if board.zephyr is None:
+        raise TinygenError(
+            f"{board.name} has no Zephyr board: add the field `zephyr` to its YAML file, or import "
+            "it with `tinygen boards import`"
+        )
+    used = {u.name for u in plan.regions}
+    mine = [r for r in board.ram if r.name in used]
+    code = board.code_ram
+    return {
+        "zephyr_board": board.zephyr.board,
+        "zephyr_file": board.zephyr.file,
+        "zephyr_conf": "\n".join(board.zephyr.conf),
+        "zephyr_overlay": board.zephyr.overlay.strip(),
+        "platformio_board": board.platformio_board or "",
+        "clocks": {"masks": [r.clock for r in mine if r.clock]},
+        "sections": {"names": [cfile.identifier(r.name).upper() for r in mine if r.section]},
+        "fast_code": (code.section or "") if code else "",
+        "memory_map": memory_map(plan),
+        "twister_boards": {"names": _twister_boards(board)},
+    }
+
+
+def _twister_boards(board: Board) -> list[str]:
+    """The board itself; native_sim in both widths, as twister tells them apart."""
+    assert board.zephyr is not None
+    name = board.zephyr.board
+    return [name, "native_sim"] if name.startswith("native_sim/") else [name]
+
+
+def memory_map(plan: Plan) -> str:
+    """Markdown table of the board's memories and what this model puts there."""
+    arena = {u.name: u.used for u in plan.regions}
+    rows = ["| memory | address | size | section | the model's share |", "|---|---|---|---|---|"]
+    for r in plan.board.memory:
+        rows.append(
+            f"| {r.name} | 0x{r.base:08x} | {r.size // 1024} KB | {r.section or 'default'} | "
+            f"{_share(plan, r, arena.get(r.name, 0))} |"
+        )
+    return "\n".join(rows)
+
+
+def _share(plan: Plan, region: Region, arena: int) -> str:
+    if region.kind == "code":
+        return "hot kernels"
+    if region.kind == "ram":
+        return f"arena, {arena:,} bytes" if arena else "-"
+    return f"weights and tables, {plan.const_bytes:,} bytes"

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The generated part of a project: the model, the kernels it calls, and the list of sources."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tinygen.emitter import Samples, emit
+from tinygen.planner import Plan
+from tinygen.resources import resource
+
+BEGIN, END = "# >>> tinygen", "# <<< tinygen"
+"""Lines around the part of app.cmake that `tinygen update` replaces."""
+_GENERATED = ("src/model", "src/tinygen")
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_generated(plan: Plan, samples: Samples | None, template: str, made: Path) -> None:
+    """Beside what the template rendered."""
+    for name, text in emit(plan, samples).items():
+        write(made / "src" / "model" / name, text)
+    _write_kernels(plan, made)
+    if template == "baremetal":
+        write(made / "sources.cmake", _head() + _listing("TG_SOURCES", _sources(made, True)))
+    else:
+        write(made / "app.cmake", _app_cmake(made))
+
+
+def _write_kernels(plan: Plan, made: Path) -> None:
+    """The kernels that this network calls, with the headers that they include."""
+    root = resource("kernels")
+    for source in plan.sources:
+        write(made / "src/tinygen/src" / source, (root / "src" / source).read_text())
+    folders = {"common", *(str(Path(s).parent) for s in plan.sources)}
+    headers = [h for f in sorted(folders) for h in sorted((root / "src" / f).glob("*.h"))]
+    for header in headers:
+        write(made / "src/tinygen/src" / header.relative_to(root / "src"), header.read_text())
+    for header in sorted((root / "include/tinygen").glob("*.h")):
+        write(made / "src/tinygen/include/tinygen" / header.name, header.read_text())
+
+
+def _sources(made: Path, generated: bool) -> list[str]:
+    every = sorted(f.relative_to(made).as_posix() for f in (made / "src").rglob("*.c"))
+    return [f for f in every if f.startswith(_GENERATED) == generated]
+
+
+def _head() -> str:
+    return (
+        "# SPDX-License-Identifier: Apache-2.0\n"
+        "# Written by tinygen: the model and the kernels that it calls.\n"
+    )
+
+
+def _listing(name: str, files: list[str]) -> str:
+    return f"set({name}\n" + "".join(f"  {f}\n" for f in files) + ")\n"
+
+
+def _app_cmake(made: Path) -> str:
+    return (
+        "# SPDX-License-Identifier: Apache-2.0\n"
+        "# The one list of sources: it holds every .c file under src/. Add your own to APP_SOURCES.\n"
+        f"{_listing('APP_SOURCES', _sources(made, False))}\n"
+        f"{BEGIN}: the model and the kernels that it calls\n"
+        f"{_listing('TG_SOURCES', _sources(made, True))}"
+        f"{END}\n"
+    )

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""tinygen.json: what the runner and later updates need to know about a project."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from tinygen import __version__
+from tinygen.emitter import Samples
+from tinygen.planner import Plan
+
+MANIFEST = "tinygen.json"
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def manifest(plan: Plan, samples: Samples | None, template: str, made: Path) -> dict[str, Any]:
+    """files: SHA-256 of every file as it was generated."""
+    files = {
+        f.relative_to(made).as_posix(): digest(f)
+        for f in sorted(made.rglob("*"))
+        if f.is_file() and f.name != MANIFEST
+    }
+    return {
+        "generator": __version__,
+        "model": plan.model,
+        "model_hash": plan.model_hash,
+        "board": plan.board.name,
+        "template": template,
+        "target": plan.target,
+        "samples": 0 if samples is None else len(samples.inputs),
+        "arena_bytes": plan.arena_bytes,
+        "const_bytes": plan.const_bytes,
+        "regions": [{"name": r.name, "used": r.used, "size": r.size} for r in plan.regions],
+        "layers": [
+            {"name": s.name, "op": s.op, "macs": s.macs, "schedule": s.schedule} for s in plan.steps
+        ],
+        "files": files,
+    }
+
+
+def write_manifest(plan: Plan, samples: Samples | None, template: str, made: Path) -> None:
+    text = json.dumps(manifest(plan, samples, template, made), indent=1) + "\n"
+    (made / MANIFEST).write_text(text, encoding="utf-8", newline="\n")
