@@ -4,4 +4,13 @@
 from tinygen.boards.load import all_boards, load_board, read_board
 from tinygen.boards.model import Board, Core, Emulation, Region, Zephyr
 
-__all__ = ["Board", "Core", "Emulation", "Region", "Zephyr", "all_boards", "load_board", "read_board"]
+__all__ = [
+    "Board",
+    "Core",
+    "Emulation",
+    "Region",
+    "Zephyr",
+    "all_boards",
+    "load_board",
+    "read_board",
+]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -93,7 +94,7 @@ class Board(_Strict):
         if len(set(names)) != len(names):
             raise ValueError("two regions have the same name")
         spans = sorted((r.base, r.base + r.size, r.name) for r in regions)
-        for (_, end, a), (start, _, b) in zip(spans, spans[1:], strict=False):
+        for (_, end, a), (start, _, b) in pairwise(spans):
             if start < end:
                 raise ValueError(f"regions {a} and {b} overlap")
         return regions

@@ -62,7 +62,7 @@ def _listing(name: str, files: list[str]) -> str:
 def _app_cmake(made: Path) -> str:
     return (
         "# SPDX-License-Identifier: Apache-2.0\n"
-        "# The one list of sources: it holds every .c file under src/. Add your own to APP_SOURCES.\n"
+        "# Every .c file under src/, once. Add your own to APP_SOURCES.\n"
         f"{_listing('APP_SOURCES', _sources(made, False))}\n"
         f"{BEGIN}: the model and the kernels that it calls\n"
         f"{_listing('TG_SOURCES', _sources(made, True))}"

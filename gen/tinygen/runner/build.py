@@ -36,17 +36,28 @@ def build(project: Path, board: Board, toolchain: Toolchain) -> Built:
     model = read_project(project).model
     folder = project / "build" / toolchain.name
     configure = _configure_command(project.resolve(), folder.resolve(), toolchain)
+    configure_and_build(configure, folder, project, toolchain.cmake)
+    path = folder / (model if board.emulation.host else f"{model}.elf")
+    elf = read_elf(path)
+    return Built(path, elf.flash_bytes, elf.ram_bytes, toolchain.version, compiler_flags(folder))
+
+
+def configure_and_build(
+    configure: list[str],
+    folder: Path,
+    project: Path,
+    cmake: str,
+    environment: dict[str, str] | None = None,
+) -> None:
+    """Run CMake in the build folder, anew where its arguments are not those of last time."""
     stamp = folder / "tinygen-configured"
     command = "\n".join(configure)
     if not stamp.is_file() or stamp.read_text() != command:
         # Another compiler, or a project that was moved: CMake's cache would keep the old one.
         shutil.rmtree(folder, ignore_errors=True)
-        _run(configure, project, "configuring")
+        _run(configure, project, "configuring", environment)
         stamp.write_text(command)
-    _run([toolchain.cmake, "--build", str(folder.resolve())], project, "building")
-    path = folder / (model if board.emulation.host else f"{model}.elf")
-    elf = read_elf(path)
-    return Built(path, elf.flash_bytes, elf.ram_bytes, toolchain.version, _flags(folder))
+    _run([cmake, "--build", str(folder.resolve())], project, "building", environment)
 
 
 def _configure_command(project: Path, folder: Path, toolchain: Toolchain) -> list[str]:
@@ -64,10 +75,17 @@ def _configure_command(project: Path, folder: Path, toolchain: Toolchain) -> lis
     return [*command, f"-DCMAKE_TOOLCHAIN_FILE={toolchain_file}", f"-DTG_CC={compiler}"]
 
 
-def _run(command: list[str], project: Path, doing: str) -> None:
+def _run(
+    command: list[str], project: Path, doing: str, environment: dict[str, str] | None = None
+) -> None:
     try:
         done = subprocess.run(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env=environment,
         )
     except OSError as e:
         raise TinygenError(f"{doing} {project}: {command[0]} does not start ({e})") from None
@@ -82,7 +100,8 @@ def _run(command: list[str], project: Path, doing: str) -> None:
     raise TinygenError(f"{doing} {project} failed: {first}")
 
 
-def _flags(folder: Path) -> str:
+def compiler_flags(folder: Path) -> str:
+    """Of the first target in build.ninja."""
     for line in (folder / "build.ninja").read_text().splitlines():
         if line.startswith("  FLAGS = "):
             return line.removeprefix("  FLAGS = ")

@@ -6,15 +6,25 @@ from __future__ import annotations
 import subprocess
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tinygen.errors import TinygenError
 from tinygen.runner.console import Console
 
 
-def run_process(command: Sequence[str], console: Console, timeout: float, what: str) -> int:
-    """Exit status; what the program writes goes to the console, stderr as other lines."""
+def run_process(
+    command: Sequence[str],
+    console: Console,
+    timeout: float,
+    what: str,
+    until: Callable[[], bool] = lambda: False,
+) -> int:
+    """Exit status; what the program writes goes to the console, stderr as other lines.
+
+    until: asked after every line; the program is stopped once it is true, with status 0.
+    """
     expired = threading.Event()
+    stopped = False
     with tempfile.TemporaryFile("w+", errors="replace") as errors:
         try:
             process = subprocess.Popen(
@@ -38,6 +48,9 @@ def run_process(command: Sequence[str], console: Console, timeout: float, what: 
             assert process.stdout is not None
             for line in process.stdout:
                 console.feed(line)
+                if stopped := until():
+                    process.kill()
+                    break
             process.wait()
         finally:
             timer.cancel()
@@ -53,4 +66,4 @@ def run_process(command: Sequence[str], console: Console, timeout: float, what: 
             f"{what} did not end within {timeout:.0f} s: {console.last_words}; raise the timeout "
             "or run fewer samples"
         )
-    return process.returncode
+    return 0 if stopped else process.returncode

@@ -25,6 +25,7 @@ class Project(BaseModel):
     model_config = ConfigDict(frozen=True)
     board: str
     model: str
+    template: str = "baremetal"
     layers: tuple[Layer, ...]
     arena_bytes: int
 

@@ -18,6 +18,7 @@ from tinygen.runner.project import Project, read_project
 from tinygen.runner.qemu import run_qemu
 from tinygen.runner.toolchain import find_emulator, find_toolchain
 from tinygen.runner.unicorn import run_unicorn
+from tinygen.runner.zephyr import build_zephyr, run_zephyr
 
 Place = Literal["host", "qemu", "unicorn"]
 PLACES: tuple[Place, ...] = ("host", "qemu", "unicorn")
@@ -96,8 +97,12 @@ def run(
         max_samples = _UNICORN_SAMPLES
     if max_samples is not None and max_samples < 1:
         raise TinygenError(f"{max_samples} samples prove nothing: ask for at least 1")
-    built = build(project, board, find_toolchain(board))
     console = Console(progress)
+    if description.template == "zephyr":
+        built = build_zephyr(project, board, max_samples)
+        status = run_zephyr(built, board, place == "host", console, timeout)
+        return _result(description, place, built, console, status)
+    built = build(project, board, find_toolchain(board))
     runners: dict[Place, Callable[[Built, Board, Console, int | None, float], int]] = {
         "host": run_host,
         "qemu": run_qemu,
@@ -115,8 +120,14 @@ def _place(project: Path, description: Project, board: Board, on: Place | None) 
         )
     if on is not None and on not in PLACES:
         raise TinygenError(f"cannot run on {on!r}: choose one of {', '.join(PLACES)}")
+    zephyr = description.template == "zephyr"
+    if on == "unicorn" and zephyr:
+        raise TinygenError(
+            f"{project} is a Zephyr project, which Unicorn does not run: use --on qemu, or create "
+            "one with --template baremetal"
+        )
     if on is None:
-        return "host" if board.emulation.host else find_emulator(board)
+        return "host" if board.emulation.host else "qemu" if zephyr else find_emulator(board)
     if (on == "host") != board.emulation.host:
         here = "the host" if board.emulation.host else "qemu or unicorn"
         raise TinygenError(
