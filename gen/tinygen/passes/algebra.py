@@ -10,7 +10,7 @@ import numpy as np
 from tinygen.graph import Node
 from tinygen.graph.ops import Float
 from tinygen.passes.constants import F64, is_constant, is_scalar, real
-from tinygen.passes.elementwise import UNARY
+from tinygen.passes.elementwise import BINARY, UNARY
 from tinygen.passes.engine import Result, Scope, rule
 from tinygen.passes.moves import index_of, move, normal
 from tinygen.passes.quantisation import quant
@@ -160,13 +160,18 @@ def factor_before_scores(scope: Scope, node: Node) -> Result:
 def factor_before_softmax(scope: Scope, node: Node) -> Result:
     """softmax(c x) keeps c as its attribute beta."""
     assert isinstance(node.op, Float)
-    step = scope.made_by(node.inputs[0], "Mul", "Div")
+    before = scope.made_by(node.inputs[0], "Move")
+    name = node.inputs[0] if before is None else before.inputs[0]
+    step = scope.made_by(name, "Mul", "Div")
     found = factor_of(scope, step) if step is not None else None
     if found is None or found[1].size != 1 or found[1].reshape(-1)[0] <= 0:
         return None
+    x = found[0]
+    if before is not None:
+        x = move(scope, x, index_of(before), scope.shape(node.inputs[0]))
     beta = node.op.attrs.get("beta", 1.0) * float(found[1].reshape(-1)[0])
     op = Float("Softmax", {**node.op.attrs, "beta": beta})
-    return scope.emit(op, (found[0],), scope.shape(node.output))
+    return scope.emit(op, (x,), scope.shape(node.output))
 
 
 @rule("Move")
@@ -175,13 +180,13 @@ def packed_projection(scope: Scope, node: Node) -> Result:
     index = index_of(node)
     if index is None:
         return None
-    chain: list[Node] = []
+    chain: list[tuple[Node, str]] = []
     (name,) = node.inputs
-    while (step := scope.made_by(name, *UNARY)) is not None and all(
-        is_scalar(scope, i) for i in step.inputs[1:] if i
-    ):
-        chain.append(step)
-        name = step.inputs[0]
+    while (step := scope.made_by(name, *UNARY, *BINARY)) is not None:
+        active = [i for i in step.inputs if i and not is_scalar(scope, i)]
+        if len(active) != 1:
+            return None
+        chain.append((step, name := active[0]))
     product = scope.made_by(name, "Linear")
     if product is None:
         return None
@@ -197,8 +202,9 @@ def packed_projection(scope: Scope, node: Node) -> Result:
         cut.append(scope.constant(data[columns]))
     shape = (rows, len(columns))
     y = scope.emit(product.op, (x, *cut), shape, name=product.name)
-    for step in reversed(chain):
-        y = scope.emit(step.op, (y, *step.inputs[1:]), shape, quant=scope.quant(step.output))
+    for step, source in reversed(chain):
+        renamed = (y if i == source else i for i in step.inputs)
+        y = scope.emit(step.op, renamed, shape, quant=scope.quant(step.output), name=step.name)
     inside = (index // width) * len(columns) + np.searchsorted(columns, index % width)
     return move(scope, y, normal(inside, shape), scope.shape(node.output))
 

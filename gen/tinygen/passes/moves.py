@@ -236,6 +236,8 @@ def binary_with_constant_before_move(scope: Scope, node: Node) -> Result:
         same_size = math.prod(shape) == math.prod(scope.shape(node.inputs[side]))
         if not same_size or not (scalar or bijective(index, size)):
             continue
+        if index is None and len(shape) == 2 != len(scope.shape(origin)):
+            continue  # [rows, features] is the form to stay in
         if not scalar:
             wide = expanded(scope, other, shape)
             other = move(scope, wide, inverse(index, size), scope.shape(origin))

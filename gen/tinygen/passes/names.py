@@ -42,10 +42,12 @@ def _labels(graph: Graph) -> list[str]:
     """One label a node, following the encoder's course: embed, blocks, then pool and head."""
     blocks = sum(isinstance(n.op, ops.Attention) for n in graph.nodes)
     block, residuals, ffn, norms = -1, 0, 0, 0
-    out = []
+    sums = [i for i, n in enumerate(graph.nodes) if isinstance(n.op, ops.Add)]
+    pre = any(_feeds_only_attention(graph, n) for n in graph.nodes if _is_norm(n))
+    out: list[str] = []
     for position, node in enumerate(graph.nodes):
         op = node.op
-        if isinstance(op, ops.LayerNorm) and _feeds_only_attention(graph, node):
+        if _is_norm(node) and _feeds_only_attention(graph, node):
             out.append(f"block{block + 1}.norm1")
             continue
         if isinstance(op, ops.Attention):
@@ -53,12 +55,12 @@ def _labels(graph: Graph) -> list[str]:
             norms = int(out.count(f"block{block}.norm1") > 0)
             out.append(f"block{block}.attention")
             continue
-        after = block == blocks - 1 and residuals >= 2
+        after = block == blocks - 1 and position > max(sums, default=0)
         if block < 0:
             out.append(_outside(op, "embed" if _is_first_product(graph, position) else "embed."))
-        elif isinstance(op, ops.LayerNorm):
+        elif isinstance(op, ops.LayerNorm) and not (after and pre):
             norms += 1
-            out.append(f"block{block}.norm{norms}" if norms <= 2 else "norm")
+            out.append(f"block{block}.norm{norms}")
         elif isinstance(op, ops.Add) and not after:
             residuals += 1
             out.append(f"block{block}.add{residuals}")
@@ -70,6 +72,10 @@ def _labels(graph: Graph) -> list[str]:
         else:
             out.append(_outside(op, f"block{block}."))
     return out
+
+
+def _is_norm(node: Node) -> bool:
+    return isinstance(node.op, ops.LayerNorm)
 
 
 def _is_first_product(graph: Graph, position: int) -> bool:

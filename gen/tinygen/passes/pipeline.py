@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from tinygen.passes.sharing import share_roundings
 from tinygen.passes.tables import make_tables
 from tinygen.passes.tail import fuse_tables, select_early
 
+SPELLED_OUT: tuple[Rule, ...] = (*PAIRS, *ROUNDING, *NORMS)
 CANONICAL: tuple[Rule, ...] = (*NORMS, *PAIRS, *ROUNDING, *MOVES, *ROWS, *ALGEBRA)
 
 
@@ -55,18 +57,18 @@ def import_with_origins(
 ) -> Imported:
     """As `import_model`, and from which ONNX tensor every value came."""
     path = Path(path)
+    loaded = load(path, name=name)
     try:
-        graph, origins = to_integer(load(path, name=name))
+        graph, origins = to_integer(loaded)
     except TinygenError as error:
-        if str(path) in str(error):
-            raise
-        raise TinygenError(f"{path}: {error}") from error
+        message = re.sub(r"~\w+", "", str(error))  # the numbers that rewriting adds to names
+        raise TinygenError(f"{path}: {message}") from error
     return Imported(graph, origins)
 
 
 def to_integer(graph: Graph) -> tuple[Graph, dict[str, str]]:
     """A Graph of `Float` nodes -> the integer graph and the ONNX tensor behind each value."""
-    graph = rewrite(graph, CANONICAL)
+    graph = rewrite(rewrite(graph, SPELLED_OUT), CANONICAL)
     for step in STEPS:
         graph = verify(step(graph))
     refuse_leftovers(graph)
