@@ -174,6 +174,8 @@ static void run_attention(run_t *run) {
   op.k = linear(run);
   op.v = linear(run);
   op.o = linear(run);
+  tg_attention_t streamed = op; /* the same layer, its output projection packed head by head */
+  streamed.o = linear(run);
   const int8_t *x = blob(run, x_offset);
   const size_t context_size = span(tokens, context_stride, op.heads * op.dim);
   int8_t *context = buffer(run, context_size, context_offset);
@@ -221,16 +223,26 @@ static void run_attention(run_t *run) {
   const uint32_t start = ticks();
   tg_linear_s8(&op.o, context, tokens, context_stride, y, op.o.n, scratch);
   total += ticks() - start;
+  const size_t stream_scratch = tg_attention_accumulate_scratch(&streamed, tokens);
+  int8_t *y_streamed = buffer(run, y_size, 1);
+  int32_t *acc = buffer(run, (size_t)tokens * (size_t)op.o.n * sizeof *acc, 0);
+  scratch = stream_scratch ? buffer(run, stream_scratch, 0) : NULL;
+  for (int32_t h = 0; h < op.heads; h++)
+    tg_attention_accumulate_s8(&streamed, context + (ptrdiff_t)h * op.dim, tokens, context_stride,
+                               h, acc, scratch);
+  tg_attention_requantise_s8(&streamed, acc, tokens, y_streamed, op.o.n);
   put(run, total);
-  put(run, 6);
+  put(run, 7);
   put(run, tg_attention_q_bytes(&op, op.heads, row_block));
   put(run, tg_attention_k_bytes(&op, op.heads, tokens));
   put(run, tg_attention_v_bytes(&op, op.heads, tokens));
   put(run, tg_attention_project_scratch(&op, tokens));
   put(run, tg_attention_attend_scratch(&op, row_block, tokens));
   put(run, o_scratch);
+  put(run, stream_scratch);
   put_bytes(run, context, context_size);
   put_bytes(run, y, y_size);
+  put_bytes(run, y_streamed, y_size);
 }
 
 static void run_layernorm(run_t *run) {

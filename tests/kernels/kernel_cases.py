@@ -278,6 +278,8 @@ def attention_case(
     for which, r in (("q", op.rq), ("k", op.rk), ("v", op.rv)):
         stream.linear(target.pack_project(op, which), e, r)
     stream.linear(target.pack_linear(op.wo, op.bo, op.ro), h * p, op.ro)
+    stream.linear(target.pack_output(op), h * p, op.ro)
+    y = run_op(op, [x]).reshape(-1)
     stream.blob(strided(rng, x, xs))
     return Case(
         f"attention {shape} n={n} blocks={row_block, head_block} bits={op.weight_bits}",
@@ -289,8 +291,9 @@ def attention_case(
             target.project_scratch(op, s),
             target.attend_scratch(op, row_block, s),
             target.linear_scratch(n, h * p, s),
+            target.accumulate_scratch(op, s),
         ],
-        [poisoned(context, cs), run_op(op, [x]).reshape(-1)],
+        [poisoned(context, cs), y, y],
     )
 
 
@@ -331,7 +334,7 @@ def layernorm_case(target: Target, rng: Rng, rows: int, e: int) -> Case:
 def add_case(target: Target, rng: Rng, count: int) -> Case:
     s = int(rng.integers(1, 23))
     c = int(rng.integers(-(1 << 30), 1 << 30)) if rng.integers(2) else 1 << (s - 1)
-    op = Add(*(int(v) for v in rng.integers(0, 1 << 15, 2)), c, s)
+    op = Add(*(int(v) for v in rng.integers(0, 1 << 21, 2)), c, s)
     a, b = int8s(rng, count), int8s(rng, count)
     stream = Stream().put(ADD, count, int(rng.integers(3)), *rng.integers(0, 4, 3))
     stream.put(op.ma, op.mb, op.c, op.s).blob(a).blob(b)

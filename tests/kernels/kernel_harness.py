@@ -21,7 +21,7 @@ from tinygen.targets import Target, get_target
 
 HERE = Path(__file__).parent
 KERNELS = HERE.parents[1] / "kernels"
-OPERATORS = ("linear", "conv", "attention", "layernorm", "add", "lut", "mean")
+OPERATORS = ("linear", "conv", "attention", "attention_stream", "layernorm", "add", "lut", "mean")
 WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wdouble-promotion", "-Werror")
 INCLUDES = (f"-I{KERNELS / 'include'}", f"-I{KERNELS / 'src'}", f"-I{HERE}")
 IN, OUT, MOST_IN, MOST_OUT = 0x20180000, 0x20300000, 0x180000, 0x100000
@@ -50,9 +50,8 @@ def have_unicorn() -> bool:
 
 def call(command: Sequence[str], cwd: Path | None = None) -> None:
     done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300)
-    assert done.returncode == 0, (
-        f"{' '.join(command)}\nexit status {done.returncode}\n{done.stdout[-4000:]}{done.stderr[-8000:]}"
-    )
+    said = f"{done.stdout[-4000:]}{done.stderr[-8000:]}"
+    assert done.returncode == 0, f"{' '.join(command)}\nexit status {done.returncode}\n{said}"
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from tinygen.targets.portable import Portable, round_up
 class ArmV7EM(Portable):
     name = "armv7em"
     layouts = {  # noqa: RUF012
+        **Portable.layouts,
         "linear": "n2k4-sxtb16",
         "conv": "n2k4-sxtb16",
-        "attention_q": "hsp",
         "attention_k": "s2p4-sxtb16",
         "attention_v": "p2s4-sxtb16",
     }

@@ -18,7 +18,8 @@ TG_BEGIN
  *
  * q, k, v      n = heads * dim each; q.zp and k.zp are the zero points of q and k
  * score_*      int32 scores -> int8, as in tg_linear_t
- * exp_table    [256] uint16, indexed by row maximum - score; exp_table[0] is the largest
+ * exp_table    [256] uint16, indexed by row maximum - score; exp_table[0] is the largest, at most
+ *              2^15 - 1, and 128 * tokens * exp_table[0] < 2^31
  * context_*    one reciprocal a row: z = clz(L); r = ((2^32-1) / ((L << z) >> 15)) * mult
  *              >> (47 - z + frac - s); y = clamp8(zp + (acc * r + 2^(s-1) >> s)), 33 <= s <= 40
  */
@@ -30,7 +31,8 @@ typedef struct {
   int32_t context_mult, context_frac, context_s, context_zp;
 } tg_attention_t;
 
-/* Bytes of q, k or v for `heads` heads of `tokens` tokens; buffers are 4-byte aligned. */
+/* Bytes of q, k or v for `heads` heads of `tokens` tokens; buffers are 4-byte aligned. Head i of a
+ * buffer stands at i times the bytes of one head. */
 size_t tg_attention_q_bytes(const tg_attention_t *op, int32_t heads, int32_t tokens);
 size_t tg_attention_k_bytes(const tg_attention_t *op, int32_t heads, int32_t tokens);
 size_t tg_attention_v_bytes(const tg_attention_t *op, int32_t heads, int32_t tokens);

@@ -6,7 +6,8 @@
 
 TG_BEGIN
 
-/* y = clamp8((a ma + b mb + c) >> s), 0 <= ma, mb < 2^15, c with rounding and zero points. */
+/* y = clamp8((a ma + b mb + c) >> s), 0 <= ma, mb < 2^21, c with rounding and zero points;
+ * s <= 22, and the sum stays within int32. */
 typedef struct {
   int32_t ma, mb, c, s;
 } tg_add_t;
