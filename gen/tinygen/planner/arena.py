@@ -11,7 +11,7 @@ from tinygen.planner.check import ALIGN, check_packing
 from tinygen.planner.exact import Item, height, heuristic, live_peak, pack_items
 from tinygen.planner.plan import Buffer, Placement
 
-__all__ = ["ALIGN", "Arena", "align_up", "check_packing", "live_bytes", "pack"]
+__all__ = ["ALIGN", "Arena", "align_up", "check_packing", "live_bytes", "pack", "smallest"]
 
 
 def align_up(n: int, to: int = ALIGN) -> int:
@@ -25,6 +25,20 @@ class Arena:
 
     placements: tuple[Placement, ...]
     proven: frozenset[str]
+
+    @property
+    def used(self) -> int:
+        """Bytes of all regions."""
+        ends: dict[str, int] = {}
+        for q in self.placements:
+            end = align_up(q.offset + q.buffer.size)
+            ends[q.region] = max(ends.get(q.region, 0), end)
+        return sum(ends.values())
+
+
+def smallest(buffers: Sequence[Buffer]) -> int:
+    """Bytes that the buffers take in one region without end."""
+    return pack_items(_items(buffers)[1]).height
 
 
 def pack(buffers: Sequence[Buffer], regions: Sequence[Region]) -> Arena:

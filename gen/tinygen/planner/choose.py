@@ -3,42 +3,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tinygen.boards import Board
 from tinygen.graph import Graph, ops
 from tinygen.planner import attention
 from tinygen.planner import plan as p
+from tinygen.planner.cost import AttentionShape, CostModel
 from tinygen.planner.lower import Lowering
+from tinygen.planner.plan import Alternative
 from tinygen.planner.schedule import AttentionSchedule, Kind, attention_schedules
 from tinygen.planner.values import assign_homes
 from tinygen.targets import PackedLinear, Target, get_target
 
+NEGLIGIBLE = 0.01
+"""Of two schedules whose predictions differ by less, the smaller is the better."""
+
 
 @dataclass(frozen=True)
-class Candidate:
-    """working_bytes: peak of the layer by itself, input and output included."""
+class Wishes:
+    """kind, row_block: for all layers, None = any.  fixed: node -> its only schedule."""
 
-    schedule: AttentionSchedule
-    working_bytes: int
+    kind: Kind | None = None
+    row_block: int | None = None
+    fixed: Mapping[str, AttentionSchedule] = field(default_factory=dict)
+
+    def allowed(self, node: str, tokens: int) -> tuple[AttentionSchedule, ...]:
+        if node in self.fixed:
+            return (self.fixed[node],)
+        return tuple(attention_schedules(tokens, self.kind, self.row_block))
 
 
 def attention_layers(
-    graph: Graph, target: Target, kind: Kind | None, row_block: int | None
-) -> dict[str, tuple[Candidate, ...]]:
-    """Attention node -> its schedules worth having, fastest first, each smaller than the last."""
+    graph: Graph, target: Target, wishes: Wishes, model: CostModel | None
+) -> dict[str, tuple[Alternative, ...]]:
+    """Attention node -> every schedule that the wishes allow, fastest first."""
     layers = {}
     for node in graph.nodes:
         if isinstance(node.op, ops.Attention):
             tokens = graph.values[node.inputs[0]].shape[0]
-            worth: list[Candidate] = []
-            for how in attention_schedules(tokens, kind, row_block):
-                size = attention.working_bytes(target, node.op, tokens, how)
-                if not worth or size < worth[-1].working_bytes:
-                    worth.append(Candidate(how, size))
-            layers[node.name] = tuple(worth)
+            op = node.op
+            e = op.wq.shape[1]
+            shape = AttentionShape(tokens, e, op.dim, op.heads, len(op.wo))
+            every = [
+                Alternative(
+                    how,
+                    attention.working_bytes(target, op, tokens, how),
+                    None if model is None else model.attention(shape, how),
+                )
+                for how in wishes.allowed(node.name, tokens)
+            ]
+            layers[node.name] = tuple(
+                sorted(every, key=lambda a: (a.instructions or 0, a.working_bytes))
+                if model
+                else every
+            )
     return layers
+
+
+def worth_having(every: Sequence[Alternative]) -> tuple[Alternative, ...]:
+    """Fastest first, each smaller than the last; the first is the smallest of the fastest."""
+    limit = (every[0].instructions or 0) * (1 + NEGLIGIBLE)
+    if every[0].instructions is None:
+        first = every[0]
+    else:
+        fast = [a for a in every if (a.instructions or 0) <= limit]
+        first = min(fast, key=lambda a: (a.working_bytes, a.instructions))
+    worth = [first]
+    for a in every:
+        if a.working_bytes < worth[-1].working_bytes:
+            worth.append(a)
+    return tuple(worth)
 
 
 @dataclass(frozen=True)
@@ -48,7 +84,7 @@ class Attempt:
     graph: Graph
     board: Board
     chosen: Mapping[str, int]
-    layers: Mapping[str, tuple[Candidate, ...]]
+    layers: Mapping[str, tuple[Alternative, ...]]
     packed: dict[tuple[str, str], PackedLinear] = field(default_factory=dict)
 
     def lower(self) -> Lowering:

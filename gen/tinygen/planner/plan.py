@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tinygen.boards import Board
@@ -210,6 +211,20 @@ class Step:
     schedule: str = ""
     reads_until: int = TICKS - 1
     writes_from: int = 0
+    instructions: int | None = None
+    cycles: int | None = None
+    """Predicted, an inference; None without a cost model of the core."""
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """A schedule that was considered for an attention layer. working_bytes: peak of the layer by
+    itself, input and output included.  instructions: predicted."""
+
+    schedule: AttentionSchedule
+    working_bytes: int
+    instructions: int | None
+    chosen: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,6 +252,24 @@ class Plan:
     """Weights and biases, as the model counts them."""
     const_bytes: int
     notes: tuple[str, ...] = field(default=())
+    alternatives: Mapping[str, tuple[Alternative, ...]] = field(default_factory=dict)
+    """Attention step -> the schedules that were considered."""
+
+    @property
+    def instructions(self) -> int | None:
+        """Predicted, an inference; None without a cost model of the core."""
+        counts = [step.instructions for step in self.steps]
+        return None if None in counts else sum(c for c in counts if c is not None)
+
+    @property
+    def cycles(self) -> int | None:
+        counts = [step.cycles for step in self.steps]
+        return None if None in counts else sum(c for c in counts if c is not None)
+
+    @property
+    def latency_ms(self) -> float | None:
+        """Estimated from cycles at the board's clock."""
+        return None if self.cycles is None else 1e3 * self.cycles / self.board.core.clock_hz
 
     @property
     def macs(self) -> int:

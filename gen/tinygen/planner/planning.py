@@ -3,59 +3,107 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from tinygen.boards import Board
+from tinygen.boards import Board, all_boards
 from tinygen.errors import TinygenError
 from tinygen.graph import Graph, Quant, verify
-from tinygen.planner import arena
+from tinygen.planner import arena, budgets
 from tinygen.planner import plan as p
-from tinygen.planner.choose import Attempt, attention_layers
+from tinygen.planner.choose import Attempt, Wishes, attention_layers, worth_having
 from tinygen.planner.constants import const_bytes
+from tinygen.planner.cost import load_cost_model, predicted
 from tinygen.planner.lower import Lowering, lifetimes
-from tinygen.planner.plan import TICKS
-from tinygen.planner.schedule import Kind
+from tinygen.planner.schedule import AttentionSchedule, Kind
 from tinygen.targets import get_target
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the user wishes. attention: None = the planner decides.  row_block: query rows."""
+    """What the user wishes. attention: None = the planner decides.  row_block: query rows.
+
+    max_ram: bytes of arena.  max_flash: bytes of weights and tables.  max_latency: predicted
+    milliseconds.  schedules: attention node -> its only schedule, for measurements.
+    """
 
     attention: Kind | None = None
     row_block: int | None = None
+    max_ram: int | None = None
+    max_flash: int | None = None
+    max_latency: float | None = None
+    schedules: Mapping[str, AttentionSchedule] = field(default_factory=dict)
 
 
 def make_plan(graph: Graph, board: Board, options: Options | None = None) -> p.Plan:
-    """Decide schedule, layouts and places.
+    """Decide schedule, layouts and places: the fastest that is predicted to fit.
 
-    Raises `TinygenError` naming the operator at the peak if the arena cannot fit the board, or
-    the largest operator if the weights cannot.
+    Raises `TinygenError`, one sentence, if nothing fits: which node is at fault, by how much, and
+    what would fit.
     """
-    verify(graph, integer=True)
     options = options or Options()
+    found = _find(graph, board, options)
+    excess = budgets.excess(found, options.max_ram, options.max_flash, options.max_latency)
+    if excess is None:
+        assert isinstance(found, p.Plan)
+        return found
+    raise TinygenError(_refusal(graph, board, options, excess))
+
+
+def _find(graph: Graph, board: Board, options: Options) -> p.Plan | budgets.TooLarge:
+    """The fastest plan within RAM, else the smallest that there is."""
+    verify(graph, integer=True)
     target = get_target(board.core.target)
-    layers = attention_layers(graph, target, options.attention, options.row_block)
-    attempt = Attempt(graph, board, {name: 0 for name in layers}, layers)
-    while True:
+    model = load_cost_model(target.name, board.core.cpu)
+    wishes = Wishes(options.attention, options.row_block, options.schedules)
+    layers = attention_layers(graph, target, wishes, model)
+    worth = {name: worth_having(every) for name, every in layers.items()}
+    attempt: Attempt | None = Attempt(graph, board, {name: 0 for name in layers}, worth)
+    while attempt is not None:
         low = attempt.lower()
         buffers = lifetimes(low)
         try:
-            return _finish(graph, board, low, buffers, arena.pack(buffers, board.ram))
+            packed = arena.pack(buffers, board.ram)
+            if options.max_ram is None or packed.used <= options.max_ram:
+                return _finish(graph, board, low, packed, layers)
         except ValueError:
-            smaller = attempt.smaller(buffers, low.steps)
-            if smaller is None:
-                raise _too_large(buffers, low, board) from None
-            attempt = smaller
+            pass
+        attempt = attempt.smaller(buffers, low.steps)
+    need = arena.smallest(buffers)
+    return budgets.TooLarge(graph.name, board, tuple(low.steps), tuple(buffers), need)
+
+
+def _refusal(graph: Graph, board: Board, options: Options, excess: budgets.Excess) -> str:
+    """The whole sentence; tries what else would fit."""
+    remedies = []
+    free = replace(options, attention=None, row_block=None)
+    if (options.attention or options.row_block) and excess.budget != "flash":
+        other = _find(graph, board, free)
+        if not budgets.excess(other, options.max_ram, options.max_flash, options.max_latency):
+            assert isinstance(other, p.Plan)
+            remedies.append(f"--attention auto fits with {other.arena_bytes:,} bytes of RAM")
+    if excess.remedy:
+        remedies.append(excess.remedy)
+    boards = sorted(all_boards(), key=lambda b: sum(r.size for r in b.ram))
+    for candidate in (b for b in boards if not b.emulation.host and b.name != board.name):
+        found = _find(graph, candidate, free)
+        if not budgets.excess(found, options.max_ram, options.max_flash, options.max_latency):
+            remedies.append(f"--board {candidate.name} fits")
+            break
+    return f"{excess.sentence}: " + (" or ".join(remedies) or "use a smaller model")
 
 
 def _finish(
-    graph: Graph, board: Board, low: Lowering, buffers: list[p.Buffer], packed: arena.Arena
+    graph: Graph,
+    board: Board,
+    low: Lowering,
+    packed: arena.Arena,
+    layers: Mapping[str, tuple[p.Alternative, ...]],
 ) -> p.Plan:
-    consts = const_bytes(low.steps)
-    _check_flash(consts, low.steps, board)
+    model = load_cost_model(low.target.name, board.core.cpu)
+    steps = tuple(predicted(step, model) for step in low.steps)
     sources = {f for kind in low.operators for f in _sources(low, kind)}
     return p.Plan(
         model=graph.name,
@@ -66,14 +114,18 @@ def _finish(
         output_shape=graph.values[graph.output].shape,
         input_quant=_quant(graph, graph.input),
         output_quant=_quant(graph, graph.output),
-        steps=tuple(low.steps),
+        steps=steps,
         placements=packed.placements,
         regions=_region_use(packed, board),
-        arena_lower_bound=arena.live_bytes(buffers),
+        arena_lower_bound=arena.live_bytes([q.buffer for q in packed.placements]),
         sources=tuple(sorted(sources)),
         params_bytes=params_count(graph),
-        const_bytes=consts,
+        const_bytes=const_bytes(low.steps),
         notes=graph.notes,
+        alternatives={
+            name: tuple(replace(a, chosen=a.schedule == low.schedules[name]) for a in every)
+            for name, every in layers.items()
+        },
     )
 
 
@@ -99,27 +151,6 @@ def _region_use(packed: arena.Arena, board: Board) -> tuple[p.RegionUse, ...]:
                 p.RegionUse(region.name, region.section, used, region.usable, bound, proven)
             )
     return tuple(uses)
-
-
-def _too_large(buffers: list[p.Buffer], low: Lowering, board: Board) -> TinygenError:
-    need, tick = p.peak(buffers)
-    step = low.steps[min(tick // TICKS, len(low.steps) - 1)]
-    have = sum(r.usable for r in board.ram)
-    return TinygenError(
-        f"{low.graph.name}: node {step.name} needs {need:,} bytes of RAM at once but "
-        f"{board.name} has {have:,} usable: use fewer tokens or features, or a board with more RAM"
-    )
-
-
-def _check_flash(consts: int, steps: list[p.Step], board: Board) -> None:
-    have = sum(r.usable for r in board.flash)
-    if consts > have:
-        largest = max(steps, key=lambda s: const_bytes([s]))
-        raise TinygenError(
-            f"node {largest.name}: the model's weights take {consts:,} bytes but {board.name} has "
-            f"{have:,} of flash ({const_bytes([largest]):,} of them in this node): use a smaller "
-            "model or a board with more flash"
-        )
 
 
 def params_count(graph: Graph) -> int:

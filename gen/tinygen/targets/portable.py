@@ -21,7 +21,6 @@ class Portable(Target):
         "attention_q": "hsp",
         "attention_k": "hsp",
         "attention_v": "hps",
-        "attention_o": "rowmajor",
     }
 
     CONV_BLOCK = 4
@@ -93,7 +92,7 @@ class Portable(Target):
         blocks = np.split(op.wo, op.heads, axis=1)
         w = np.concatenate([np.ascontiguousarray(block).reshape(-1) for block in blocks])
         m = np.broadcast_to(op.ro.m, op.bo.shape).astype(np.int32)
-        return PackedLinear(w, op.bo.astype(np.int32), m, f"portable/{self.layouts['attention_o']}")
+        return PackedLinear(w, op.bo.astype(np.int32), m, "portable/rowmajor")
 
     def accumulate_scratch(self, op: Attention, rows: int) -> int:
         return 0

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Limits on memory and time: which one a plan breaks, where, by how much, and what would hold."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from tinygen.boards import Board
+from tinygen.planner import plan as p
+from tinygen.planner.constants import const_bytes
+
+
+@dataclass(frozen=True, eq=False)
+class TooLarge:
+    """The smallest plan there is, which does not fit. need: bytes of RAM."""
+
+    model: str
+    board: Board
+    steps: tuple[p.Step, ...]
+    buffers: tuple[p.Buffer, ...]
+    need: int
+
+    @property
+    def worst(self) -> p.Step:
+        """The step at the peak."""
+        tick = p.peak(list(self.buffers))[1]
+        return self.steps[min(tick // p.TICKS, len(self.steps) - 1)]
+
+
+@dataclass(frozen=True)
+class Excess:
+    """sentence: what is broken, without an end.  remedy: the nearest limit that holds, or empty."""
+
+    budget: Literal["ram", "flash", "latency"]
+    sentence: str
+    remedy: str
+
+
+def excess(
+    found: p.Plan | TooLarge,
+    max_ram: int | None,
+    max_flash: int | None,
+    max_latency: float | None,
+) -> Excess | None:
+    """The first budget that does not hold: RAM and flash in bytes, latency in milliseconds."""
+    if isinstance(found, TooLarge):
+        return _ram(found, max_ram)
+    return _flash(found, max_flash) or _latency(found, max_latency)
+
+
+def _where(step: p.Step) -> str:
+    return f"node {step.name}" + (f" ({step.schedule})" if step.schedule else "")
+
+
+def _ram(found: TooLarge, limit: int | None) -> Excess:
+    have = sum(r.usable for r in found.board.ram)
+    asked = limit is not None and limit < have
+    grant = limit if limit is not None and asked else have
+    who = "--max-ram" if asked else f"{found.board.name}"
+    over = found.need - grant
+    by = f"{over:,} more than {who} grants" if over > 0 else f"in one piece, which {who} has not"
+    return Excess(
+        "ram",
+        f"{found.model}: {_where(found.worst)} needs {found.need:,} bytes of RAM even in the "
+        f"smallest plan, {by}",
+        f"--max-ram {found.need}" if asked and found.need <= have else "",
+    )
+
+
+def _flash(plan: p.Plan, limit: int | None) -> Excess | None:
+    have = sum(r.usable for r in plan.board.flash)
+    asked = limit is not None and limit < have
+    grant = limit if limit is not None and asked else have
+    over = plan.const_bytes - grant
+    if over <= 0:
+        return None
+    largest = max(plan.steps, key=lambda s: const_bytes([s]))
+    who = "--max-flash" if asked else plan.board.name
+    return Excess(
+        "flash",
+        f"{plan.model}: weights and tables take {plan.const_bytes:,} bytes of flash, {over:,} more "
+        f"than {who} grants, {const_bytes([largest]):,} of them in node {largest.name}",
+        f"--max-flash {plan.const_bytes}" if asked and plan.const_bytes <= have else "",
+    )
+
+
+def _latency(plan: p.Plan, limit: float | None) -> Excess | None:
+    took = plan.latency_ms
+    if limit is None or took is None or took <= limit:
+        return None
+    slowest = max(plan.steps, key=lambda s: s.cycles or 0)
+    share = (slowest.cycles or 0) / max(1, plan.cycles or 1)
+    return Excess(
+        "latency",
+        f"{plan.model}: predicted {took:.3g} ms on {plan.board.name}, {took - limit:.2g} ms more "
+        f"than --max-latency grants, {share:.0%} of it in {_where(slowest)}",
+        f"--max-latency {math.ceil(took * 100) / 100:g}",
+    )
