@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console, RenderableType
@@ -17,6 +18,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from tinygen import __version__
 from tinygen.boards import all_boards, load_board
 from tinygen.errors import TinygenError
+
+if TYPE_CHECKING:  # each command imports only the rooms that it uses
+    from tinygen.planner import Options
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -29,6 +33,61 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
 BoardName = Annotated[str, typer.Option("--board", "-b", help="See `tinygen boards`.")]
 Model = Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="Quantised ONNX model.")]
+
+
+def _amount(units: dict[str, float]) -> Callable[[str], float]:
+    """Parser of a number with a unit; the empty unit is what the number means without one."""
+
+    def parse(text: str) -> float:
+        found = re.fullmatch(r"([0-9.,_]+)\s*([a-z]*)", text.strip().lower())
+        if found is None or found[2] not in units:
+            known = ", ".join(u for u in units if u)
+            raise typer.BadParameter(f"{text!r} is no amount: write a number, or one with {known}")
+        return float(found[1].replace(",", "").replace("_", "")) * units[found[2]]
+
+    return parse
+
+
+_bytes = _amount({"": 1, "b": 1, "k": 1024, "kb": 1024, "m": 1024**2, "mb": 1024**2})
+_milliseconds = _amount({"": 1, "ms": 1, "us": 1e-3, "s": 1e3})
+
+Attention = Annotated[
+    str, typer.Option(help="auto | whole | depth-first | head-streaming; all give the same bits.")
+]
+RowBlock = Annotated[
+    int | None, typer.Option(min=1, help="Query rows at a time, instead of the planner's choice.")
+]
+MaxRam = Annotated[
+    float | None,
+    typer.Option(parser=_bytes, metavar="BYTES", help="Limit of working memory: 20000, 20K."),
+]
+MaxFlash = Annotated[
+    float | None,
+    typer.Option(parser=_bytes, metavar="BYTES", help="Limit of weights and tables: 1M."),
+]
+MaxLatency = Annotated[
+    float | None,
+    typer.Option(parser=_milliseconds, metavar="MS", help="Limit of the predicted time: 2.5ms."),
+]
+
+
+def _options(
+    attention: str,
+    row_block: int | None,
+    max_ram: float | None,
+    max_flash: float | None,
+    max_latency: float | None,
+) -> Options:
+    from tinygen.planner import KINDS, Options
+
+    kind = next((k for k in KINDS if k == attention), None)
+    if kind is None and attention != "auto":
+        raise typer.BadParameter(
+            f"choose one of auto, {', '.join(KINDS)}", param_hint="--attention"
+        )
+    ram, flash = (None if m is None else int(m) for m in (max_ram, max_flash))
+    return Options(kind, row_block, ram, flash, max_latency)
+
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -78,13 +137,19 @@ def new(
     template: Annotated[str | None, typer.Option(help="Default: the board's first.")] = None,
     name: Annotated[str | None, typer.Option(help="Prefix of the generated C names.")] = None,
     self_test: Annotated[int, typer.Option(help="Samples that the firmware carries at most.")] = 32,
+    attention: Attention = "auto",
+    row_block: RowBlock = None,
+    max_ram: MaxRam = None,
+    max_flash: MaxFlash = None,
+    max_latency: MaxLatency = None,
     json: Json = False,
 ) -> None:
     """Create a firmware project from a model and a board."""
     from tinygen.project import Request, new_project
     from tinygen.report import records, tables
 
-    request = Request(load_board(board), model, samples, folder, template, name, self_test)
+    options = _options(attention, row_block, max_ram, max_flash, max_latency)
+    request = Request(load_board(board), model, samples, folder, template, name, self_test, options)
     with progress("Computing promised outputs") as update:
         created = new_project(request, update)
     show(json, records.created_record(created), tables.plan_tables(created.plan))
@@ -102,13 +167,23 @@ def boards(json: Json = False) -> None:
 
 
 @app.command()
-def inspect(model: Model, board: BoardName = "host", json: Json = False) -> None:
+def inspect(
+    model: Model,
+    board: BoardName = "host",
+    attention: Attention = "auto",
+    row_block: RowBlock = None,
+    max_ram: MaxRam = None,
+    max_flash: MaxFlash = None,
+    max_latency: MaxLatency = None,
+    json: Json = False,
+) -> None:
     """Show what is recognised in a model and how it would lie in a board's memory."""
     from tinygen.planner import make_plan
     from tinygen.project import load_graph
     from tinygen.report import records, tables
 
-    plan = make_plan(load_graph(model), load_board(board))
+    options = _options(attention, row_block, max_ram, max_flash, max_latency)
+    plan = make_plan(load_graph(model), load_board(board), options)
     show(json, records.plan_record(plan), tables.plan_tables(plan))
 
 

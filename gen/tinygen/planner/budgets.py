@@ -31,11 +31,15 @@ class TooLarge:
 
 @dataclass(frozen=True)
 class Excess:
-    """sentence: what is broken, without an end.  remedy: the nearest limit that holds, or empty."""
+    """sentence: what is broken, without an end.  remedy: the nearest limit that holds, or empty.
+
+    of_board: another board may hold it.
+    """
 
     budget: Literal["ram", "flash", "latency"]
     sentence: str
     remedy: str
+    of_board: bool = True
 
 
 def excess(
@@ -66,6 +70,7 @@ def _ram(found: TooLarge, limit: int | None) -> Excess:
         f"{found.model}: {_where(found.worst)} needs {found.need:,} bytes of RAM even in the "
         f"smallest plan, {by}",
         f"--max-ram {found.need}" if asked and found.need <= have else "",
+        not asked,
     )
 
 
@@ -83,18 +88,32 @@ def _flash(plan: p.Plan, limit: int | None) -> Excess | None:
         f"{plan.model}: weights and tables take {plan.const_bytes:,} bytes of flash, {over:,} more "
         f"than {who} grants, {const_bytes([largest]):,} of them in node {largest.name}",
         f"--max-flash {plan.const_bytes}" if asked and plan.const_bytes <= have else "",
+        not asked,
     )
 
 
 def _latency(plan: p.Plan, limit: float | None) -> Excess | None:
     took = plan.latency_ms
-    if limit is None or took is None or took <= limit:
+    if limit is None:
+        return None
+    if took is None:
+        return Excess(
+            "latency",
+            f"{plan.model}: --max-latency cannot be kept, because {plan.board.name} "
+            f"({plan.board.core.cpu}) has no cost model that predicts time",
+            "",
+        )
+    if took <= limit:
         return None
     slowest = max(plan.steps, key=lambda s: s.cycles or 0)
     share = (slowest.cycles or 0) / max(1, plan.cycles or 1)
     return Excess(
         "latency",
-        f"{plan.model}: predicted {took:.3g} ms on {plan.board.name}, {took - limit:.2g} ms more "
+        f"{plan.model}: predicted {_ms(took)} on {plan.board.name}, {_ms(took - limit)} more "
         f"than --max-latency grants, {share:.0%} of it in {_where(slowest)}",
         f"--max-latency {math.ceil(took * 100) / 100:g}",
     )
+
+
+def _ms(value: float) -> str:
+    return f"{value:,.0f} ms" if value >= 100 else f"{value:.3g} ms"

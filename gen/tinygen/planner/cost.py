@@ -62,9 +62,9 @@ class CostModel:
 
 @cache
 def load_cost_model(target: str, cpu: str) -> CostModel | None:
-    """The fit of that core, else of another with the same target, else None."""
+    """The fit of that core, else of another Cortex with the same target, else None."""
     path = FOLDER / f"{target}.json"
-    if not path.exists():
+    if not path.exists() or not cpu.startswith("cortex"):
         return None
     fits = json.loads(path.read_text())
     fit = fits.get(cpu) or fits[min(fits)]

@@ -87,7 +87,8 @@ def _refusal(graph: Graph, board: Board, options: Options, excess: budgets.Exces
     if excess.remedy:
         remedies.append(excess.remedy)
     boards = sorted(all_boards(), key=lambda b: sum(r.size for r in b.ram))
-    for candidate in (b for b in boards if not b.emulation.host and b.name != board.name):
+    others = [b for b in boards if b.name != board.name and not b.emulation.host]
+    for candidate in others if excess.of_board else []:
         found = _find(graph, candidate, free)
         if not budgets.excess(found, options.max_ram, options.max_flash, options.max_latency):
             remedies.append(f"--board {candidate.name} fits")

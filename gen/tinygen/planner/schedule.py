@@ -35,12 +35,12 @@ class AttentionSchedule:
         return self.kind == "depth-first"
 
     def __str__(self) -> str:
-        rows = f"{self.row_block} query row{'s' if self.row_block > 1 else ''}"
+        rows = f"{self.row_block} row{'s' if self.row_block > 1 else ''}"
         if self.kind == "whole":
             return "whole layer"
         if self.kind == "depth-first":
             return f"depth-first, {rows}"
-        return f"head-streaming into {'int32 sums' if self.accumulate else 'context'}, {rows}"
+        return f"head-streaming ({'int32 sums' if self.accumulate else 'context'}), {rows}"
 
 
 def attention_schedules(

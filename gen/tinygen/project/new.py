@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from tinygen.errors import TinygenError
 from tinygen.fidelity import load_samples
 from tinygen.graph import Graph
 from tinygen.passes import import_model
-from tinygen.planner import Plan, make_plan
+from tinygen.planner import Options, Plan, make_plan
 from tinygen.project.create import create_project, require_free
 from tinygen.project.promise import Progress, promise, random_samples
 from tinygen.resources import resource
@@ -27,7 +27,7 @@ GENERIC_NAMES = {"model", "quantized", "quantised", "model_quant", "int8", "netw
 class Request:
     """What the user asked for. model None: the digits example, with its samples.
 
-    self_test: how many samples the firmware carries at most.
+    self_test: how many samples the firmware carries at most.  options: wishes for the planner.
     """
 
     board: Board
@@ -37,6 +37,7 @@ class Request:
     template: str | None = None
     name: str | None = None
     self_test: int = 32
+    options: Options = field(default_factory=Options)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +76,7 @@ def new_project(request: Request, progress: Progress | None = None) -> Created:
     graph = load_graph(model, request.name)
     folder = request.folder or Path(f"{graph.name}-{board.name}")
     require_free(folder)
-    plan = make_plan(graph, board)
+    plan = make_plan(graph, board, request.options)
     x, y = _samples(graph, samples_path, request.self_test)
     samples = promise(graph, x, y, progress)
     create_project(plan, samples, template, folder)

@@ -29,21 +29,23 @@ def board_record(board: Board) -> Record:
 
 
 def plan_record(plan: Plan) -> Record:
-    """`inspect --json`. Predictions are null until there is a cost model."""
+    """`inspect --json`. Predictions are null where the core has no cost model."""
     return {
         "macs": plan.macs,
         "params_bytes": plan.params_bytes,
         "arena_bytes": plan.arena_bytes,
         "arena_lower_bound_bytes": plan.arena_lower_bound,
         "regions": [{"name": r.name, "used": r.used, "size": r.size} for r in plan.regions],
+        "insn_predicted": plan.instructions,
+        "latency_estimated_ms": plan.latency_ms,
         "layers": [
             {
                 "name": s.name,
                 "op": s.op,
                 "macs": s.macs,
                 "schedule": s.schedule,
-                "insn_predicted": None,
-                "cycles_estimated": None,
+                "insn_predicted": s.instructions,
+                "cycles_estimated": s.cycles,
             }
             for s in plan.steps
         ],

@@ -59,10 +59,13 @@ def boards_table(boards: list[Board]) -> RenderableType:
 
 def plan_tables(plan: Plan) -> RenderableType:
     """What was recognised, layer by layer, and where its memory lies."""
-    layers = _table("layer", "operator", ">MAC", ">share", "schedule")
+    total = plan.instructions
+    layers = _table("layer", "operator", ">MAC", ">instructions", ">share", "schedule")
     for s in plan.steps:
-        share = f"{100 * s.macs / plan.macs:.1f} %" if s.macs and plan.macs else ""
-        layers.add_row(s.name, s.op, f"{s.macs:,}" if s.macs else "", share, s.schedule)
+        part, whole = (s.macs, plan.macs) if total is None else (s.instructions, total)
+        share = f"{100 * part / whole:.1f} %" if part and whole else ""
+        count = "-" if s.instructions is None else f"{s.instructions:,}"
+        layers.add_row(s.name, s.op, f"{s.macs:,}" if s.macs else "", count, share, s.schedule)
     memory = _table("memory", ">used", ">of", ">", "by")
     for r in plan.regions:
         memory.add_row(
@@ -79,9 +82,16 @@ def plan_tables(plan: Plan) -> RenderableType:
             "weights and tables",
         )
     bound = plan.arena_lower_bound
+    best = "no packing is smaller" if plan.arena_bytes == bound else f"no packing below {bound:,} B"
+    predicted = ""
+    if total is not None and plan.latency_ms is not None:
+        clock = plan.board.core.clock_hz / 1e6
+        predicted = (
+            f"; predicted {total:,} instructions, about {plan.latency_ms:.3g} ms at {clock:g} MHz"
+        )
     summary = Text(
         f"{plan.model} on {plan.board.name}: {plan.macs:,} MAC, parameters "
-        f"{size(plan.params_bytes)}, arena {plan.arena_bytes:,} B (no packing below {bound:,} B)"
+        f"{size(plan.params_bytes)}, arena {plan.arena_bytes:,} B ({best}){predicted}"
     )
     notes = [Text(f"note: {n}", style="yellow") for n in plan.notes]
     return Group(layers, Text(), memory, Text(), summary, *notes)
