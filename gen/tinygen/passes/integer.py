@@ -112,8 +112,10 @@ def _constant_grid(scope: Scope, name: str) -> tuple[Any, Quant | None]:
     grid = as_grid(scope, name)
     if grid is not None:
         q, scales = grid
-        if np.all(scales == scales.flat[0]) and np.abs(q).max() <= 127:
-            return q.astype(np.int8), Quant(float(scales.flat[0]), 0)
+        low, high = int(q.min()), int(q.max())
+        zero = 0 if low >= -128 and high <= 127 else -128 - low
+        if np.all(scales == scales.flat[0]) and high + zero <= 127:
+            return (q + zero).astype(np.int8), Quant(float(scales.flat[0]), zero)
     values = real(scope, name)
     assert values is not None
     step = float(np.abs(values).max()) / 127 or 1.0

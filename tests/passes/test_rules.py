@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each rewrite rule: a pattern that it takes and one that it must leave."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from rule_bench import Bench, apply, kinds
+
+from tinygen.errors import TinygenError
+from tinygen.graph import Graph
+from tinygen.graph.ops import Float
+from tinygen.passes import algebra, norms, quantisation, rows
+from tinygen.passes.engine import rewrite
+from tinygen.passes.sharing import share_roundings
+
+I8 = np.int8
+
+
+def attrs(graph: Graph, kind: str) -> dict[str, object]:
+    (node,) = (n for n in graph.nodes if isinstance(n.op, Float) and n.op.kind == kind)
+    assert isinstance(node.op, Float)
+    return dict(node.op.attrs)
+
+
+# quantisation
+
+
+def pair(zero: object, dtype: type, second: float = 0.1) -> tuple[Bench, str]:
+    b = Bench(2, 3)
+    z = b.const(zero, dtype)
+    q = b.node("QuantizeLinear", "x", b.const(0.1), z, shape=(2, 3))
+    return b, b.node("DequantizeLinear", q, b.const(second), z, shape=(2, 3))
+
+
+def test_a_pair_is_a_rounding() -> None:
+    b, y = pair(3, I8)
+    after = apply(b.graph(y), *quantisation.PAIRS)
+    assert kinds(after) == ["Quant"] and attrs(after, "Quant")["zp"] == 3
+
+
+def test_unsigned_bytes_are_the_same_grid_shifted() -> None:
+    b, y = pair(130, np.uint8)
+    after = apply(b.graph(y), *quantisation.PAIRS)
+    assert attrs(after, "Quant")["zp"] == 2
+
+
+def test_a_pair_with_two_scales_is_refused() -> None:
+    b, y = pair(0, I8, second=0.2)
+    with pytest.raises(TinygenError, match=r"dequantizelinear_\w+ .*does not undo"):
+        rewrite(b.graph(y), quantisation.PAIRS)
+
+
+def test_activations_of_16_bits_are_refused() -> None:
+    b, y = pair(0, np.int16)
+    with pytest.raises(TinygenError, match="to int16: use 8-bit activations"):
+        rewrite(b.graph(y), quantisation.PAIRS)
+
+
+def test_activations_per_channel_are_refused() -> None:
+    b = Bench(2, 3)
+    s, z = b.const([0.1, 0.2, 0.3]), b.const([0, 0, 0], I8)
+    q = b.node("QuantizeLinear", "x", s, z, shape=(2, 3), axis=1)
+    y = b.node("DequantizeLinear", q, s, z, shape=(2, 3), axis=1)
+    with pytest.raises(TinygenError, match="per channel"):
+        rewrite(b.graph(y), quantisation.PAIRS)
+
+
+def test_a_scale_computed_at_run_time_is_refused() -> None:
+    b = Bench(1)
+    y = b.node("DequantizeLinear", b.const([1, 2], I8), "x", shape=(2,))
+    with pytest.raises(TinygenError, match="computes its scale at run time"):
+        rewrite(b.graph(y), quantisation.PAIRS)
+
+
+def test_a_quantised_constant_is_a_grid_with_the_scale_of_every_element() -> None:
+    b = Bench(2, 3)
+    w = b.const([[1, 2, 3], [4, 5, 6]], I8)
+    d = b.node(
+        "DequantizeLinear", w, b.const([1.0, 2.0]), b.const([0, 1], I8), shape=(2, 3), axis=0
+    )
+    after = apply(b.graph(b.node("Add", "x", d, shape=(2, 3))), *quantisation.PAIRS)
+    grid = next(n for n in after.nodes if isinstance(n.op, Float) and n.op.kind == "Grid")
+    assert after.values[grid.inputs[0]].data.tolist() == [[1, 2, 3], [3, 4, 5]]
+    assert after.values[grid.inputs[1]].data.tolist() == [[1, 1, 1], [2, 2, 2]]
+
+
+def test_a_float_constant_quantised_in_the_graph_is_a_grid() -> None:
+    b = Bench(2)
+    s, z = b.const(0.5), b.const(0, I8)
+    q = b.node("QuantizeLinear", b.const([1.0, 1.3]), s, z, shape=(2,))
+    d = b.node("DequantizeLinear", q, s, z, shape=(2,))
+    after = apply(b.graph(b.node("Add", "x", d, shape=(2,))), *quantisation.PAIRS)
+    assert kinds(after) == ["Add"]
+
+
+def test_rounding_twice_onto_one_grid_is_once() -> None:
+    b = Bench(2)
+    assert kinds(apply(b.graph(b.quant(b.quant("x"))), *quantisation.ROUNDING)) == ["Quant"]
+    b = Bench(2)
+    after = apply(b.graph(b.quant(b.quant("x"), 0.2)), *quantisation.ROUNDING)
+    assert kinds(after) == ["Quant", "Quant"]
+
+
+def test_a_constant_rounded_is_a_grid() -> None:
+    b = Bench(2)
+    y = b.node("Add", "x", b.quant(b.const([0.31, 0.5])), shape=(2,))
+    assert kinds(apply(b.graph(y), *quantisation.ROUNDING)) == ["Add"]
+
+
+def test_an_activation_without_a_scale_gets_one_before_relu_but_not_before_gelu() -> None:
+    b = Bench(2)
+    y = b.quant(b.node("Relu", "x", shape=(2,)))
+    assert kinds(apply(b.graph(y), *quantisation.ROUNDING)) == ["Quant", "Relu", "Quant"]
+    b = Bench(2)
+    y = b.quant(b.node("Gelu", "x", shape=(2,)))
+    assert kinds(apply(b.graph(y), *quantisation.ROUNDING)) == ["Gelu", "Quant"]
+
+
+# rows
+
+
+def test_products_with_weights_are_linear_on_rows() -> None:
+    b = Bench(1, 2, 3)
+    y = b.node("MatMul", "x", b.grid(np.ones((3, 4)), 0.1), shape=(1, 2, 4))
+    assert kinds(apply(b.graph(y), *rows.ROWS)) == ["Move", "Linear", "Move"]
+    b = Bench(2, 3)
+    y = b.node(
+        "Gemm", "x", b.grid(np.ones((4, 3)), 0.1), b.const([1, 2, 3, 4]), shape=(2, 4), transB=1
+    )
+    assert kinds(apply(b.graph(y), *rows.ROWS)) == ["Linear"]
+
+
+def test_a_product_with_float_weights_is_refused() -> None:
+    b = Bench(2, 3)
+    y = b.node("MatMul", "x", b.const(np.ones((3, 4))), shape=(2, 4))
+    with pytest.raises(TinygenError, match=r"matmul_\w+ .*float weights without a scale"):
+        rewrite(b.graph(y), rows.ROWS)
+
+
+def test_weight_scales_along_the_inputs_are_refused() -> None:
+    b = Bench(2, 3)
+    y = b.node("MatMul", "x", b.grid(np.ones((3, 4)), [[0.1], [0.2], [0.3]]), shape=(2, 4))
+    with pytest.raises(TinygenError, match="weight scales along its inputs"):
+        rewrite(b.graph(y), rows.ROWS)
+
+
+def test_gemm_with_alpha_stays() -> None:
+    b = Bench(2, 3)
+    y = b.node("Gemm", "x", b.grid(np.ones((3, 4)), 0.1), shape=(2, 4), alpha=2.0)
+    assert kinds(rewrite(b.graph(y), rows.ROWS)) == ["Gemm"]
+
+
+def test_layer_norm_over_the_last_axis_only() -> None:
+    for axis, expected in ((-1, ["Move", "Norm", "Move"]), (1, ["LayerNormalization"])):
+        b = Bench(1, 2, 4)
+        gamma, beta = b.const([1, 2, 3, 4]), b.const([0, 0, 1, 1])
+        y = b.node("LayerNormalization", "x", gamma, beta, shape=(1, 2, 4), axis=axis)
+        assert kinds(rewrite(b.graph(y), rows.ROWS)) == expected
+
+
+def test_mean_over_tokens_becomes_mean_of_rows() -> None:
+    for axes, shape in (([1], (1, 3)), ([2], (1, 2))):
+        b = Bench(1, 2, 3)
+        y = b.node("ReduceMean", "x", shape=shape, axes=axes, keepdims=0)
+        assert "Mean" in kinds(apply(b.graph(y), *rows.ROWS))
+
+
+def test_concatenation_along_any_axis_joins_rows() -> None:
+    for axis, shape in ((1, (1, 3, 3)), (2, (1, 2, 4))):
+        b = Bench(1, 2, 3)
+        other = (1, 1, 3) if axis == 1 else (1, 2, 1)
+        y = b.node("Concat", b.const(np.ones(other)), "x", shape=shape, axis=axis)
+        assert "Join" in kinds(apply(b.graph(y), *rows.ROWS))
+
+
+def test_rows_in_another_order_pass_a_linear_but_features_do_not() -> None:
+    b = Bench(3, 2)
+    t = b.node("Move", "x", shape=(3, 2), index=np.array([4, 5, 0, 1, 2, 3]))
+    assert kinds(apply(b.graph(b.linear(t, [[1, 2]])), *rows.ROWS)) == ["Linear", "Move"]
+    b = Bench(3, 2)
+    t = b.node("Move", "x", shape=(3, 2), index=np.array([1, 0, 3, 2, 5, 4]))
+    assert kinds(apply(b.graph(b.linear(t, [[1, 2]])), *rows.ROWS)) == ["Move", "Linear"]
+
+
+# algebra
+
+
+def test_a_bias_after_a_rounded_product_joins_it() -> None:
+    b = Bench(2, 3)
+    w = np.arange(6).reshape(2, 3)
+    y = b.quant(b.node("Add", b.quant(b.linear("x", w)), b.const([0.5, 1.0]), shape=(2, 2)), 0.02)
+    after = rewrite(b.graph(y), algebra.ALGEBRA)
+    assert kinds(after) == ["Linear", "Quant"]
+    linear = after.nodes[0]
+    assert after.values[linear.inputs[3]].data.tolist() == [0.5, 1.0]
+
+
+def test_positions_after_a_product_are_no_bias() -> None:
+    b = Bench(2, 3)
+    table = b.const([[0.5, 1.0], [0.0, 2.0]])
+    y = b.quant(b.node("Add", b.quant(b.linear("x", np.ones((2, 3)))), table, shape=(2, 2)))
+    assert kinds(rewrite(b.graph(y), algebra.ALGEBRA)) == ["Linear", "Quant", "Add", "Quant"]
+
+
+def test_a_factor_joins_the_weights_unless_another_reads_the_product() -> None:
+    b = Bench(2, 3)
+    y = b.node("Mul", b.linear("x", np.ones((2, 3))), b.const([2.0, -3.0]), shape=(2, 2))
+    assert kinds(apply(b.graph(y), *algebra.ALGEBRA)) == ["Linear"]
+    b = Bench(2, 3)
+    p = b.linear("x", np.ones((2, 3)))
+    m = b.node("Mul", p, b.const(2.0), shape=(2, 2))
+    y = b.node("Add", p, m, shape=(2, 2))
+    assert kinds(apply(b.graph(y), *algebra.ALGEBRA)) == ["Linear", "Mul", "Add"]
+
+
+def test_score_scales_gather_in_alpha_and_beta() -> None:
+    b = Bench(2, 3, 3)
+    a = b.node("Mul", "x", b.const(0.5), shape=(2, 3, 3))
+    c = b.node("Div", "x", b.const(4.0), shape=(2, 3, 3))
+    s = b.node("Scores", a, c, shape=(2, 3, 3), alpha=1.0)
+    after = apply(b.graph(s), *algebra.ALGEBRA)
+    assert kinds(after) == ["Scores"] and attrs(after, "Scores")["alpha"] == 0.125
+    b = Bench(2, 3)
+    y = b.node("Softmax", b.node("Mul", "x", b.const(0.5), shape=(2, 3)), shape=(2, 3), axis=-1)
+    after = apply(b.graph(y), *algebra.ALGEBRA)
+    assert kinds(after) == ["Softmax"] and attrs(after, "Softmax")["beta"] == 0.5
+
+
+def test_a_negative_factor_before_softmax_stays() -> None:
+    b = Bench(2, 3)
+    y = b.node("Softmax", b.node("Mul", "x", b.const(-0.5), shape=(2, 3)), shape=(2, 3), axis=-1)
+    assert kinds(apply(b.graph(y), *algebra.ALGEBRA)) == ["Mul", "Softmax"]
+
+
+def test_columns_of_a_packed_projection_are_a_smaller_one_but_rows_are_not() -> None:
+    b = Bench(2, 3)
+    p = b.quant(b.linear("x", np.arange(12).reshape(4, 3)))
+    y = b.node("Move", p, shape=(2, 2), index=np.array([2, 3, 6, 7]))
+    after = apply(b.graph(y), *algebra.ALGEBRA)
+    assert after.values[after.nodes[0].output].shape == (2, 2)
+    b = Bench(2, 3)
+    p = b.linear("x", np.arange(12).reshape(4, 3))
+    y = b.node("Move", p, shape=(1, 4), index=np.array([4, 5, 6, 7]))
+    assert kinds(apply(b.graph(y), *algebra.ALGEBRA)) == ["Linear", "Move"]
+
+
+# norms
+
+
+def spelled_out(b: Bench, axis: int) -> str:
+    shape, less = (2, 4), ((2, 1) if axis == 1 else (1, 4))
+    mean = b.node("ReduceMean", "x", shape=less, axes=[axis])
+    centred = b.node("Sub", "x", mean, shape=shape)
+    square = b.node("Pow", centred, b.const(2.0), shape=shape)
+    variance = b.node("ReduceMean", square, shape=less, axes=[axis])
+    shifted = b.node("Add", variance, b.const(1e-5), shape=less)
+    root = b.node("Sqrt", shifted, shape=less)
+    normal = b.node("Div", centred, root, shape=shape)
+    scaled = b.node("Mul", normal, b.const([1, 2, 3, 4]), shape=shape)
+    return b.node("Add", scaled, b.const([0, 1, 0, 1]), shape=shape)
+
+
+def test_layer_norm_spelled_out_is_a_norm() -> None:
+    b = Bench(2, 4)
+    assert kinds(apply(b.graph(spelled_out(b, 1)), *norms.NORMS)) == ["Norm"]
+
+
+def test_normalisation_over_tokens_is_not() -> None:
+    b = Bench(2, 4)
+    assert "Norm" not in kinds(rewrite(b.graph(spelled_out(b, 0)), norms.NORMS))
+
+
+# sharing
+
+
+def test_readers_of_one_value_share_its_rounding_if_there_is_one() -> None:
+    for scales, shared in (((0.1,), True), ((0.1, 0.2), False)):
+        b = Bench(2, 3)
+        raw = b.linear("x", np.eye(3))
+        rounded = [b.quant(raw, s) for s in scales]
+        y = b.node("Add", raw, rounded[-1], shape=(2, 3))
+        after = share_roundings(b.graph(y))
+        assert (after.nodes[-1].inputs[0] == rounded[0]) == shared
+        assert bool(after.notes) == shared
