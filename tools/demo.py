@@ -34,7 +34,7 @@ def main() -> None:
         x, y = fidelity.load_samples(EXAMPLE / "samples.npz", created.graph)
         check = fidelity.check(created.graph, EXAMPLE / "model.onnx", x, y)
     with console.status("Building the firmware and running it on an emulated Cortex-M7"):
-        result = runner.run(FOLDER, board)
+        result = runner.run(FOLDER, board, max_samples=created.samples)
 
     plan = created.plan
     kinds = Counter(step.op for step in plan.steps)

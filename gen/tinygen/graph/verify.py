@@ -57,15 +57,15 @@ def _verify_integer(graph: Graph, node: Node) -> None:
         in_range = np.all(requant.m >= 0) and 1 <= requant.s <= 32 and -128 <= requant.zp <= 127
         if requant.m.dtype != np.int32 or not in_range:
             raise TinygenError(f"node {node.name}: requantisation out of range")
-    _check_ranges(op, node.name)
+    _check_ranges(op, node.name, graph.values[node.inputs[0]].shape[0])
 
 
 def _requants(op: ops.IntOp) -> list[ops.Requant]:
     return [v for v in vars(op).values() if isinstance(v, ops.Requant)]
 
 
-def _check_ranges(op: ops.IntOp, name: str) -> None:
-    """Ranges that keep 32-bit kernels exact."""
+def _check_ranges(op: ops.IntOp, name: str, tokens: int) -> None:
+    """Ranges that keep 32-bit kernels exact. tokens: rows of the input."""
     match op:
         case ops.Add() if not (0 <= op.ma < 1 << 21 and 0 <= op.mb < 1 << 21 and 1 <= op.s <= 22):
             raise TinygenError(f"node {name}: residual multipliers out of range")
@@ -78,7 +78,13 @@ def _check_ranges(op: ops.IntOp, name: str) -> None:
             least = 47 - (32 - op.weight_bits) + c.frac - c.s
             if not (1 << 14 <= c.mult < 1 << 15 and 33 <= c.s <= 40 and least >= 0):
                 raise TinygenError(f"node {name}: context requantisation out of range")
-            if int(op.exp_table.max()) != (1 << op.weight_bits) - 1 != int(op.exp_table[0]):
+            full = (1 << op.weight_bits) - 1
+            if op.weight_bits > 15 or not int(op.exp_table[0]) == int(op.exp_table.max()) == full:
                 raise TinygenError(f"node {name}: exponent table is not full scale")
+            if 128 * tokens * full >= 1 << 31:
+                raise TinygenError(
+                    f"node {name}: {op.weight_bits}-bit attention weights overflow int32 over "
+                    f"{tokens} tokens"
+                )
         case _:
             pass

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verifier refuses what kernels could not compute exactly."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from graphs import GraphBuilder, random_encoder
+from tinygen.errors import TinygenError
+from tinygen.graph import Graph, ops, verify
+
+
+def with_op(graph: Graph, name: str, **changes: object) -> Graph:
+    nodes = tuple(
+        replace(n, op=replace(n.op, **changes)) if n.name == name else n for n in graph.nodes
+    )
+    return replace(graph, nodes=nodes)
+
+
+def attention_of(graph: Graph) -> ops.Attention:
+    return next(n.op for n in graph.nodes if isinstance(n.op, ops.Attention))
+
+
+def test_accepts_a_whole_encoder() -> None:
+    verify(random_encoder(), integer=True)
+
+
+def test_exponent_table_must_start_at_full_scale() -> None:
+    graph = random_encoder()
+    table = attention_of(graph).exp_table.copy()
+    table[0] -= 1
+    with pytest.raises(TinygenError, match=r"block0\.attention.*full scale"):
+        verify(with_op(graph, "block0.attention", exp_table=table), integer=True)
+
+
+def test_exponent_table_must_not_rise_above_full_scale() -> None:
+    graph = random_encoder()
+    table = attention_of(graph).exp_table.copy()
+    table[5] = 65535
+    with pytest.raises(TinygenError, match="full scale"):
+        verify(with_op(graph, "block0.attention", exp_table=table), integer=True)
+
+
+def test_attention_weights_must_fit_int32_sums() -> None:
+    builder = GraphBuilder((513, 4))
+    builder.add("attention", builder.attention(4, 2, 1))
+    with pytest.raises(TinygenError, match="overflow int32 over 513 tokens"):
+        builder.graph()
+
+
+def test_value_used_before_it_is_made() -> None:
+    graph = random_encoder()
+    with pytest.raises(TinygenError, match="before it is made"):
+        verify(replace(graph, nodes=graph.nodes[::-1]))
+
+
+def test_float_operator_left_over() -> None:
+    graph = random_encoder()
+    first = replace(graph.nodes[0], op=ops.Float("Sin"))
+    with pytest.raises(TinygenError, match=r"embed \(Sin\) has no integer form"):
+        verify(replace(graph, nodes=(first, *graph.nodes[1:])), integer=True)
+
+
+def test_recorded_shape_must_follow_from_the_operator() -> None:
+    graph = random_encoder()
+    wrong = replace(graph.values["head_y"], shape=(1, 7))
+    with pytest.raises(TinygenError, match="node head gives"):
+        verify(replace(graph, values={**graph.values, "head_y": wrong}), integer=True)
+
+
+def test_requantisation_out_of_range() -> None:
+    graph = random_encoder()
+    bad = ops.Requant(np.array([1], np.int32), 33, 0)
+    with pytest.raises(TinygenError, match="node head: requantisation"):
+        verify(with_op(graph, "head", requant=bad), integer=True)
