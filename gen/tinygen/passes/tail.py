@@ -27,12 +27,12 @@ def fuse_tables(graph: Graph) -> Graph:
         if isinstance(node.op, Lut) and before is not None and readers[before.output] == 1:
             op = before.op
             if isinstance(op, Linear | Conv):
-                table = node.op.table if op.table is None else lut(op.table, node.op)
+                table = node.op.table if op.table is None else lut(op.table, node.op.table)
                 nodes.pop(before.output)
                 node = replace(before, op=replace(op, table=table), outputs=node.outputs)
             elif isinstance(op, Lut):
                 nodes.pop(before.output)
-                node = replace(node, op=Lut(lut(op.table, node.op)), inputs=before.inputs)
+                node = replace(node, op=Lut(lut(op.table, node.op.table)), inputs=before.inputs)
         nodes[node.output] = node
     return tidy(replace(graph, nodes=tuple(nodes.values())))
 

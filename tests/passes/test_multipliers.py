@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Integer parameters against the real arithmetic they stand for."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tinygen.errors import TinygenError
+from tinygen.graph import Graph, Node, Quant, Value, ops, verify
+from tinygen.passes import multipliers as m
+from tinygen.reference import run_op
+
+RNG = np.random.default_rng(5)
+
+
+def real(q: np.ndarray, g: Quant) -> np.ndarray:
+    return (q.astype(float) - g.zero_point) * g.scale
+
+
+def on_grid(r: np.ndarray, g: Quant) -> np.ndarray:
+    return np.clip(np.floor(r / g.scale + 0.5) + g.zero_point, -128, 127)
+
+
+@given(st.floats(1e-7, 100.0))
+def test_requantisation_keeps_many_bits(ratio: float) -> None:
+    r = m.requant(np.asarray([ratio]), 0)
+    assert 1 <= r.s <= 32 and 0 < r.m[0] < 2**31
+    assert math.isclose(r.m[0] / 2**r.s, ratio, rel_tol=1e-2 if ratio < 1e-6 else 1e-4)
+
+
+def test_one_multiplier_a_channel_only_where_they_differ() -> None:
+    assert len(m.requant(np.asarray([0.1, 0.1]), 0).m) == 1
+    assert len(m.requant(np.asarray([0.1, 0.2]), 0).m) == 2
+
+
+def test_an_impossible_ratio_is_refused() -> None:
+    with pytest.raises(TinygenError, match="calibrate again"):
+        m.requant(np.asarray([2.0**40]), 0)
+
+
+@pytest.mark.parametrize("zx,zy", [(0, 0), (17, -30), (-128, 127)])
+def test_linear_with_zero_points(zx: int, zy: int) -> None:
+    x, y = Quant(0.03, zx), Quant(0.05, zy)
+    w, s, b = RNG.integers(-127, 128, (5, 9)), RNG.uniform(0.002, 0.01, 5), RNG.normal(size=5)
+    p = m.projection(w, s, b, x, y)
+    q = RNG.integers(-128, 128, (40, 9)).astype(np.int8)
+    got = run_op(ops.Linear(p.weight, p.bias, p.requant), [q])
+    want = on_grid(real(q, x) @ (w * s[:, None]).T + b, y)
+    assert np.abs(got - want).max() <= 1 and (got != want).mean() < 0.02
+
+
+def test_dead_channels_and_huge_biases_still_fit() -> None:
+    x, y = Quant(0.01, 5), Quant(0.1, 0)
+    w = np.array([[0, 0], [1, -1], [100, 3]])
+    p = m.projection(w, np.array([1e-12, 1e-12, 1e-3]), np.array([3.0, -4.0, 5.0]), x, y)
+    q = np.array([[5, 5]], np.int8)
+    got = run_op(ops.Linear(p.weight, p.bias, p.requant), [q])
+    assert got.tolist() == [[30, -40, 50]]
+
+
+def test_asymmetric_weights_beyond_int8_get_a_coarser_grid() -> None:
+    x, y = Quant(0.1, 0), Quant(1.0, 0)
+    p = m.projection(np.array([[255, -10]]), np.array([0.1]), np.zeros(1), x, y)
+    assert p.weight.max() == 127
+    assert run_op(ops.Linear(p.weight, p.bias, p.requant), [np.array([[20, 0]], np.int8)])[0] == 51
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.floats(0.01, 3.0), st.floats(0.01, 3.0), st.integers(-128, 127), st.integers(-128, 127)
+)
+def test_residual(ra: float, rb: float, za: int, zb: int) -> None:
+    a, b, y = Quant(ra, za), Quant(rb, zb), Quant(1.0, 7)
+    op = m.add(a, b, y, None)
+    qa, qb = (RNG.integers(-128, 128, (1, 200)).astype(np.int8) for _ in range(2))
+    exact = np.clip((real(qa, a) + real(qb, b)) / y.scale + y.zero_point, -128, 127)
+    assert np.abs(run_op(op, [qa, qb]) - exact).max() < 0.501
+    assert 128 * (op.ma + op.mb) + abs(op.c) < 1 << 31
+
+
+@pytest.mark.parametrize("features", [4, 18, 32, 363])
+def test_layer_norm(features: int) -> None:
+    x, y = Quant(0.02, 11), Quant(0.03, -20)
+    gamma, beta = RNG.normal(1, 0.3, features), RNG.normal(0, 0.3, features)
+    op = m.layer_norm(gamma, beta, 1e-5, x, y)
+    q = RNG.integers(-60, 90, (30, features)).astype(np.int8)
+    r = real(q, x)
+    c = r - r.mean(axis=1, keepdims=True)
+    want = on_grid(c / np.sqrt((c**2).mean(axis=1, keepdims=True) + 1e-5) * gamma + beta, y)
+    got = run_op(op, [q])
+    assert np.abs(got - want).max() <= 1 and (got != want).mean() < 0.02
+
+
+def test_mean_pool() -> None:
+    x, y = Quant(0.02, 11), Quant(0.01, -20)
+    q = RNG.integers(-128, 128, (7, 50)).astype(np.int8)
+    got = run_op(m.mean_pool(7, x, y), [q])
+    assert np.abs(got - on_grid(real(q, x).mean(axis=0, keepdims=True), y)).max() <= 1
+
+
+@pytest.mark.parametrize("tokens,bits", [(1, 15), (512, 15), (513, 14), (4096, 12)])
+def test_weight_bits(tokens: int, bits: int) -> None:
+    assert m.weight_bits(tokens) == bits
+
+
+def attention(zeros: tuple[int, ...]) -> tuple[ops.Attention, dict[str, Quant], list]:
+    """An attention of 2 heads of 4 on 6 features, and the real weights behind it."""
+    heads, dim, features = 2, 4, 6
+    names = ("x", "q", "k", "v", "s", "c", "y")
+    scales = (0.02, 0.03, 0.03, 0.02, 0.04, 0.015, 0.02)
+    g = {n: Quant(s, z) for n, s, z in zip(names, scales, zeros, strict=True)}
+    w = [RNG.integers(-127, 128, (heads * dim, features)) for _ in range(3)]
+    w.append(RNG.integers(-127, 128, (features, heads * dim)))
+    b = [RNG.normal(0, 0.2, len(i)) for i in w]
+    step = np.full(8, 0.006)
+    p = [m.projection(w[i], step, b[i], g["x"], g[n]) for i, n in enumerate("qkv")]
+    bits = m.weight_bits(9)
+    context, zero = m.row_scale(g["v"], g["c"], bits)
+    po = m.projection(w[3], np.full(features, 0.006), b[3], g["c"], g["y"], x_zp=zero)
+    ratio = np.asarray([g["q"].scale * g["k"].scale / 2 / g["s"].scale])
+    table = m.exp_table(g["s"].scale, bits)
+    op = ops.Attention(
+        heads, dim,
+        p[0].weight, p[0].bias, p[0].requant,
+        p[1].weight, p[1].bias, p[1].requant,
+        p[2].weight, p[2].bias, p[2].requant,
+        m.requant(ratio, g["s"].zero_point), table, bits,
+        context, po.weight, po.bias, po.requant,
+    )  # fmt: skip
+    return op, g, [(i * 0.006, j) for i, j in zip(w, b, strict=True)]
+
+
+@pytest.mark.parametrize(
+    "zeros",
+    [
+        (0,) * 7,
+        (5, -11, 30, 0, 7, 3, -9),
+        (-20, 9, -40, 37, 0, 20, 50),
+        (0, 0, 0, -33, 0, -50, 0),
+    ],
+)
+def test_attention_with_zero_points(zeros: tuple[int, ...]) -> None:
+    op, g, weights = attention(zeros)
+    x = RNG.integers(-128, 128, (9, 6)).astype(np.int8)
+    got = run_op(op, [x])
+
+    def split(n: int, grid: Quant) -> np.ndarray:
+        flat = real(x, g["x"]) @ weights[n][0].T + weights[n][1]
+        return real(on_grid(flat, grid), grid).reshape(9, 2, 4).swapaxes(0, 1)
+
+    q, k, v = split(0, g["q"]), split(1, g["k"]), split(2, g["v"])
+    s = on_grid(q @ k.swapaxes(1, 2) / 2, g["s"])
+    e = np.exp(real(s, g["s"]))
+    c = (e / e.sum(axis=-1, keepdims=True) @ v).swapaxes(0, 1).reshape(9, 8)
+    low, high = (real(np.array(n), g["c"]) for n in (-128, 127))
+    want = on_grid(np.clip(c, low, high) @ weights[3][0].T + weights[3][1], g["y"])
+    # without the context's own rounding, of half a step: 8 inputs, weights below 0.76
+    assert np.abs(got - want).max() <= 2
+    assert np.abs(got - want).mean() < 0.35
+    values = {"x": Value("x", (9, 6), g["x"]), "y": Value("y", (9, 6), g["y"])}
+    verify(Graph("t", values, (Node("n", op, ("x",), ("y",)),), "x", "y"), integer=True)
