@@ -12,7 +12,8 @@ void tg_attention_accumulate_s8(const tg_attention_t *op, const int8_t *context,
   for (int32_t i = 0; i < rows; i += 2) {
     /* At an odd end the second row repeats the first, and its result is dropped. */
     const int two = rows - i > 1;
-    const int8_t *x0 = context + (ptrdiff_t)i * context_stride, *x1 = two ? x0 + context_stride : x0;
+    const int8_t *x0 = context + (ptrdiff_t)i * context_stride,
+                 *x1 = two ? x0 + context_stride : x0;
     int32_t *a0 = acc + (ptrdiff_t)i * n, *a1 = two ? a0 + n : a0;
     const int8_t *w = head_w;
     for (int32_t j = 0; j < n; j++, w += dim) {
