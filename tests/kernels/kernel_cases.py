@@ -59,8 +59,8 @@ class Stream:
         self.words.append(raw + bytes(-len(raw) % 4))
         return self
 
-    def linear(self, w: PackedLinear, k: int, r: Requant, table: Any = None) -> Stream:
-        self.put(k, len(w.bias), r.s, r.zp)
+    def linear(self, w: PackedLinear, n: int, k: int, r: Requant, table: Any = None) -> Stream:
+        self.put(k, n, r.s, r.zp)
         return self.blob(w.w).blob(w.bias).blob(w.m).blob(table)
 
     def bytes(self) -> bytes:
@@ -146,7 +146,7 @@ def linear_case(target: Target, rng: Rng, rows: int, k: int, n: int, s: int | No
     xs, ys = wider(rng, k), wider(rng, n)
     stream = Stream().put(LINEAR, rows, xs, ys, *rng.integers(0, 4, 2))
     packed = target.pack_linear(op.weight, op.bias, op.requant)
-    stream.linear(packed, k, op.requant, op.table).blob(strided(rng, x, xs))
+    stream.linear(packed, n, k, op.requant, op.table).blob(strided(rng, x, xs))
     return Case(
         f"linear rows={rows} k={k} n={n} s={op.requant.s} m={op.requant.m[:4]} zp={op.requant.zp}",
         stream.bytes(),
@@ -188,7 +188,7 @@ def conv_case(
     ys = wider(rng, n)
     stream = Stream().put(CONV, c, *plane, *kernel, *stride, *dilation, pads[0], pads[1], oh, ow)
     stream.put(groups, op.x_zp, *strides, ys, *rng.integers(0, 4, 2))
-    stream.linear(target.pack_conv(op), k, op.requant, op.table).blob(x)
+    stream.linear(target.pack_conv(op), n, k, op.requant, op.table).blob(x)
     return Case(
         f"conv x={x.shape} w={op.weight.shape} groups={groups} {stride} {dilation} {pads} {last}",
         stream.bytes(),
@@ -274,11 +274,11 @@ def attention_case(
     stream = Stream().put(ATTENTION, s, xs, row_block, head_block, cs, *rng.integers(0, 4, 2), h, p)
     stream.put(int(op.score.m[0]), op.score.s, op.score.zp)
     c = op.context
-    stream.put(c.mult, c.frac, c.s, c.zp).blob(op.exp_table)
+    stream.put(c.mult, c.frac, c.s, c.zp).blob(target.pack_exp(op.exp_table))
     for which, r in (("q", op.rq), ("k", op.rk), ("v", op.rv)):
-        stream.linear(target.pack_project(op, which), e, r)
-    stream.linear(target.pack_linear(op.wo, op.bo, op.ro), h * p, op.ro)
-    stream.linear(target.pack_output(op), h * p, op.ro)
+        stream.linear(target.pack_project(op, which), h * p, e, r)
+    stream.linear(target.pack_linear(op.wo, op.bo, op.ro), n, h * p, op.ro)
+    stream.linear(target.pack_output(op), n, h * p, op.ro)
     y = run_op(op, [x]).reshape(-1)
     stream.blob(strided(rng, x, xs))
     return Case(

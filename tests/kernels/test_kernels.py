@@ -102,18 +102,21 @@ def fuzz(machine: Machine, lists: int, calls: int) -> None:
 
 # -- the host ------------------------------------------------------------------------------------
 
+HOSTED = ("portable", "xpulpv2")  # what this computer's compiler can build
 needs_cc = pytest.mark.skipif(not shutil.which("cc"), reason="no host C compiler (cc)")
 
 
 @needs_cc
-def test_host_fixed_shapes(build: Path) -> None:
-    machine = harness.host("portable", build)
+@pytest.mark.parametrize("target", HOSTED)
+def test_host_fixed_shapes(target: str, build: Path) -> None:
+    machine = harness.host(target, build)
     machine.check(fixed(machine, 6) + shifts(machine))
 
 
 @needs_cc
-def test_host_any_shape(build: Path) -> None:
-    fuzz(harness.host("portable", build), 200, 40)
+@pytest.mark.parametrize("target", HOSTED)
+def test_host_any_shape(target: str, build: Path) -> None:
+    fuzz(harness.host(target, build), 100, 40)
 
 
 # -- emulated cores ------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ class Core(_Strict):
     """cpu: the compiler's name (-mcpu).  target: key of tinygen.targets."""
 
     cpu: str
-    target: Literal["portable", "armv7em"]
+    target: Literal["portable", "armv7em", "xpulpv2"]
     cflags: tuple[str, ...] = ()
     count: int = Field(default=1, ge=1)
     clock_hz: int = Field(gt=0)

@@ -15,7 +15,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from tinygen.graph.ops import I8, I32, Attention, Conv, Requant
+from tinygen.graph.ops import I8, I32, U16, Attention, Conv, Requant
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +23,8 @@ class PackedLinear:
     """Constant arrays of one `tg_linear_t`.
 
     w: any dtype, as the kernel reads it (its bytes go to flash 4-byte aligned).
-    bias, m: int32 [N].  layout: id of the layout, recorded in the Plan.
+    bias, m: int32 [N], or empty where w holds them too.
+    layout: id of the layout, recorded in the Plan.
     """
 
     w: NDArray[Any]
@@ -66,6 +67,10 @@ class Target(ABC):
     @abstractmethod
     def pack_project(self, op: Attention, which: str) -> PackedLinear:
         """which: q | k | v. Rows of a head stay contiguous so that heads can be streamed."""
+
+    def pack_exp(self, table: U16) -> U16:
+        """exp_table [256] as the kernel reads it, 512 bytes."""
+        return table
 
     @abstractmethod
     def pack_output(self, op: Attention) -> PackedLinear:

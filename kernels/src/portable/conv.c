@@ -22,8 +22,10 @@ static tg_linear_t of_group(const tg_conv_t *op, int32_t group) {
   linear.k = taps(op);
   linear.w =
       (const uint8_t *)op->linear.w + (size_t)group * tg_linear_s8_weights(linear.n, linear.k);
-  linear.bias += (ptrdiff_t)group * linear.n;
-  linear.m += (ptrdiff_t)group * linear.n;
+  if (linear.bias) { /* else the weights hold both */
+    linear.bias += (ptrdiff_t)group * linear.n;
+    linear.m += (ptrdiff_t)group * linear.n;
+  }
   return linear;
 }
 
