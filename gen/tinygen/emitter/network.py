@@ -72,8 +72,10 @@ def _linear(plan: p.Plan, step: p.Step, prefix: str, a: p.LinearArgs) -> str:
         return symbol(plan, step, prefix + role)
 
     table = name("table") if a.table is not None else "NULL"
+    apart = bool(a.packed.bias.size)
+    bias, m = (name("bias"), name("m")) if apart else ("NULL", "NULL")
     return (
-        f"{{.w = {name('w')}, .bias = {name('bias')}, .m = {name('m')}, .table = {table}, "
+        f"{{.w = {name('w')}, .bias = {bias}, .m = {m}, .table = {table}, "
         f".k = {a.k}, .n = {a.n}, .s = {a.s}, .zp = {a.zp}}}"
     )
 

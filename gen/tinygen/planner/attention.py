@@ -73,7 +73,7 @@ def lower(
         score_m=int(op.score.m[0]),
         score_s=op.score.s,
         score_zp=op.score.zp,
-        exp_table=op.exp_table,
+        exp_table=low.target.pack_exp(op.exp_table),
         context=op.context,
         slots=_slots(low, op, tokens, how),
         head_stride_k=low.target.k_bytes(op, 1, tokens),

@@ -39,8 +39,9 @@ def constants(step: p.Step) -> Iterator[Constant]:
 
 def _linear(prefix: str, linear: p.LinearArgs) -> Iterator[Constant]:
     yield f"{prefix}w", linear.packed.w.reshape(-1)
-    yield f"{prefix}bias", linear.packed.bias
-    yield f"{prefix}m", linear.packed.m
+    if linear.packed.bias.size:  # else the weights hold both
+        yield f"{prefix}bias", linear.packed.bias
+        yield f"{prefix}m", linear.packed.m
     if linear.table is not None:
         yield f"{prefix}table", linear.table
 

@@ -9,21 +9,16 @@ from tinygen.graph.ops import I8, I32, U16, Attention, Requant
 from tinygen.targets.base import PackedLinear
 from tinygen.targets.portable import Portable, round_up
 
-HEADER = 48
-"""Bytes before a tile's weights: bias, multiplier and bound of four channels."""
-FAST_SHIFT = 22
-"""The largest shift for which a bounded product and its offset fit 32 bits."""
-SATURATED = 382
-"""Outputs beyond this are clamped whatever the zero point is; 510 of them fit 32 bits."""
+HEADER = 32
+"""Bytes before a tile's weights: bias and multiplier of four channels."""
 
 
-def bounds(requant: Requant, n: int) -> I32:
-    """Accumulators beyond these give the same output as the bound; -1: use 64 bits."""
+def multipliers(requant: Requant, n: int) -> I32:
+    """[n] as the kernels want them: shifted so that the high half of a product is the result
+    doubled, or ~m where one does not fit."""
     m = np.broadcast_to(requant.m, n).astype(np.int64)
-    if requant.s > FAST_SHIFT or np.any(m > 100 << requant.s):
-        return np.full(n, -1, np.int32)
-    most = SATURATED << requant.s
-    return np.minimum(most // np.maximum(m, 1), 2**31 - 2).astype(np.int32)
+    shifted = m << (33 - requant.s)
+    return (shifted if np.all(shifted < 1 << 31) else ~m).astype(np.int32)
 
 
 class Xpulpv2(Portable):
@@ -46,11 +41,11 @@ class Xpulpv2(Portable):
     def _pack_blocks(
         self, blocks: list[I8], bias: I32, requant: Requant, operator: str
     ) -> PackedLinear:
-        m = np.broadcast_to(requant.m, bias.shape).astype(np.int32)
+        m = multipliers(requant, len(bias))
         parts, first = [], 0
         for block in blocks:
             here = slice(first, first + len(block))
-            parts.append(_tiles(block, bias[here], m[here], bounds(requant, len(bias))[here]))
+            parts.append(_tiles(block, bias[here], m[here]))
             first += len(block)
         none = np.zeros(0, np.int32)
         layout = f"{self.name}/{self.layouts[operator]}"
@@ -80,16 +75,16 @@ class Xpulpv2(Portable):
         return 12 * round_up(tokens, 4)
 
 
-def _tiles(weight: I8, bias: I32, m: I32, bound: I32) -> I32:
+def _tiles(weight: I8, bias: I32, m: I32) -> I32:
     """Tiles of four channels: header, then a word of each channel for every four inputs."""
     n, k = weight.shape
     tiles, words = -(-n // 4), -(-k // 4)
     padded = np.zeros((4 * tiles, 4 * words), np.int8)
     padded[:n, :k] = weight
     w = padded.reshape(tiles, 4, words, 4).transpose(0, 2, 1, 3)
-    header = np.zeros((3, 4 * tiles), np.int32)
-    header[:, :n] = bias, m, bound
-    header[2, n:] = -1 if n and bound[0] < 0 else 0
+    header = np.zeros((2, 4 * tiles), np.int32)
+    header[:, :n] = bias, m
+    header[1, n:] = -1 if m[0] < 0 else 0
     body = np.ascontiguousarray(w).reshape(tiles, -1).view(np.int32)
-    head = header.reshape(3, tiles, 4).transpose(1, 0, 2).reshape(tiles, 12)
+    head = header.reshape(2, tiles, 4).transpose(1, 0, 2).reshape(tiles, 8)
     return np.concatenate([head, body], axis=1).astype(np.int32).reshape(-1)

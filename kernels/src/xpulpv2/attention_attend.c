@@ -12,8 +12,7 @@ typedef struct {
   const tg_attention_t *op;
   int32_t groups;    /* of four tokens */
   int32_t last;      /* mask of the bytes of the last group that exist */
-  int32_t bound;     /* of a score's accumulator; -1: products need 64 bits */
-  int32_t offset;    /* zero point and rounding of a score */
+  int32_t m;         /* of a score, as in a tile's header */
   tg_word_t *scores; /* [4 rows][groups] */
   tg_word_t *e;      /* [2 pairs of rows][groups][row][high, low] */
 } attend_t;
@@ -22,7 +21,7 @@ typedef struct {
 static void scores(const attend_t *a, const tg_word_t *q, const tg_word_t *k, int32_t max[4]) {
   const tg_attention_t *op = a->op;
   const int32_t words = tg_tile_words(op->dim), groups = a->groups;
-  const int32_t m = op->score_m, s = op->score_s;
+  const int32_t m = a->m, offset = 2 * op->score_zp + 1;
   int32_t row[4], top[4];
   for (int i = 0; i < 4; i++) {
     int32_t sum = 0;
@@ -38,12 +37,12 @@ static void scores(const attend_t *a, const tg_word_t *q, const tg_word_t *k, in
         acc[4 * i + j] = row[i] + k[j];
     tg_mac_quad(acc, q, k + 4, words);
     k += 4 + 4 * words;
-    if (a->bound >= 0) {
+    if (m >= 0) {
       for (int i = 0; i < 16; i++)
-        acc[i] = tg_clip8(tg_add_shift(tg_clipr(acc[i], a->bound) * m, a->offset, s));
+        acc[i] = tg_tile_round(acc[i], m, offset);
     } else {
       for (int i = 0; i < 16; i++)
-        acc[i] = tg_requant(acc[i], m, s, op->score_zp);
+        acc[i] = tg_requant(acc[i], ~m, op->score_s, op->score_zp);
     }
     const int32_t mask = t == groups - 1 ? a->last : -1;
     for (int i = 0; i < 4; i++) {
@@ -158,16 +157,13 @@ static void context(const attend_t *a, const tg_word_t *e, const tg_word_t *v, c
 void tg_attention_attend_s8(const tg_attention_t *op, const void *q, const void *k, const void *v,
                             int32_t rows, int32_t tokens, int8_t *y, int32_t y_stride,
                             void *scratch) {
-  attend_t a = {.op = op, .groups = tg_tile_words(tokens), .last = -1, .bound = -1};
+  attend_t a = {.op = op, .groups = tg_tile_words(tokens), .last = -1, .m = ~op->score_m};
   a.scores = scratch;
   a.e = a.scores + 4 * a.groups;
   if (tokens & 3)
     a.last = (1 << 8 * (tokens & 3)) - 1;
-  if (op->score_s <= 22 && op->score_m <= 100 << op->score_s) {
-    const uint32_t most = UINT32_C(382) << op->score_s;
-    a.bound = op->score_m ? (int32_t)(most / (uint32_t)op->score_m) : 0;
-    a.offset = tg_tile_offset(op->score_s, op->score_zp);
-  }
+  if (op->score_s > 2 && op->score_m <= INT32_MAX >> (33 - op->score_s))
+    a.m = op->score_m << (33 - op->score_s);
   const int32_t q_words = 4 * tg_tile_words(op->dim);
   for (int32_t i = 0; i < rows; i += 4) {
     const int32_t here = rows - i < 4 ? rows - i : 4;

@@ -28,7 +28,7 @@ static void start_keys(const tg_attention_t *op, tg_word_t *group) {
 void tg_project_groups(const tg_attention_t *op, const tg_linear_t *linear, const void *w, int what,
                        const int8_t *x, int32_t tokens, int32_t x_stride, int32_t first,
                        int32_t groups, void *y, void *scratch) {
-  const int32_t c = tg_tile_offset(linear->s, linear->zp), tile = tg_tile_bytes(linear->k);
+  const int32_t tile = tg_tile_bytes(linear->k);
   const int32_t words = tg_tile_words(op->dim), token_words = tg_tile_words(tokens);
   const int32_t last_mask = op->dim & 3 ? (1 << 8 * (op->dim & 3)) - 1 : -1;
   for (int32_t g = first; g < first + groups; g++) {
@@ -48,11 +48,11 @@ void tg_project_groups(const tg_attention_t *op, const tg_linear_t *linear, cons
       const tg_tile_header_t *header = (const tg_tile_header_t *)(const void *)h;
       int32_t v[16];
       if (here == 1) {
-        tg_tile_1x4(linear, header, c, from[0], v);
+        tg_tile_1x4(linear, header, from[0], v);
         for (int i = 4; i < 16; i++)
           v[i] = v[i & 3];
       } else {
-        tg_tile_4x4(linear, header, c, from, v);
+        tg_tile_4x4(linear, header, from, v);
       }
       if (what == TG_PROJECT_V) {
         for (int j = 0; j < 4; j++)

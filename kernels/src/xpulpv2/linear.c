@@ -5,7 +5,7 @@
 void tg_tile_requant_wide(const tg_tile_header_t *h, int32_t s, int32_t zp, int32_t *acc,
                           int32_t count) {
   for (int32_t i = 0; i < count; i++)
-    acc[i] = tg_requant(acc[i], h->m[i & 3], s, zp);
+    acc[i] = tg_requant(acc[i], ~h->m[i & 3], s, zp);
 }
 
 /* Up to four results of one row. */
@@ -22,7 +22,6 @@ static inline void store(const tg_linear_t *op, const int32_t *v, int32_t channe
 /* Rows outside, tiles inside: four rows are prepared once for all channels. */
 void tg_linear_s8(const tg_linear_t *op, const int8_t *x, int32_t rows, int32_t x_stride, int8_t *y,
                   int32_t y_stride, void *scratch) {
-  const int32_t c = tg_tile_offset(op->s, op->zp);
   const int32_t tile = tg_tile_bytes(op->k);
   const int aligned = (((uintptr_t)y | (uintptr_t)y_stride) & 3) == 0;
   for (int32_t i = 0; i < rows; i += 4) {
@@ -36,11 +35,11 @@ void tg_linear_s8(const tg_linear_t *op, const int8_t *x, int32_t rows, int32_t 
       const int32_t channels = op->n - n < 4 ? op->n - n : 4;
       int32_t v[16];
       if (here == 1) {
-        tg_tile_1x4(op, h, c, from[0], v);
+        tg_tile_1x4(op, h, from[0], v);
         store(op, v, channels, aligned, out);
         continue;
       }
-      tg_tile_4x4(op, h, c, from, v);
+      tg_tile_4x4(op, h, from, v);
       store(op, v, channels, aligned, out);
       store(op, v + 4, channels, aligned, out + y_stride);
       if (here > 2)

@@ -10,10 +10,10 @@
 #include "tinygen/linear.h"
 #include "xpulpv2/xpulp.h"
 
-/* bound: accumulators beyond it saturate, and within it acc * m fits 32 bits; -1: no such bound,
- * products need 64 bits. Channels that do not exist are zero. */
+/* m is the multiplier shifted left by 33 - s, so that the high half of a product is the result
+ * doubled; ~m where that does not fit, for all four channels. Channels that do not exist are 0. */
 typedef struct {
-  int32_t bias[4], m[4], bound[4];
+  int32_t bias[4], m[4];
 } tg_tile_header_t;
 
 static inline int32_t tg_tile_words(int32_t k) {
@@ -88,31 +88,37 @@ static inline __attribute__((always_inline)) void tg_mac_row(int32_t acc[4], con
   } while (--words);
 }
 
-/* Four accumulators of one row -> four clamped results. c = zp and rounding, shifted left by s. */
-static inline __attribute__((always_inline)) void
-tg_tile_requant(const tg_tile_header_t *h, int32_t s, int32_t c, int32_t acc[4]) {
-  const int32_t p0 = tg_clipr(acc[0], h->bound[0]) * h->m[0];
-  const int32_t p1 = tg_clipr(acc[1], h->bound[1]) * h->m[1];
-  const int32_t p2 = tg_clipr(acc[2], h->bound[2]) * h->m[2];
-  const int32_t p3 = tg_clipr(acc[3], h->bound[3]) * h->m[3];
-  acc[0] = tg_clip8(tg_add_shift(p0, c, s));
-  acc[1] = tg_clip8(tg_add_shift(p1, c, s));
-  acc[2] = tg_clip8(tg_add_shift(p2, c, s));
-  acc[3] = tg_clip8(tg_add_shift(p3, c, s));
+/* Half of the doubled result, rounded, and the zero point: floor((floor(2 t) + 1) / 2) is t rounded
+ * half up. offset = 2 zp + 1. */
+static inline __attribute__((always_inline)) int32_t tg_tile_round(int32_t acc, int32_t m,
+                                                                   int32_t offset) {
+  return tg_clip8(tg_add_shift(tg_mulh(acc, m), offset, 1));
 }
 
-/* The constant of tg_tile_requant; only where the header has a bound (s <= 22). */
-static inline int32_t tg_tile_offset(int32_t s, int32_t zp) {
-  return s > 22 ? 0 : zp * (1 << s) + (1 << (s - 1));
-}
-
-/* `count` accumulators of a tile without a bound, in place; rows of four channels. */
+/* `count` accumulators of a tile without such multipliers, in place; rows of four channels. */
 void tg_tile_requant_wide(const tg_tile_header_t *h, int32_t s, int32_t zp, int32_t *acc,
                           int32_t count);
 
+/* Accumulators -> results, in place; rows of four channels. */
+static inline __attribute__((always_inline)) void
+tg_tile_requant(const tg_linear_t *op, const tg_tile_header_t *h, int32_t *acc, int32_t count) {
+  const int32_t m[4] = {h->m[0], h->m[1], h->m[2], h->m[3]}, offset = 2 * op->zp + 1;
+  if (m[0] >= 0) {
+    for (int i = 0; i < count; i++)
+      acc[i] = tg_tile_round(acc[i], m[i & 3], offset);
+  } else {
+    int32_t wide[16];
+    for (int i = 0; i < count; i++)
+      wide[i] = acc[i];
+    tg_tile_requant_wide(h, op->s, op->zp, wide, count);
+    for (int i = 0; i < count; i++)
+      acc[i] = wide[i];
+  }
+}
+
 /* Four rows of x against one tile: v[4 i + j], clamped. x words aligned; tails of k are padded. */
 static inline __attribute__((always_inline)) void tg_tile_4x4(const tg_linear_t *op,
-                                                              const tg_tile_header_t *h, int32_t c,
+                                                              const tg_tile_header_t *h,
                                                               const int8_t *const x[4],
                                                               int32_t v[16]) {
   for (int i = 0; i < 4; i++)
@@ -121,35 +127,17 @@ static inline __attribute__((always_inline)) void tg_tile_4x4(const tg_linear_t 
   tg_mac_rows(v, (const tg_word_t *)(const void *)x[0], (const tg_word_t *)(const void *)x[1],
               (const tg_word_t *)(const void *)x[2], (const tg_word_t *)(const void *)x[3],
               (const tg_word_t *)(const void *)(h + 1), tg_tile_words(op->k));
-  if (h->bound[0] >= 0) {
-    for (int i = 0; i < 4; i++)
-      tg_tile_requant(h, op->s, c, v + 4 * i);
-  } else {
-    int32_t wide[16];
-    for (int i = 0; i < 16; i++)
-      wide[i] = v[i];
-    tg_tile_requant_wide(h, op->s, op->zp, wide, 16);
-    for (int i = 0; i < 16; i++)
-      v[i] = wide[i];
-  }
+  tg_tile_requant(op, h, v, 16);
 }
 
 /* One row of x against one tile. */
-static inline __attribute__((always_inline)) void tg_tile_1x4(const tg_linear_t *op,
-                                                              const tg_tile_header_t *h, int32_t c,
-                                                              const int8_t *x, int32_t v[4]) {
+static inline __attribute__((always_inline)) void
+tg_tile_1x4(const tg_linear_t *op, const tg_tile_header_t *h, const int8_t *x, int32_t v[4]) {
   for (int j = 0; j < 4; j++)
     v[j] = h->bias[j];
   tg_mac_row(v, (const tg_word_t *)(const void *)x, (const tg_word_t *)(const void *)(h + 1),
              tg_tile_words(op->k));
-  if (h->bound[0] >= 0) {
-    tg_tile_requant(h, op->s, c, v);
-  } else {
-    int32_t wide[4] = {v[0], v[1], v[2], v[3]};
-    tg_tile_requant_wide(h, op->s, op->zp, wide, 4);
-    for (int j = 0; j < 4; j++)
-      v[j] = wide[j];
-  }
+  tg_tile_requant(op, h, v, 4);
 }
 
 /* Rows of x that word loads can read: x itself where it is aligned and k is whole words, else

@@ -36,7 +36,6 @@ TG_R4(tg_sdotup4, "0x57, 1, 0x50")
 TG_R4(tg_sdotusp4, "0x57, 1, 0x54")
 TG_R3(tg_sub4, "0x57, 1, 0x04")
 TG_R3(tg_max4, "0x57, 1, 0x18")
-TG_R3(tg_clipr, "0x33, 5, 0x0a")
 TG_R4(tg_packhi4, "0x57, 1, 0x6c")
 TG_R4(tg_packlo4, "0x57, 1, 0x70")
 TG_R4(tg_add_shift, "0x5b, 2, 0x20")
@@ -74,10 +73,6 @@ static inline int32_t tg_sub4(int32_t a, int32_t b) {
 
 static inline int32_t tg_max4(int32_t a, int32_t b) {
   return (int32_t)__builtin_pulp_max4((tg_v4s)a, (tg_v4s)b);
-}
-
-static inline int32_t tg_clipr(int32_t x, int32_t bound) {
-  return __builtin_pulp_clip_r(x, bound);
 }
 
 static inline int32_t tg_clip8(int32_t x) {
@@ -147,11 +142,6 @@ static inline int32_t tg_max4(int32_t a, int32_t b) {
   return tg_pack4(
       tg_larger(tg_byte_s(a, 0), tg_byte_s(b, 0)), tg_larger(tg_byte_s(a, 1), tg_byte_s(b, 1)),
       tg_larger(tg_byte_s(a, 2), tg_byte_s(b, 2)), tg_larger(tg_byte_s(a, 3), tg_byte_s(b, 3)));
-}
-
-/* x to -(bound + 1)..bound. */
-static inline int32_t tg_clipr(int32_t x, int32_t bound) {
-  return x > bound ? bound : x < -bound - 1 ? -bound - 1 : x;
 }
 
 static inline int32_t tg_clip8(int32_t x) {
