@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TINYGEN_CLUSTER_H
+#define TINYGEN_CLUSTER_H
+
+#include "tinygen/attention.h"
+#include "tinygen/conv.h"
+#include "tinygen/elementwise.h"
+#include "tinygen/layernorm.h"
+
+TG_BEGIN
+
+/* The operators on a cluster: every core of a team (tinygen/team.h) calls the same function with
+ * the same arguments, and when it returns, the whole result is there. Activations and `work` are in
+ * the near memory (L1), parameters in the far one (L2): tg_dma brings them, weights in chunks, the
+ * next on its way while the cores use the present one. Rows have no gaps between them.
+ *
+ * work: tinygen.planner.cluster says how many bytes; 8-byte aligned.
+ */
+
+/* Near memory <-> far memory, as it is. */
+void tg_cluster_load(void *near, const void *far, size_t size);
+void tg_cluster_store(void *far, const void *near, size_t size);
+
+/* tiles: weight tiles (of four outputs) in a chunk. */
+void tg_cluster_linear_s8(const tg_linear_t *op, const int8_t *x, int32_t rows, int8_t *y,
+                          int32_t tiles, void *work);
+
+/* All weights at once. */
+void tg_cluster_conv_s8(const tg_conv_t *op, const int8_t *x, int8_t *y, void *work);
+
+/* Whole heads to cores: each core streams its own weights, and holds one head's keys and values.
+ * context: [tokens][heads * dim], near. tiles: of the output projection, in a chunk. */
+void tg_cluster_attention_heads_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
+                                   int8_t *context, int8_t *y, int32_t tiles, void *work);
+
+/* One head after the other, its query rows to cores by groups of four. */
+void tg_cluster_attention_rows_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
+                                  int8_t *context, int8_t *y, int32_t tiles, void *work);
+
+void tg_cluster_layernorm_s8(const tg_layernorm_t *op, const int8_t *x, int32_t rows, int8_t *y,
+                             void *work);
+
+void tg_cluster_add_s8(const tg_add_t *op, const int8_t *a, const int8_t *b, int32_t count,
+                       int8_t *y);
+
+void tg_cluster_lut_s8(const int8_t *table, const int8_t *x, int32_t count, int8_t *y, void *work);
+
+/* Features to cores. */
+void tg_cluster_mean_s8(const tg_mean_t *op, const int8_t *x, int32_t rows, int32_t features,
+                        int8_t *y);
+
+TG_END
+
+#endif

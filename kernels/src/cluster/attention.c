@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Working memory, in this order: what all cores share, then for every core its own. */
+#include "xpulpv2/attention.h"
+#include "cluster/share.h"
+#include "tinygen/cluster.h"
+
+enum { GROUP = 4, EXP_BYTES = 512, PARTS = 3 };
+
+typedef struct {
+  const tg_attention_t *op; /* the caller's: far */
+  const int8_t *x;
+  int8_t *context;
+  int32_t tokens, e, inner, groups;
+  size_t part; /* bytes of one head's weights of one projection */
+} layer_t;
+
+static layer_t describe(const tg_attention_t *op, const int8_t *x, int32_t tokens,
+                        int8_t *context) {
+  layer_t layer = {op, x, context, tokens, op->q.k, op->heads * op->dim, tg_tile_words(tokens), 0};
+  layer.part = (size_t)tg_project_head_weights(op->dim, op->q.k);
+  return layer;
+}
+
+/* Copies the exponent table; the core's own copy of the parameters points to it. */
+static void bring_table(tg_attention_t *near, uint8_t **work) {
+  const uint16_t *far = near->exp_table;
+  near->exp_table = tg_take(work, EXP_BYTES);
+  if (tg_team_core() == 0) {
+    tg_dma_t job;
+    tg_dma_load(&job, (void *)(uintptr_t)near->exp_table, far, EXP_BYTES);
+    tg_dma_wait(&job);
+  }
+}
+
+/* A group of four query rows of head h, from the input to the context. */
+static void query_group(const layer_t *layer, const tg_attention_t *near, const void *w, int32_t h,
+                        int32_t group, const void *k, const void *v, void *q, void *scratch) {
+  const int32_t row = GROUP * group, left = layer->tokens - row;
+  const int32_t rows = left < GROUP ? left : GROUP;
+  tg_project_groups(near, &near->q, w, TG_PROJECT_Q, layer->x + (ptrdiff_t)row * layer->e, rows,
+                    layer->e, 0, 1, q, scratch);
+  tg_attention_attend_s8(near, q, k, v, rows, layer->tokens,
+                         layer->context + (ptrdiff_t)row * layer->inner + h * near->dim,
+                         layer->inner, scratch);
+}
+
+static size_t scratch_bytes(const layer_t *layer) {
+  const size_t a = tg_attention_attend_scratch(layer->op, GROUP, layer->tokens);
+  const size_t b = tg_attention_project_scratch(layer->op, GROUP);
+  return a > b ? a : b;
+}
+
+static size_t query_bytes(const layer_t *layer) {
+  return (size_t)tg_q_head_bytes(layer->op->dim, GROUP);
+}
+
+/* -- heads to cores -----------------------------------------------------------------------------
+ */
+
+/* Weights of part i of this core's sequence: k, v, q of its first head, of its second... */
+static const void *part_weights(const layer_t *layer, int32_t i) {
+  static const int order[PARTS] = {1, 2, 0};
+  const tg_linear_t *const projections[PARTS] = {&layer->op->q, &layer->op->k, &layer->op->v};
+  const int32_t h = tg_team_core() + i / PARTS * tg_team_cores();
+  return (const uint8_t *)projections[order[i % PARTS]]->w + (size_t)h * layer->part;
+}
+
+void tg_cluster_attention_heads_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
+                                   int8_t *context, int8_t *y, int32_t tiles, void *work) {
+  const layer_t layer = describe(op, x, tokens, context);
+  const int32_t core = tg_team_core(), cores = tg_team_cores();
+  const int32_t mine = core < op->heads ? (op->heads - core + cores - 1) / cores : 0;
+  tg_attention_t near = *op;
+  uint8_t *rest = work;
+  bring_table(&near, &rest);
+  tg_team_barrier();
+  const size_t k_bytes = tg_attention_k_bytes(op, 1, tokens);
+  const size_t v_bytes = tg_attention_v_bytes(op, 1, tokens);
+  const size_t own = 2 * tg_align8(layer.part) + tg_align8(k_bytes) + tg_align8(v_bytes) +
+                     tg_align8(query_bytes(&layer)) + tg_align8(scratch_bytes(&layer));
+  rest += (size_t)core * own;
+  uint8_t *const w[2] = {tg_take(&rest, layer.part), tg_take(&rest, layer.part)};
+  void *const k = tg_take(&rest, k_bytes), *const v = tg_take(&rest, v_bytes);
+  void *const q = tg_take(&rest, query_bytes(&layer));
+  tg_dma_t jobs[2];
+  if (mine)
+    tg_dma_load(&jobs[0], w[0], part_weights(&layer, 0), layer.part);
+  for (int32_t i = 0; i < PARTS * mine; i++) {
+    tg_dma_wait(&jobs[i & 1]);
+    if (i + 1 < PARTS * mine)
+      tg_dma_load(&jobs[(i + 1) & 1], w[(i + 1) & 1], part_weights(&layer, i + 1), layer.part);
+    const int32_t h = core + i / PARTS * cores;
+    if (i % PARTS == 0)
+      tg_project_groups(&near, &near.k, w[i & 1], TG_PROJECT_K, x, tokens, layer.e, 0, layer.groups,
+                        k, rest);
+    else if (i % PARTS == 1)
+      tg_project_groups(&near, &near.v, w[i & 1], TG_PROJECT_V, x, tokens, layer.e, 0, layer.groups,
+                        v, rest);
+    else
+      for (int32_t g = 0; g < layer.groups; g++)
+        query_group(&layer, &near, w[i & 1], h, g, k, v, q, rest);
+  }
+  tg_team_barrier();
+  tg_cluster_linear_s8(&op->o, context, tokens, y, tiles, work);
+}
+
+/* -- query rows to cores ------------------------------------------------------------------------
+ */
+
+static void load_head(const layer_t *layer, int32_t h, uint8_t *to, tg_dma_t jobs[PARTS]) {
+  const tg_linear_t *const projections[PARTS] = {&layer->op->q, &layer->op->k, &layer->op->v};
+  for (int i = 0; i < PARTS; i++)
+    tg_dma_load(&jobs[i], to + (size_t)i * tg_align8(layer->part),
+                (const uint8_t *)projections[i]->w + (size_t)h * layer->part, layer->part);
+}
+
+/* This core's part of one head's keys and values: groups of keys, then groups of values. */
+static void keys_values(const layer_t *layer, const tg_attention_t *near, const uint8_t *w, void *k,
+                        void *v, void *scratch) {
+  const int32_t core = tg_team_core(), cores = tg_team_cores(), groups = layer->groups;
+  const int32_t from = tg_share(2 * groups, core, cores),
+                to = tg_share(2 * groups, core + 1, cores);
+  const size_t part = tg_align8(layer->part);
+  if (from < groups)
+    tg_project_groups(near, &near->k, w + part, TG_PROJECT_K, layer->x, layer->tokens, layer->e,
+                      from, (to < groups ? to : groups) - from, k, scratch);
+  if (to > groups) {
+    const int32_t first = from > groups ? from - groups : 0;
+    tg_project_groups(near, &near->v, w + 2 * part, TG_PROJECT_V, layer->x, layer->tokens, layer->e,
+                      first, to - groups - first, v, scratch);
+  }
+}
+
+void tg_cluster_attention_rows_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
+                                  int8_t *context, int8_t *y, int32_t tiles, void *work) {
+  const layer_t layer = describe(op, x, tokens, context);
+  const int32_t core = tg_team_core(), cores = tg_team_cores();
+  tg_attention_t near = *op;
+  uint8_t *rest = work;
+  bring_table(&near, &rest);
+  uint8_t *w[2], *k[2], *v[2];
+  for (int i = 0; i < 2; i++) {
+    w[i] = tg_take(&rest, PARTS * tg_align8(layer.part));
+    k[i] = tg_take(&rest, tg_attention_k_bytes(op, 1, tokens));
+    v[i] = tg_take(&rest, tg_attention_v_bytes(op, 1, tokens));
+  }
+  rest += (size_t)core * (tg_align8(query_bytes(&layer)) + tg_align8(scratch_bytes(&layer)));
+  void *const q = tg_take(&rest, query_bytes(&layer));
+  tg_dma_t jobs[PARTS];
+  if (core == 0)
+    load_head(&layer, 0, w[0], jobs);
+  for (int32_t h = 0; h < op->heads; h++) {
+    const int i = h & 1;
+    if (core == 0)
+      for (int part = 0; part < PARTS; part++)
+        tg_dma_wait(&jobs[part]);
+    tg_team_barrier(); /* weights are there; the head before last is done with */
+    if (core == 0 && h + 1 < op->heads)
+      load_head(&layer, h + 1, w[i ^ 1], jobs);
+    keys_values(&layer, &near, w[i], k[i], v[i], rest);
+    tg_team_barrier();
+    for (int32_t g = core; g < layer.groups; g += cores)
+      query_group(&layer, &near, w[i], h, g, k[i], v[i], q, rest);
+  }
+  tg_team_barrier();
+  tg_cluster_linear_s8(&op->o, context, tokens, y, tiles, work);
+}
