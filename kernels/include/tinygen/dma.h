@@ -4,13 +4,16 @@
 
 #include "tinygen/types.h"
 
+#ifdef TG_PMSIS
+#include "pmsis.h"
+#endif
+
 TG_BEGIN
 
 /* Copies between the far memory (L2) and the near one (L1) that run beside the cores.
  * runtime/dma_pulp.c is for PMSIS; runtime/dma_host.c poisons the destination at start and copies
  * at wait, so that a missing wait shows. */
 #ifdef TG_PMSIS
-#include "pmsis.h"
 typedef pi_cl_dma_cmd_t tg_dma_t;
 #else
 typedef struct {
