@@ -71,9 +71,7 @@ def test_asymmetric_weights_beyond_int8_get_a_coarser_grid() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    st.floats(0.01, 3.0), st.floats(0.01, 3.0), st.integers(-128, 127), st.integers(-128, 127)
-)
+@given(st.floats(0.01, 3.0), st.floats(0.01, 3.0), st.integers(-128, 127), st.integers(-128, 127))
 def test_residual(ra: float, rb: float, za: int, zb: int) -> None:
     a, b, y = Quant(ra, za), Quant(rb, zb), Quant(1.0, 7)
     op = m.add(a, b, y, None)

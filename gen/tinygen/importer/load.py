@@ -82,7 +82,7 @@ class _Walk:
         self.input = self._fix_input()
         self.output = self._only_output()
         for tensor in model.graph.initializer:
-            self._add_constant(tensor.name, onnx.numpy_helper.to_array(tensor))
+            self._add_constant(tensor.name, self._array(tensor))
 
     def run(self) -> None:
         """Every node in file order, which the checker has found topological."""
@@ -117,6 +117,15 @@ class _Walk:
             self.values[output] = Value(output, shape)
             kept.append(output)
         self.nodes.append(Node(label, Float(node.op_type, attrs), tuple(node.input), tuple(kept)))
+
+    def _array(self, tensor: onnx.TensorProto) -> NDArray[Any]:
+        try:
+            return onnx.numpy_helper.to_array(tensor)
+        except (TypeError, ValueError) as error:
+            raise TinygenError(
+                f"{self.path}: the constant {tensor.name} does not hold what its shape says: "
+                "export or copy the model again"
+            ) from error
 
     def _opset(self) -> dict[str, int]:
         return {o.domain: o.version for o in self.model.opset_import}

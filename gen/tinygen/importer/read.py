@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError
+import onnx.inliner
 
 from tinygen.errors import TinygenError
 
@@ -44,7 +45,7 @@ def _parse(content: bytes, path: Path) -> onnx.ModelProto:
     model = onnx.ModelProto()
     try:
         model.ParseFromString(content)
-    except (DecodeError, RuntimeError, ValueError) as error:
+    except Exception as error:  # protobuf's own exception types vary between its versions
         raise TinygenError(
             f"{path} is not an ONNX file, or it is truncated: export or copy it again"
         ) from error
@@ -54,7 +55,9 @@ def _parse(content: bytes, path: Path) -> onnx.ModelProto:
 
 
 def _check(model: onnx.ModelProto, path: Path) -> None:
-    """The checker of ONNX itself, external data, functions."""
+    """Names, the checker of ONNX itself, external data, functions."""
+    if not all(isinstance(name, str) for name in _names(model.graph)):
+        raise TinygenError(f"{path} is damaged (a name is not text): export or copy it again")
     stored = [t for t in model.graph.initializer if t.data_location == onnx.TensorProto.EXTERNAL]
     if stored:
         try:
@@ -72,6 +75,17 @@ def _check(model: onnx.ModelProto, path: Path) -> None:
         raise TinygenError(
             f"{path} is not a valid ONNX model ({_first_line(error)}): export it again"
         ) from error
+
+
+def _names(graph: onnx.GraphProto) -> Iterator[object]:
+    """Every name that the importer uses; protobuf gives bytes for one that is not UTF-8."""
+    for node in graph.node:
+        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+        yield from (a.name for a in node.attribute)
+    for entry in (*graph.initializer, *graph.input, *graph.output):
+        yield entry.name
+    for tensor in graph.input:
+        yield from (d.dim_param for d in tensor.type.tensor_type.shape.dim)
 
 
 def _first_line(error: Exception) -> str:

@@ -112,7 +112,7 @@ def offset_into_product(scope: Scope, node: Node) -> Result:
 
 @rule("Quant")
 def rounding_once(scope: Scope, node: Node) -> Result:
-    """round(round(x W) c) = round((x W) c), likewise with + c: the accumulator is not rounded twice.
+    """round(round(x W) c) = round((x W) c), likewise with + c: a sum is not rounded twice.
 
     This is the one rule that changes values, by less than the rounding that it drops.
     """

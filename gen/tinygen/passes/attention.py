@@ -117,13 +117,13 @@ def multi_head_attention(scope: Scope, node: Node) -> Result:
         return None
     # The context [H, S, P] as the output projection reads it: [S, H*P] in some order of columns.
     tokens = scope.shape(product.output)[1]
+    bits = weight_bits(tokens)
     feature = _context_columns(order, heads, tokens, dim)
     x_name = q.product.inputs[0]
     x = scope.quant(x_name)
     alpha, beta = _attr(product, "alpha", 1.0), _attr(softmax, "beta", 1.0)
     if feature is None or x is None or alpha <= 0:
         return None
-    bits = weight_bits(tokens)
     scale, zero = row_scale(v.grid, context, bits)
     pq, pk, pv = (_project(scope, s, x) for s in (q, k, v))
     wo = _arrays(scope, out)
@@ -131,6 +131,11 @@ def multi_head_attention(scope: Scope, node: Node) -> Result:
     back = np.argsort(feature)
     po = projection(wo[0][:, back], wo[1], wo[2], context, y, x_zp=zero)
     ratio = np.asarray([q.grid.scale * k.grid.scale * alpha / score_grid.scale])
+    if scope.quant(_same_place(scope, weighted.inputs[0])) is not None:
+        scope.notes.append(
+            f"{softmax.name.split('~')[0]}: its output keeps {bits} bits, where the ONNX model "
+            "rounds it to 8 (leave softmax and the product after it out when quantising)"
+        )
     op = Attention(
         heads=heads,
         dim=dim,

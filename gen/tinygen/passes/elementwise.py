@@ -50,10 +50,14 @@ _UNARY: dict[str, Function] = {
     "Elu": lambda at, a: np.where(
         a[0] < 0, np.float32(at.get("alpha", 1.0)) * np.expm1(a[0]), a[0]
     ),
-    "Selu": lambda at, a: np.float32(at.get("gamma", 1.0507010221481323))
-    * np.where(a[0] < 0, np.float32(at.get("alpha", 1.6732631921768188)) * np.expm1(a[0]), a[0]),
-    "Celu": lambda at, a: np.maximum(a[0], 0)
-    + np.minimum(0, at.get("alpha", 1.0) * np.expm1(a[0] / np.float32(at.get("alpha", 1.0)))),
+    "Selu": lambda at, a: (
+        np.float32(at.get("gamma", 1.0507010221481323))
+        * np.where(a[0] < 0, np.float32(at.get("alpha", 1.6732631921768188)) * np.expm1(a[0]), a[0])
+    ),
+    "Celu": lambda at, a: (
+        np.maximum(a[0], 0)
+        + np.minimum(0, at.get("alpha", 1.0) * np.expm1(a[0] / np.float32(at.get("alpha", 1.0))))
+    ),
     "Erf": lambda at, a: _erf(a[0]),
     "Tanh": lambda at, a: np.tanh(a[0]),
     "Sigmoid": lambda at, a: _sigmoid(a[0]),

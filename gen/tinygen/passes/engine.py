@@ -125,7 +125,7 @@ class Scope:
             self.producers[output] = node
         for candidate in rules.get(kind_of(node), ()):
             self._root, self._fresh = node, []
-            result = candidate.apply(self, node)
+            result = _attempt(candidate, self, node)
             if result is None:
                 continue
             self.nodes += self._fresh
@@ -144,6 +144,17 @@ class Scope:
             output=self.renamed.get(self.graph.output, self.graph.output),
             notes=(*self.graph.notes, *(n for n in self.notes if n not in self.graph.notes)),
         )
+
+
+def _attempt(candidate: Rule, scope: Scope, node: Node) -> Result:
+    """Apply a rule; what it does not expect of a node is that node's fault, said in a sentence."""
+    try:
+        return candidate.apply(scope, node)
+    except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
+        raise TinygenError(
+            f"node {node.name} ({kind_of(node)}) is malformed: its attributes and inputs do not "
+            f"fit ({candidate.name}), so export the model again"
+        ) from error
 
 
 def kind_of(node: Node) -> str:

@@ -44,6 +44,8 @@ def move(scope: Scope, source: str, index: Index | None, shape: Shape) -> str:
     """The value moved: composed with a Move that made it, done at once on a constant."""
     if index is None and scope.shape(source) == shape:
         return source
+    if (math.prod(scope.shape(source)) if index is None else index.size) != math.prod(shape):
+        raise ValueError(f"{source} has not the elements of {shape}")
     data = scope.data(source)
     if data is not None:
         return scope.constant(_take(data, index, shape))

@@ -109,7 +109,8 @@ def weight_bits(tokens: int) -> int:
 def exp_table(step: float, bits: int) -> U16:
     """Full scale times exp(-d * step) for the distances d = 0..255 from a row's maximum."""
     full = (1 << bits) - 1
-    return np.rint(full * np.exp(-step * np.arange(256))).astype(np.uint16)
+    table: U16 = np.rint(full * np.exp(-step * np.arange(256))).astype(np.uint16)
+    return table
 
 
 def row_scale(v: Quant, y: Quant, bits: int) -> tuple[RowScale, float]:

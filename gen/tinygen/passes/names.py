@@ -32,9 +32,7 @@ def systematic(graph: Graph) -> tuple[Graph, dict[str, str]]:
         for n in nodes
     )
     origins = {new: old.split("~")[0] for old, new in renamed.items()}
-    named = replace(
-        graph, values=values, nodes=nodes, input="input", output=renamed[graph.output]
-    )
+    named = replace(graph, values=values, nodes=nodes, input="input", output=renamed[graph.output])
     return named, origins
 
 
@@ -79,9 +77,7 @@ def _is_norm(node: Node) -> bool:
 
 
 def _is_first_product(graph: Graph, position: int) -> bool:
-    products = [
-        i for i, n in enumerate(graph.nodes) if isinstance(n.op, ops.Linear | ops.Conv)
-    ]
+    products = [i for i, n in enumerate(graph.nodes) if isinstance(n.op, ops.Linear | ops.Conv)]
     return bool(products) and products[0] == position
 
 

@@ -120,7 +120,9 @@ def norm_of_rows(scope: Scope, node: Node) -> Result:
 def norm(scope: Scope, node: Node, x: str, gamma: Any, beta: Any, eps: float) -> str:
     """A Norm node over the last axis of x, in the shape of the node it replaces."""
     shape = scope.shape(x)
-    full = [np.broadcast_to(np.reshape(p, -1), shape[-1:]).astype(np.float64) for p in (gamma, beta)]
+    full = [
+        np.broadcast_to(np.reshape(p, -1), shape[-1:]).astype(np.float64) for p in (gamma, beta)
+    ]
     rows = move(scope, x, None, rows_of(shape))
     inputs = (rows, *(scope.constant(p) for p in full))
     y = scope.emit(Float("Norm", {"eps": float(eps)}), inputs, rows_of(shape))

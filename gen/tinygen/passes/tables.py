@@ -38,7 +38,9 @@ def make_tables(graph: Graph) -> Graph:
 def to_grid(values: F32, grid: Quant) -> I8:
     """float32 [256] -> int8 [256], round half even."""
     q = np.rint(values / np.float32(grid.scale)) + grid.zero_point
-    return np.clip(np.nan_to_num(q, nan=grid.zero_point), -128, 127).astype(np.int8)
+    clean = np.nan_to_num(q, nan=grid.zero_point)
+    table: I8 = np.clip(clean, -128, 127).astype(np.int8)
+    return table
 
 
 def real_inputs(grid: Quant) -> F32:

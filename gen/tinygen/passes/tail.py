@@ -24,21 +24,30 @@ def fuse_tables(graph: Graph) -> Graph:
     nodes: dict[str, Node] = {}
     for node in graph.nodes:
         before = nodes.get(node.inputs[0]) if isinstance(node.op, Lut) else None
-        if isinstance(node.op, Lut) and before is not None and readers[before.output] == 1:
-            op = before.op
-            if isinstance(op, Linear | Conv):
-                table = node.op.table if op.table is None else lut(op.table, node.op.table)
+        if before is not None and readers[before.output] == 1:
+            joined = _joined(before, node)
+            if joined is not None:
                 nodes.pop(before.output)
-                node = replace(before, op=replace(op, table=table), outputs=node.outputs)
-            elif isinstance(op, Lut):
-                nodes.pop(before.output)
-                node = replace(node, op=Lut(lut(op.table, node.op.table)), inputs=before.inputs)
+                node = joined
         nodes[node.output] = node
     return tidy(replace(graph, nodes=tuple(nodes.values())))
 
 
+def _joined(before: Node, after: Node) -> Node | None:
+    """One node for an operator and the table on its result, if it can hold the table."""
+    assert isinstance(after.op, Lut)
+    table = after.op.table
+    match before.op:
+        case Linear() | Conv() as op:
+            inner = table if op.table is None else lut(op.table, table)
+            return replace(before, op=replace(op, table=inner), outputs=after.outputs)
+        case Lut() as op:
+            return replace(after, op=Lut(lut(op.table, table)), inputs=before.inputs)
+    return None
+
+
 def select_early(graph: Graph) -> Graph:
-    """A token picked after operators on rows is picked before them: the other rows go uncomputed."""
+    """A token picked after operators on rows is picked before them: other rows go uncomputed."""
     while True:
         moved = _select_once(graph)
         if moved is None:
@@ -62,9 +71,7 @@ def _select_once(graph: Graph) -> Graph | None:
             name = f"{node.output}~row{number}"
             while name in values:
                 name += "_"
-            values[name] = replace(
-                values[source], name=name, shape=(1, values[source].shape[1])
-            )
+            values[name] = replace(values[source], name=name, shape=(1, values[source].shape[1]))
             fresh.append(Node(f"{node.name}~{number}", node.op, (source,), (name,)))
         op = before.op
         if isinstance(op, Add) and op.other is not None:
