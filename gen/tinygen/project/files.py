@@ -11,7 +11,21 @@ from tinygen.resources import resource
 
 BEGIN, END = "# >>> tinygen", "# <<< tinygen"
 """Lines around the part of app.cmake that `tinygen update` replaces."""
-_GENERATED = ("src/model", "src/tinygen")
+_FOLDERS = ("src/model/", "src/tinygen/", "include/")
+_OURS = ("sources.cmake", "cmake/tinygen.cmake", "src/memory_clocks.c")
+
+
+def is_generated(name: str) -> bool:
+    """Whether a file of a project is tinygen's alone; the others are the user's to edit."""
+    return name.startswith(_FOLDERS) or name in _OURS
+
+
+def generated_block(path: Path) -> str:
+    """The part of app.cmake between the marks, with them; empty unless there is exactly one."""
+    text = path.read_text()
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+        return ""
+    return text[text.index(BEGIN) : text.index(END) + len(END)]
 
 
 def write(path: Path, text: str) -> None:
@@ -45,7 +59,7 @@ def _write_kernels(plan: Plan, made: Path) -> None:
 
 def _sources(made: Path, generated: bool) -> list[str]:
     every = sorted(f.relative_to(made).as_posix() for f in (made / "src").rglob("*.c"))
-    return [f for f in every if f.startswith(_GENERATED) == generated]
+    return [f for f in every if is_generated(f) == generated]
 
 
 def _head() -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from tinygen import __version__
 from tinygen.emitter import Samples
 from tinygen.planner import Plan
+from tinygen.project.files import generated_block
 
 MANIFEST = "tinygen.json"
 
@@ -20,17 +21,21 @@ def digest(path: Path) -> str:
 
 
 def manifest(plan: Plan, samples: Samples | None, template: str, made: Path) -> dict[str, Any]:
-    """files: SHA-256 of every file as it was generated."""
+    """files: SHA-256 of every file as it was generated, and of the generated block of app.cmake."""
     files = {
         f.relative_to(made).as_posix(): digest(f)
         for f in sorted(made.rglob("*"))
         if f.is_file() and f.name != MANIFEST
     }
+    app = made / "app.cmake"
+    if app.is_file():
+        files["app.cmake:block"] = hashlib.sha256(generated_block(app).encode()).hexdigest()
     return {
         "generator": __version__,
         "model": plan.model,
         "model_hash": plan.model_hash,
         "board": plan.board.name,
+        "board_description": plan.board.model_dump(mode="json", exclude_defaults=True),
         "template": template,
         "target": plan.target,
         "samples": 0 if samples is None else len(samples.inputs),

@@ -77,15 +77,16 @@ def new_project(request: Request, progress: Progress | None = None) -> Created:
     folder = request.folder or Path(f"{graph.name}-{board.name}")
     require_free(folder)
     plan = make_plan(graph, board, request.options)
-    x, y = _samples(graph, samples_path, request.self_test)
+    x, y = samples_of(graph, samples_path, request.self_test)
     samples = promise(graph, x, y, progress)
     create_project(plan, samples, template, folder)
     return Created(folder, graph, plan, len(x), y is not None)
 
 
-def _samples(
+def samples_of(
     graph: Graph, path: Path | None, count: int
 ) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """At most count samples of a file, or random ones without a file."""
     if count < 1:
         raise TinygenError(f"--self-test {count}: the firmware needs at least one sample")
     if path is None:

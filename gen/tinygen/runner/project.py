@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from tinygen.boards import Board, load_board
 from tinygen.errors import TinygenError
 
 
@@ -26,8 +27,14 @@ class Project(BaseModel):
     board: str
     model: str
     template: str = "baremetal"
+    model_hash: str = ""
+    board_description: Board | None = None
     layers: tuple[Layer, ...]
     arena_bytes: int
+
+    def load_board(self) -> Board:
+        """The board as it was when the project was made."""
+        return self.board_description or load_board(self.board)
 
 
 def read_project(folder: Path) -> Project:
