@@ -30,6 +30,9 @@ app = typer.Typer(
     help="Turn a quantised transformer encoder (ONNX) into a firmware project.",
 )
 
+boards_app = typer.Typer(context_settings={"help_option_names": ["-h", "--help"]})
+app.add_typer(boards_app, name="boards")
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
 BoardName = Annotated[str, typer.Option("--board", "-b", help="See `tinygen boards`.")]
 Model = Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="Quantised ONNX model.")]
@@ -157,13 +160,33 @@ def new(
         out.print(tables.next_steps(created))
 
 
-@app.command()
-def boards(json: Json = False) -> None:
-    """List the boards."""
+@boards_app.callback(invoke_without_command=True)
+def boards(context: typer.Context, json: Json = False) -> None:
+    """List the boards, or import one from a Zephyr tree."""
+    if context.invoked_subcommand:
+        return
     from tinygen.report import records, tables
 
     every = all_boards()
     show(json, {"boards": [records.board_record(b) for b in every]}, tables.boards_table(every))
+
+
+@boards_app.command("import")
+def boards_import(
+    board: Annotated[str, typer.Argument(metavar="BOARD", help="As `west build -b` takes it.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Default: <board>.yaml here.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Describe any Cortex-M board by its compiled devicetree; needs ZEPHYR_BASE."""
+    from tinygen.report import records, tables
+    from tinygen.runner import import_board
+
+    imported, path = import_board(board, output)
+    show(
+        json, {"file": str(path), **records.board_record(imported)}, tables.imported(imported, path)
+    )
 
 
 @app.command()
@@ -222,10 +245,52 @@ def run(
 
     if on is not None and on not in runner.PLACES:
         raise typer.BadParameter(f"choose one of {', '.join(runner.PLACES)}", param_hint="--on")
-    board = load_board(runner.read_project(folder).board)
+    board = runner.read_project(folder).load_board()
     with progress("Building and running") as update:
         result = runner.run(folder, board, on, samples, update)
     show(json, records.run_record(result), tables.run_table(result))
+    if not result.passed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def update(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A generated project.")],
+    model: Annotated[Path, typer.Option("--model", "-m", help="The retrained ONNX model.")],
+    samples: Annotated[
+        Path | None, typer.Option(help=".npz with x [N, ...] and optionally y [N].")
+    ] = None,
+    self_test: Annotated[int, typer.Option(help="Samples that the firmware carries at most.")] = 32,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite edited generated files; .orig keeps them.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Put another model into a project; files that you edited stay as they are."""
+    from tinygen.project import update_project
+    from tinygen.report import records, tables
+
+    with progress("Computing promised outputs") as advance:
+        updated = update_project(folder, model, samples, self_test, force, advance)
+    show(json, records.updated_record(updated), tables.updated_text(updated))
+
+
+@app.command()
+def profile(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A generated project.")],
+    port: Annotated[str | None, typer.Option(help="The board's serial port: /dev/ttyACM0")] = None,
+    log: Annotated[Path | None, typer.Option(help="Output of the board, captured.")] = None,
+    baud: Annotated[int, typer.Option(help="Speed of the port.")] = 115200,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for a self-test.")] = 120,
+    json: Json = False,
+) -> None:
+    """Compare what a real board measured with what was promised and predicted."""
+    from tinygen import runner
+    from tinygen.report import records, tables
+
+    with progress("Waiting for the board (press its reset button)") as advance:
+        result = runner.profile(folder, port, log, baud, timeout, advance)
+    show(json, records.profile_record(result), tables.profile_table(result))
     if not result.passed:
         raise typer.Exit(1)
 

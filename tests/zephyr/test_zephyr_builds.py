@@ -105,15 +105,21 @@ def test_an_arena_spread_over_the_memories(
     if name == "nucleo_h743zi":
         clocks = (made.folder / "src/memory_clocks.c").read_text()
         assert "LL_AHB2_GRP1_EnableClock(LL_AHB2_GRP1_PERIPH_D2SRAM1)" in clocks
-        assert "enable_memory_clocks" in subprocess.run(
-            ["arm-none-eabi-nm", made.elf], capture_output=True, text=True
-        ).stdout
+        assert (
+            "enable_memory_clocks"
+            in subprocess.run(["arm-none-eabi-nm", made.elf], capture_output=True, text=True).stdout
+        )
 
 
 @pytest.mark.parametrize("board", ("nucleo_h743zi", "nucleo_f746zg"))
 def test_caches_are_turned_on(board: str, built: ProjectOf) -> None:
     code = subprocess.run(
-        ["arm-none-eabi-objdump", "-d", "--disassemble=soc_early_init_hook", built("digits", board).elf],
+        [
+            "arm-none-eabi-objdump",
+            "-d",
+            "--disassemble=soc_early_init_hook",
+            built("digits", board).elf,
+        ],
         capture_output=True,
         text=True,
     ).stdout
@@ -126,10 +132,21 @@ def test_options_move_everything_to_the_default_memories(board: str, tmp_path: P
         make("digits", board_of(board), tmp_path / "app"),
         "-DCONFIG_TINYGEN_ARENA_DEFAULT_RAM=y",
         "-DCONFIG_TINYGEN_FAST_CODE=n",
-        "-DCONFIG_TINYGEN_SELF_TEST=n",
     )
     found = symbols(made.elf)
     region = {r.name: r for r in made.board.memory}
     assert inside(found["digits_arena_dtcm"], region["axi_sram"])
     assert inside(found["tg_linear_s8"], region["flash"])
+    assert "digits_sample_inputs" in found
+
+
+def test_a_product_carries_no_samples(tmp_path: Path) -> None:
+    options = ("-DCONFIG_TINYGEN_SELF_TEST=n", "-DCONFIG_TINYGEN_PROFILE=n")
+    made = make("digits", board_of("nucleo_l476rg"), tmp_path / "app")
+    main = made.folder / "src/main.c"
+    main.write_text(
+        main.read_text().replace("ARG_UNUSED(in);\n  return -ENODATA;", "return in[0];")
+    )
+    found = symbols(build(made, *options).elf)
     assert "digits_sample_inputs" not in found
+    assert "digits_run" in found

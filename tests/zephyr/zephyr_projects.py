@@ -54,7 +54,9 @@ class Made:
 ProjectOf = Callable[[str, str], Made]
 
 
-def make(model: str, board: Board, folder: Path, samples: int = 8, template: str = "zephyr") -> Made:
+def make(
+    model: str, board: Board, folder: Path, samples: int = 8, template: str = "zephyr"
+) -> Made:
     path = MODELS[model]
     request = Request(
         board, path / "model.onnx", path / "samples.npz", folder, template, None, samples

@@ -11,22 +11,31 @@ from cookiecutter.generate import generate_files
 
 from tinygen.emitter import Samples
 from tinygen.errors import TinygenError
-from tinygen.planner import Plan
+from tinygen.planner import Options, Plan
 from tinygen.project.context import variables
 from tinygen.project.files import write_generated
 from tinygen.project.manifest import write_manifest
 from tinygen.resources import resource
 
 
-def create_project(plan: Plan, samples: Samples | None, template: str, folder: Path) -> Path:
-    """Write the project. All or nothing: it is made elsewhere and moved into place at the end.
+def create_project(
+    plan: Plan,
+    samples: Samples | None,
+    template: str,
+    folder: Path,
+    options: Options | None = None,
+) -> Path:
+    """Write the project; options are those of the plan, for updates. All or nothing: it
+    is made elsewhere and moved into place at the end.
 
     Raises `TinygenError` if the folder holds anything already or cannot be written.
     """
     require_free(folder)
     try:
         with tempfile.TemporaryDirectory(prefix="tinygen-") as scratch:
-            made = render_project(plan, samples, template, Path(scratch), folder.resolve().name)
+            made = render_project(
+                plan, samples, template, Path(scratch), folder.resolve().name, options
+            )
             folder.parent.mkdir(parents=True, exist_ok=True)
             if folder.exists():
                 folder.rmdir()
@@ -39,7 +48,12 @@ def create_project(plan: Plan, samples: Samples | None, template: str, folder: P
 
 
 def render_project(
-    plan: Plan, samples: Samples | None, template: str, into: Path, name: str
+    plan: Plan,
+    samples: Samples | None,
+    template: str,
+    into: Path,
+    name: str,
+    options: Options | None = None,
 ) -> Path:
     """The whole project as <into>/<name>."""
     # generate_files, not cookiecutter(): the latter also writes a replay file under HOME.
@@ -50,7 +64,7 @@ def render_project(
     )
     made = Path(rendered)
     write_generated(plan, samples, template, made)
-    write_manifest(plan, samples, template, made)
+    write_manifest(plan, samples, template, made, options or Options())
     return made
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from tinygen import __version__
 from tinygen.emitter import Samples
-from tinygen.planner import Plan
+from tinygen.planner import Options, Plan
 from tinygen.project.files import generated_block
 
 MANIFEST = "tinygen.json"
@@ -20,7 +21,9 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def manifest(plan: Plan, samples: Samples | None, template: str, made: Path) -> dict[str, Any]:
+def manifest(
+    plan: Plan, samples: Samples | None, template: str, made: Path, options: Options
+) -> dict[str, Any]:
     """files: SHA-256 of every file as it was generated, and of the generated block of app.cmake."""
     files = {
         f.relative_to(made).as_posix(): digest(f)
@@ -37,18 +40,29 @@ def manifest(plan: Plan, samples: Samples | None, template: str, made: Path) -> 
         "board": plan.board.name,
         "board_description": plan.board.model_dump(mode="json", exclude_defaults=True),
         "template": template,
+        "options": {k: v for k, v in asdict(options).items() if k != "schedules"},
         "target": plan.target,
         "samples": 0 if samples is None else len(samples.inputs),
         "arena_bytes": plan.arena_bytes,
         "const_bytes": plan.const_bytes,
         "regions": [{"name": r.name, "used": r.used, "size": r.size} for r in plan.regions],
         "layers": [
-            {"name": s.name, "op": s.op, "macs": s.macs, "schedule": s.schedule} for s in plan.steps
+            {
+                "name": s.name,
+                "op": s.op,
+                "macs": s.macs,
+                "schedule": s.schedule,
+                "instructions": s.instructions,
+                "cycles": s.cycles,
+            }
+            for s in plan.steps
         ],
         "files": files,
     }
 
 
-def write_manifest(plan: Plan, samples: Samples | None, template: str, made: Path) -> None:
-    text = json.dumps(manifest(plan, samples, template, made), indent=1) + "\n"
+def write_manifest(
+    plan: Plan, samples: Samples | None, template: str, made: Path, options: Options
+) -> None:
+    text = json.dumps(manifest(plan, samples, template, made, options), indent=1) + "\n"
     (made / MANIFEST).write_text(text, encoding="utf-8", newline="\n")

@@ -79,7 +79,7 @@ def new_project(request: Request, progress: Progress | None = None) -> Created:
     plan = make_plan(graph, board, request.options)
     x, y = samples_of(graph, samples_path, request.self_test)
     samples = promise(graph, x, y, progress)
-    create_project(plan, samples, template, folder)
+    create_project(plan, samples, template, folder, request.options)
     return Created(folder, graph, plan, len(x), y is not None)
 
 

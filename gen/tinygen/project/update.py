@@ -18,7 +18,7 @@ from typing import Any
 from tinygen.boards import Board, load_board
 from tinygen.errors import TinygenError
 from tinygen.graph import Graph
-from tinygen.planner import Plan, make_plan
+from tinygen.planner import Options, Plan, make_plan
 from tinygen.project.create import render_project
 from tinygen.project.files import BEGIN, END, generated_block, is_generated
 from tinygen.project.manifest import MANIFEST, digest
@@ -56,12 +56,13 @@ def update_project(
     """
     old = read_manifest(folder)
     graph = load_graph(model, old["model"])
-    plan = make_plan(graph, _board(old))
+    options = Options(**old.get("options", {}))
+    plan = make_plan(graph, _board(old), options)
     x, y = samples_of(graph, samples, self_test)
     promised = promise(graph, x, y, progress)
     with tempfile.TemporaryDirectory(prefix="tinygen-") as scratch:
         name = folder.resolve().name
-        made = render_project(plan, promised, old["template"], Path(scratch), name)
+        made = render_project(plan, promised, old["template"], Path(scratch), name, options)
         _merge_app(folder, made)
         changes = _compare(folder, made, old["files"])
         if changes.edited and not force:
@@ -115,7 +116,9 @@ class _Changes:
 
 def _compare(folder: Path, made: Path, recorded: dict[str, str]) -> _Changes:
     new = {f.relative_to(made).as_posix(): f for f in sorted(made.rglob("*")) if f.is_file()}
-    written, kept, edited = [], [], []
+    written: list[str] = []
+    kept: list[str] = []
+    edited: list[str] = []
     for name, source in new.items():
         target = folder / name
         if target.is_file() and target.read_bytes() == source.read_bytes():
@@ -156,7 +159,7 @@ def _apply(folder: Path, made: Path, changes: _Changes) -> None:
         (folder / name).unlink()
 
 
-# -- app.cmake: the user's list beside ours ---------------------------------------------------------
+# -- app.cmake: the user's list beside ours -----------------------------------------------------
 
 
 def _edited_block(folder: Path, recorded: dict[str, str]) -> list[str]:

@@ -9,8 +9,8 @@ if TYPE_CHECKING:  # each command imports only the rooms that it uses
     from tinygen.boards import Board
     from tinygen.fidelity import CheckResult
     from tinygen.planner import Plan
-    from tinygen.project import Created
-    from tinygen.runner import Check, RunResult
+    from tinygen.project import Created, Updated
+    from tinygen.runner import Check, Profile, RunResult
 
 Record = dict[str, Any]
 
@@ -87,6 +87,37 @@ def created_record(created: Created) -> Record:
         "model": created.graph.name,
         "samples": created.samples,
         **plan_record(created.plan),
+    }
+
+
+def updated_record(updated: Updated) -> Record:
+    return {
+        "folder": str(updated.folder),
+        "model": updated.graph.name,
+        "samples": updated.samples,
+        "written": list(updated.written),
+        "kept": list(updated.kept),
+        "removed": list(updated.removed),
+        **plan_record(updated.plan),
+    }
+
+
+def profile_record(profile: Profile) -> Record:
+    """`profile --json`: like `run --json`, with the prediction beside each count."""
+    return {
+        "passed": profile.passed,
+        "on": profile.board,
+        "samples": profile.samples,
+        "matching": profile.matching,
+        "accuracy": profile.accuracy,
+        "counter": profile.counter,
+        "total": profile.total,
+        "milliseconds": profile.milliseconds,
+        "layers": [
+            {"name": c.name, "op": c.op, "count": c.count, "predicted": predicted}
+            for c, predicted in zip(profile.layers, profile.predicted, strict=True)
+        ],
+        "stack_bytes": profile.stack,
     }
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -13,8 +14,8 @@ if TYPE_CHECKING:  # each command imports only the rooms that it uses
     from tinygen.boards import Board
     from tinygen.fidelity import CheckResult
     from tinygen.planner import Plan
-    from tinygen.project import Created
-    from tinygen.runner import Check, RunResult
+    from tinygen.project import Created, Updated
+    from tinygen.runner import Check, Profile, RunResult
 
 
 def _table(*columns: str, title: str | None = None) -> Table:
@@ -140,6 +141,55 @@ def run_table(result: RunResult) -> RenderableType:
     return Group(*rows)
 
 
+def imported(board: Board, path: Path) -> RenderableType:
+    """A board that was imported, and how to use it."""
+    table = _table("memory", ">address", ">size", "section")
+    for r in board.memory:
+        table.add_row(r.name, f"0x{r.base:08x}", size(r.size), r.section or "default")
+    use = Text(f"\nWrote {path}; use it: tinygen new --board {path}")
+    return Group(boards_table([board]), Text(), table, use)
+
+
+def profile_table(profile: Profile) -> RenderableType:
+    """Measured beside predicted."""
+    rows: list[RenderableType] = []
+    if profile.counter:
+        table = _table("layer", "operator", f">{profile.counter}", ">predicted", ">ratio")
+        for c, guess in zip(profile.layers, profile.predicted, strict=True):
+            table.add_row(c.name, c.op, *_beside(c.count, guess))
+        known = [p for p in profile.predicted if p is not None]
+        guess = sum(known) if len(known) == len(profile.layers) else None
+        table.add_row("total", "", *_beside(profile.total, guess), style="bold")
+        rows += [table, Text()]
+    style = "green" if profile.passed else "bold red"
+    verdict = f"{profile.matching}/{profile.samples} samples bit-equal on {profile.board}"
+    rows.append(Text(verdict, style=style))
+    if profile.mismatch:
+        m = profile.mismatch
+        rows.append(
+            Text(f"first difference: sample {m.sample}, output {m.at}: {m.got}, not {m.promised}")
+        )
+    if profile.accuracy is not None:
+        rows.append(Text(f"accuracy on the labelled samples {100 * profile.accuracy:.2f} %"))
+    if profile.milliseconds is not None:
+        rows.append(Text(f"one inference {profile.milliseconds:.3g} ms"))
+    return Group(*rows)
+
+
+def _beside(measured: int | None, predicted: int | None) -> tuple[str, str, str]:
+    ratio = f"{measured / predicted:.2f}" if measured and predicted else ""
+    shown = ["-" if n is None else f"{n:,}" for n in (measured, predicted)]
+    return shown[0], shown[1], ratio
+
+
+def updated_text(updated: Updated) -> RenderableType:
+    """What `tinygen update` did."""
+    lines = [f"Updated {updated.folder}: {len(updated.written)} files written"]
+    lines += [f"  kept, edited by you: {name}" for name in updated.kept]
+    lines += [f"  removed: {name}" for name in updated.removed]
+    return Text("\n".join(lines))
+
+
 def doctor_table(checks: list[Check]) -> RenderableType:
     table = _table("", "tool", "found", "for", "remedy")
     for c in checks:
@@ -165,6 +215,10 @@ def next_steps(created: Created) -> RenderableType:
     emulation = board.emulation
     if emulation.host or emulation.qemu_machine or emulation.unicorn_cpu:
         lines.append(f"Next: tinygen run {created.folder}")
+    elif board.zephyr:
+        lines.append(
+            f"Next: cd {created.folder} && west build -b {board.zephyr.board} && west flash"
+        )
     else:
         lines.append(f"Next: see {created.folder / 'README.md'}")
     return Text("\n".join(lines))

@@ -2,9 +2,11 @@
 """Build generated projects and run them: on the host, in QEMU, in Unicorn."""
 
 from tinygen.runner.build import Built, build
+from tinygen.runner.profile import Profile, profile
 from tinygen.runner.project import Project, read_project
 from tinygen.runner.run import PLACES, LayerCount, Mismatch, Place, RunResult, run
 from tinygen.runner.toolchain import Check, Toolchain, doctor, find_emulator, find_toolchain
+from tinygen.runner.zephyr_board import import_board
 
 __all__ = [
     "PLACES",
@@ -13,6 +15,7 @@ __all__ = [
     "LayerCount",
     "Mismatch",
     "Place",
+    "Profile",
     "Project",
     "RunResult",
     "Toolchain",
@@ -20,6 +23,8 @@ __all__ = [
     "doctor",
     "find_emulator",
     "find_toolchain",
+    "import_board",
+    "profile",
     "read_project",
     "run",
 ]

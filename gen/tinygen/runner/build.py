@@ -55,9 +55,9 @@ def configure_and_build(
     if not stamp.is_file() or stamp.read_text() != command:
         # Another compiler, or a project that was moved: CMake's cache would keep the old one.
         shutil.rmtree(folder, ignore_errors=True)
-        _run(configure, project, "configuring", environment)
+        run_tool(configure, project, "configuring", environment)
         stamp.write_text(command)
-    _run([cmake, "--build", str(folder.resolve())], project, "building", environment)
+    run_tool([cmake, "--build", str(folder.resolve())], project, "building", environment)
 
 
 def _configure_command(project: Path, folder: Path, toolchain: Toolchain) -> list[str]:
@@ -75,9 +75,10 @@ def _configure_command(project: Path, folder: Path, toolchain: Toolchain) -> lis
     return [*command, f"-DCMAKE_TOOLCHAIN_FILE={toolchain_file}", f"-DTG_CC={compiler}"]
 
 
-def _run(
+def run_tool(
     command: list[str], project: Path, doing: str, environment: dict[str, str] | None = None
 ) -> None:
+    """`TinygenError` with the first error that the command printed."""
     try:
         done = subprocess.run(
             command,

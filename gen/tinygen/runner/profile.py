@@ -21,6 +21,7 @@ class Profile:
 
     passed     all samples ran, every output byte was as promised, and the model was this project's
     counter    unit of total and layers; None: nothing was counted
+    predicted  the same layers by the cost model, in that unit; None where it has none
     clock_hz   of the core, as the board's description says
     """
 
@@ -31,6 +32,7 @@ class Profile:
     counter: Literal["instructions", "cycles", "ns"] | None
     total: int | None
     layers: tuple[LayerCount, ...]
+    predicted: tuple[int | None, ...]
     clock_hz: int
     stack: int | None
     accuracy: float | None
@@ -105,8 +107,8 @@ def _read_port(port: str, baud: int, timeout: float) -> Iterator[str]:
     except (serial.SerialException, OSError) as e:
         raise TinygenError(f"{port}: cannot be read ({e}): is the board connected?") from None
     raise TinygenError(
-        f"{port}: no complete self-test within {timeout:.0f} s: press the board's reset button while "
-        "this command waits, and look whether CONFIG_TINYGEN_SELF_TEST is on"
+        f"{port}: no complete self-test within {timeout:.0f} s: press the board's reset button "
+        "while this command waits, and look whether CONFIG_TINYGEN_SELF_TEST is on"
     )
 
 
@@ -145,6 +147,10 @@ def _result(description: Project, console: Console, where: str) -> Profile:
         layers=tuple(
             LayerCount(layer.name, layer.op, count)
             for layer, count in zip(description.layers, counts, strict=True)
+        ),
+        predicted=tuple(
+            layer.instructions if counter == "instructions" else layer.cycles
+            for layer in description.layers
         ),
         clock_hz=description.load_board().core.clock_hz,
         stack=done.stack if done.stack >= 0 else None,

@@ -18,6 +18,9 @@ class Layer(BaseModel):
     model_config = ConfigDict(frozen=True)
     name: str
     op: str
+    instructions: int | None = None
+    cycles: int | None = None
+    """Predicted, an inference."""
 
 
 class Project(BaseModel):

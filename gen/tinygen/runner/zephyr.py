@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tinygen.boards import Board
 from tinygen.errors import TinygenError
-from tinygen.runner.build import Built, compiler_flags, configure_and_build
+from tinygen.runner.build import Built, compiler_flags, configure_and_build, run_tool
 from tinygen.runner.console import Console
 from tinygen.runner.elf import read_elf
 from tinygen.runner.process import run_process
@@ -24,28 +24,53 @@ _CPU0 = "zephyr/boards/arm/mps2/empty_cpu0-prefix/src/empty_cpu0-build/zephyr/ze
 
 def build_zephyr(project: Path, board: Board, max_samples: int | None = None) -> Built:
     """The project's ELF file, up to date, in <project>/build-tinygen."""
-    zephyr = _zephyr(board)
-    environment = _environment(project, board)
+    environment = _environment(project, board.emulation.host)
+    folder = (project / FOLDER).resolve()
+    command = [
+        *_configure(project, folder, _zephyr(board)),
+        f"-DCONFIG_TINYGEN_SELF_TEST_LIMIT={max_samples or 0}",
+    ]
+    configure_and_build(command, folder, project, command[0], environment)
+    path = folder / "zephyr" / ("zephyr.exe" if board.emulation.host else "zephyr.elf")
+    elf = read_elf(path)
+    compiler = f"Zephyr, {environment.get('ZEPHYR_TOOLCHAIN_VARIANT', 'its SDK')}"
+    return Built(path, elf.flash_bytes, elf.ram_bytes, compiler, compiler_flags(folder))
+
+
+def configure_only(board: str, scratch: Path) -> Path:
+    """Build folder of an empty application that was configured for a Zephyr board."""
+    app, folder = scratch / "app", scratch / "build"
+    app.mkdir()
+    (app / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.20.0)\n"
+        "find_package(Zephyr REQUIRED HINTS $ENV{ZEPHYR_BASE})\n"
+        "project(empty C)\n"
+        "target_sources(app PRIVATE main.c)\n"
+    )
+    (app / "main.c").write_text("int main(void)\n{\n\treturn 0;\n}\n")
+    (app / "prj.conf").write_text("")
+    environment = _environment(Path.cwd() / "app", False)
+    command = _configure(app, folder, board)
+    run_tool(command, Path(board), "configuring an empty application for", environment)
+    return folder
+
+
+def _configure(project: Path, folder: Path, board: str) -> list[str]:
+    """CMake's command line."""
     cmake, ninja = find_cmake(), find_ninja()
     if cmake is None or ninja is None:
         missing = "cmake" if cmake is None else "ninja"
         raise TinygenError(f"no {missing} found: apt-get install cmake ninja-build")
-    folder = (project / FOLDER).resolve()
     command = [
         cmake,
         *("-S", str(project.resolve()), "-B", str(folder), "-G", "Ninja", "-Wno-dev"),
         f"-DCMAKE_MAKE_PROGRAM={ninja}",
         "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON",
-        f"-DBOARD={zephyr}",
-        f"-DCONFIG_TINYGEN_SELF_TEST_LIMIT={max_samples or 0}",
+        f"-DBOARD={board}",
     ]
     if all(importlib.util.find_spec(name) for name in ("west", "elftools", "yaml")):
         command.append(f"-DWEST_PYTHON={sys.executable}")
-    configure_and_build(command, folder, project, cmake, environment)
-    path = folder / "zephyr" / ("zephyr.exe" if board.emulation.host else "zephyr.elf")
-    elf = read_elf(path)
-    compiler = f"Zephyr, {environment.get('ZEPHYR_TOOLCHAIN_VARIANT', 'its SDK')}"
-    return Built(path, elf.flash_bytes, elf.ram_bytes, compiler, compiler_flags(folder))
+    return command
 
 
 def run_zephyr(built: Built, board: Board, here: bool, console: Console, timeout: float) -> int:
@@ -84,27 +109,27 @@ def _zephyr(board: Board) -> str:
     return board.zephyr.board
 
 
-def _environment(project: Path, board: Board) -> dict[str, str]:
+def _environment(project: Path, host: bool) -> dict[str, str]:
     """That of CMake: where Zephyr lies, and which compiler."""
     environment = dict(os.environ)
-    environment["ZEPHYR_BASE"] = str(_zephyr_base(project))
+    environment["ZEPHYR_BASE"] = str(zephyr_base(project))
     if "ZEPHYR_TOOLCHAIN_VARIANT" in environment or _has_sdk():
         return environment
     gcc = shutil.which("arm-none-eabi-gcc")
-    if board.emulation.host:
+    if host:
         environment["ZEPHYR_TOOLCHAIN_VARIANT"] = "host"
     elif gcc:
         environment["ZEPHYR_TOOLCHAIN_VARIANT"] = "gnuarmemb"
         environment["GNUARMEMB_TOOLCHAIN_PATH"] = str(Path(gcc).parents[1])
     else:
         raise TinygenError(
-            f"no compiler for {board.name} found: install the Zephyr SDK (`west sdk install`), or "
+            "no compiler for Cortex-M found: install the Zephyr SDK (`west sdk install`), or "
             "apt-get install gcc-arm-none-eabi"
         )
     return environment
 
 
-def _zephyr_base(project: Path) -> Path:
+def zephyr_base(project: Path) -> Path:
     """ZEPHYR_BASE, else the Zephyr of the west workspace around the project."""
     if base := os.environ.get("ZEPHYR_BASE"):
         if (Path(base) / "Kconfig.zephyr").is_file():

@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Any Cortex-M board of a Zephyr tree -> a board description, by its compiled devicetree."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tinygen.boards import Board, Core, Region, Zephyr
+from tinygen.errors import TinygenError
+from tinygen.runner.zephyr import configure_only, zephyr_base
+
+_RESERVED = 0x4000
+"""Bytes of the default RAM for Zephyr and its stacks."""
+_FLASH_RESERVED = 0x10000
+
+_CPUS = {  # Kconfig symbol -> -mcpu
+    "CPU_CORTEX_M0": "cortex-m0",
+    "CPU_CORTEX_M0PLUS": "cortex-m0plus",
+    "CPU_CORTEX_M1": "cortex-m1",
+    "CPU_CORTEX_M3": "cortex-m3",
+    "CPU_CORTEX_M4": "cortex-m4",
+    "CPU_CORTEX_M7": "cortex-m7",
+    "CPU_CORTEX_M23": "cortex-m23",
+    "CPU_CORTEX_M33": "cortex-m33",
+    "CPU_CORTEX_M55": "cortex-m55",
+    "CPU_CORTEX_M85": "cortex-m85",
+}
+_DSP = {"cortex-m4", "cortex-m7", "cortex-m55", "cortex-m85"}
+_D2_CLOCKS = {
+    0x30000000: "LL_AHB2_GRP1_PERIPH_D2SRAM1",
+    0x30020000: "LL_AHB2_GRP1_PERIPH_D2SRAM2",
+    0x30040000: "LL_AHB2_GRP1_PERIPH_D2SRAM3",
+}
+"""STM32H74x/H75x: memories that start without a clock."""
+
+_ON_CHIP = {"mmio-sram", "arm,dtcm", "arm,itcm", "st,stm32-ccm"}
+_ETHERNET = 0x30040000, 0x4000
+"""Where the driver of the STM32H7 keeps its buffers, networking or not."""
+
+Config = dict[str, str]
+
+
+def import_board(name: str, output: Path | None = None) -> tuple[Board, Path]:
+    """Configure an empty application for the board, describe what came out, write it as YAML.
+
+    name: as `west build -b` takes it.  output: file to write, default <board>.yaml here.
+    """
+    path = output or Path(f"{name.replace('/', '_')}.yaml")
+    if path.exists():
+        raise TinygenError(f"{path} exists: remove it, or name another file with --output")
+    with tempfile.TemporaryDirectory(prefix="tinygen-") as scratch:
+        build = configure_only(name, Path(scratch))
+        config = read_config(build / "zephyr" / ".config")
+        tree = _devicetree(build / "zephyr" / "zephyr.dts")
+        board = describe(name, config, tree)
+    path.write_text(_yaml(board), encoding="utf-8", newline="\n")
+    return board, path
+
+
+def read_config(path: Path) -> Config:
+    """Kconfig symbol, without CONFIG_, -> value without quotes."""
+    found = re.findall(r"^CONFIG_(\w+)=(.*)$", path.read_text(), re.MULTILINE)
+    return {name: value.strip('"') for name, value in found}
+
+
+def _devicetree(path: Path) -> Any:
+    """Zephyr's own reader of devicetrees."""
+    folder = str(zephyr_base(Path.cwd()) / "scripts/dts/python-devicetree/src")
+    sys.path.insert(0, folder)
+    try:
+        return importlib.import_module("devicetree.dtlib").DT(str(path))
+    finally:
+        sys.path.remove(folder)
+
+
+def describe(name: str, config: Config, tree: Any) -> Board:
+    """The board that Kconfig and devicetree speak of."""
+    cpu = next((c for symbol, c in _CPUS.items() if config.get(symbol) == "y"), None)
+    if cpu is None:
+        raise TinygenError(f"{name} is no Cortex-M board: tinygen has no kernels for its core")
+    memory, overlay = _memory(config, tree)
+    conf = []
+    if config.get("CPU_HAS_FPU") == "y":
+        conf.append("CONFIG_FPU=y")
+    if config.get("CPU_HAS_DCACHE") == "y":
+        conf.append("CONFIG_CACHE_MANAGEMENT=y")
+    return Board(
+        name=name.replace("/", "_"),
+        title=_title(tree, name),
+        aliases=(name,) if "/" in name else (),
+        core=Core(
+            cpu=cpu,
+            target="armv7em" if cpu in _DSP or config.get("ARMV8_M_DSP") == "y" else "portable",
+            cflags=_cflags(cpu, config),
+            clock_hz=int(config["SYS_CLOCK_HW_CYCLES_PER_SEC"], 0),
+        ),
+        memory=memory,
+        templates=("zephyr",),
+        zephyr=Zephyr(board=name, conf=tuple(conf), overlay=overlay),
+    )
+
+
+def _title(tree: Any, name: str) -> str:
+    model = tree.root.props.get("model")
+    return model.to_string() if model else name
+
+
+def _cflags(cpu: str, config: Config) -> tuple[str, ...]:
+    flags = ["-mthumb"]
+    if config.get("CPU_HAS_FPU") == "y":
+        double = config.get("CPU_HAS_FPU_DOUBLE_PRECISION") == "y"
+        fpu = "fpv4-sp-d16" if cpu == "cortex-m4" else "fpv5-d16" if double else "fpv5-sp-d16"
+        flags += ["-mfloat-abi=hard", f"-mfpu={fpu}"]
+    return tuple(flags)
+
+
+def _memory(config: Config, tree: Any) -> tuple[tuple[Region, ...], str]:
+    """Flash, default RAM, then every other RAM; the overlay names those that have no region yet."""
+    flash = int(config["FLASH_BASE_ADDRESS"], 0)
+    ram = int(config["SRAM_BASE_ADDRESS"], 0)
+    fast = any("arm,dtcm" in _strings(node, "compatible") for node in tree.node_iter())
+    regions = [
+        Region(
+            name="flash",
+            kind="flash",
+            base=flash,
+            size=int(config["FLASH_SIZE"], 0) * 1024,
+            reserved=_FLASH_RESERVED,
+        ),
+        Region(
+            name="sram",
+            kind="ram",
+            base=ram,
+            size=int(config["SRAM_SIZE"], 0) * 1024,
+            speed=1.3 if fast else 1.0,
+            reserved=_RESERVED,
+        ),
+    ]
+    overlay = []
+    for node in tree.node_iter():
+        region = _region(node, regions, config, 1.6 if fast else 1.1)
+        if region is not None:
+            regions.append(region)
+            if "zephyr,memory-region" not in _strings(node, "compatible"):
+                overlay.append(
+                    f"&{node.labels[0]} {{\n"
+                    '\tcompatible = "zephyr,memory-region", "mmio-sram";\n'
+                    f'\tzephyr,memory-region = "{region.section}";\n}};\n'
+                )
+    return tuple(regions), "".join(overlay)
+
+
+def _region(node: Any, known: list[Region], config: Config, slow: float) -> Region | None:
+    """A RAM of the devicetree that nobody else uses, or None."""
+    compatible = _strings(node, "compatible")
+    on_chip = _ON_CHIP & set(compatible)
+    plain = node.name.startswith("memory@") and not compatible  # as sram1 of the STM32L476
+    if not (on_chip or plain) or not node.labels or "reg" not in node.props:
+        return None
+    if _strings(node, "status") not in ([], ["okay"]):
+        return None
+    base, size = _reg(node)
+    if size == 0 or base >= 0x60000000:  # external memories: somebody has to set them up
+        return None
+    if any(base < r.base + r.size and r.base < base + size for r in known):
+        return None
+    label = node.labels[0]
+    section = (_strings(node, "zephyr,memory-region") or [label.upper()])[0]
+    dtcm = "arm,dtcm" in on_chip
+    h7 = config.get("SOC_SERIES_STM32H7X") == "y" and "CPU_CORTEX_M7" in config
+    ethernet = config.get("DT_HAS_ST_STM32H7_ETHERNET_ENABLED") == "y"
+    return Region(
+        name=label,
+        kind="code" if "arm,itcm" in on_chip else "ram",
+        base=base,
+        size=size,
+        speed=1.0 if dtcm or "arm,itcm" in on_chip else slow,
+        section=section,
+        reserved=_ETHERNET[1] if ethernet and base == _ETHERNET[0] else 0,
+        clock=_D2_CLOCKS.get(base) if h7 else None,
+    )
+
+
+def _reg(node: Any) -> tuple[int, int]:
+    """Address and size of a node whose cells are one word each, as on Cortex-M."""
+    words = node.props["reg"].to_nums()
+    return (words[0], words[1]) if len(words) == 2 else (0, 0)
+
+
+def _strings(node: Any, name: str) -> list[str]:
+    prop = node.props.get(name)
+    return [] if prop is None else list(prop.to_strings())
+
+
+class _Dumper(yaml.SafeDumper):
+    """Text of several lines as a block, addresses in hexadecimal, small lists on one line."""
+
+
+class _Hex(int):
+    pass
+
+
+_Dumper.add_representer(
+    _Hex, lambda d, v: d.represent_scalar("tag:yaml.org,2002:int", f"0x{v:08x}")
+)
+_Dumper.add_representer(
+    str,
+    lambda d, v: d.represent_scalar(
+        "tag:yaml.org,2002:str", v.replace("\t", "    "), style="|" if "\n" in v else None
+    ),
+)
+
+
+def _yaml(board: Board) -> str:
+    data = board.model_dump(mode="json", exclude_defaults=True)
+    for region in data["memory"]:
+        region.update({k: _Hex(region[k]) for k in ("base", "size", "reserved") if k in region})
+    text = yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=100)
+    return (
+        "# SPDX-License-Identifier: Apache-2.0\n"
+        "# Imported from Zephyr's devicetree; check `reserved` (what the rest of the firmware\n"
+        f"# needs) and `speed` (cost of an access, 1.0 = the fastest).\n{text}"
+    )
