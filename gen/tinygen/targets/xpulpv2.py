@@ -60,7 +60,8 @@ class Xpulpv2(Portable):
     def pack_exp(self, table: U16) -> U16:
         """High eight and low seven bits, as bytes."""
         halves = np.concatenate([table >> 7, table & 127]).astype(np.uint8)
-        return halves.view(np.uint16)
+        paired: U16 = halves.view(np.uint16)
+        return paired
 
     def q_bytes(self, op: Attention, heads: int, tokens: int) -> int:
         return heads * round_up(op.dim, 4) * round_up(tokens, 4)
@@ -87,4 +88,5 @@ def _tiles(weight: I8, bias: I32, m: I32) -> I32:
     header[1, n:] = -1 if m[0] < 0 else 0
     body = np.ascontiguousarray(w).reshape(tiles, -1).view(np.int32)
     head = header.reshape(2, tiles, 4).transpose(1, 0, 2).reshape(tiles, 8)
-    return np.concatenate([head, body], axis=1).astype(np.int32).reshape(-1)
+    joined: I32 = np.concatenate([head, body], axis=1).astype(np.int32).reshape(-1)
+    return joined
