@@ -10,7 +10,7 @@ TG_BEGIN
  *
  * w      packed by the target's layout (tinygen.targets); opaque to the caller
  * bias   [n], the input's zero point folded in
- * m      [n] as the target's packer made it (today the raw multiplier on every target)
+ * m      [n] multipliers; both null on targets whose packer puts them into w
  * s      1..32;  zp -128..127;  k, n >= 1
  */
 typedef struct {

@@ -1,164 +1,145 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Four query rows at a time: their scores and weights are all that exists of the S x S map.
+/* One group of query rows at a time through scores, exponent and context; see attention_layout.h.
  *
- * q is centred when it is expanded (q - zq fits 16 bits), which leaves one term of zk a row and
- * none a key: (q - zq)(k - zk) = (q - zq) k - zk (q - zq).
+ * Scores stand as bytes s + 128, [key][row], so that USUB8 and SEL find the maxima of all rows at
+ * once; weights as the next product's `a`: [T/2][rows] words of two tokens.
  */
-#include "armv7em/tile.h"
-#include "tinygen/attention.h"
+#include "armv7em/attention_layout.h"
 
-typedef struct {
-  const tg_attention_t *op;
-  int32_t tokens, tokens4; /* tokens padded to a multiple of 4 */
-  int32_t dim4;
-  uint32_t *q;       /* [dim4 / 2][tile] pairs */
-  uint32_t *weights; /* [tokens4 / 2][tile] pairs */
-  int8_t *scores;    /* [tile][tokens4] */
-} attend_t;
+/* score_m << (32 - s) where that fits, else -1. */
+static int32_t score_multiplier(const tg_attention_t *op) {
+  const int64_t m = (int64_t)op->score_m << (32 - op->score_s);
+  return m <= INT32_MAX ? (int32_t)m : -1;
+}
 
-static void scores4(const attend_t *t, const uint32_t *k, const int32_t start[4]) {
-  const tg_attention_t *op = t->op;
-  const int32_t m = op->score_m, s = op->score_s, zp = op->score_zp, words = t->dim4 / 2;
-  const int32_t s0 = start[0], s1 = start[1], s2 = start[2], s3 = start[3];
-  int8_t *y0 = t->scores, *y1 = y0 + t->tokens4, *y2 = y1 + t->tokens4, *y3 = y2 + t->tokens4;
-  const int fast = tg_is_fast(m, s);
-  const int32_t up = fast ? tg_shift_up(m, s) : 0;
-  for (int32_t j = 0; j < t->tokens; j += 2, k += words) {
-    tg_acc4_t a = tg_tile4(t->q, k, words, (tg_acc4_t){s0, s0, s1, s1, s2, s2, s3, s3});
-    if (fast) {
-      a.a00 = tg_requant_fast(a.a00, up, zp), a.a01 = tg_requant_fast(a.a01, up, zp);
-      a.a10 = tg_requant_fast(a.a10, up, zp), a.a11 = tg_requant_fast(a.a11, up, zp);
-      a.a20 = tg_requant_fast(a.a20, up, zp), a.a21 = tg_requant_fast(a.a21, up, zp);
-      a.a30 = tg_requant_fast(a.a30, up, zp), a.a31 = tg_requant_fast(a.a31, up, zp);
-    } else {
-      a.a00 = tg_requant(a.a00, m, s, zp), a.a01 = tg_requant(a.a01, m, s, zp);
-      a.a10 = tg_requant(a.a10, m, s, zp), a.a11 = tg_requant(a.a11, m, s, zp);
-      a.a20 = tg_requant(a.a20, m, s, zp), a.a21 = tg_requant(a.a21, m, s, zp);
-      a.a30 = tg_requant(a.a30, m, s, zp), a.a31 = tg_requant(a.a31, m, s, zp);
-    }
-    /* An odd last key writes into the padding. */
-    *y0++ = (int8_t)a.a00, *y0++ = (int8_t)a.a01;
-    *y1++ = (int8_t)a.a10, *y1++ = (int8_t)a.a11;
-    *y2++ = (int8_t)a.a20, *y2++ = (int8_t)a.a21;
-    *y3++ = (int8_t)a.a30, *y3++ = (int8_t)a.a31;
+/* Scores of ratios of a half and more. */
+static uint32_t score_by_hand(const tg_attention_t *op, const tg_tile_set_t *set, const uint32_t *q,
+                              const uint8_t *k, int32_t rows, int32_t key_pairs, uint8_t *scores) {
+  const int32_t pairs = tg_halves(op->dim), step = 8 * pairs;
+  uint8_t max[4] = {0, 0, 0, 0};
+  for (int32_t j = 0; j < key_pairs; j++, k += step, scores += 2 * rows) {
+    int32_t acc[8];
+    set->attend(q, k, k + step, step, pairs, acc, set->raw16, 0, 0, 0, 0, 1, 0, 0);
+    for (int32_t r = 0; r < rows; r++)
+      for (int32_t c = 0; c < 2; c++) {
+        const int8_t s = tg_requant(acc[2 * r + c], op->score_m, op->score_s, op->score_zp);
+        const uint8_t u = (uint8_t)(s + 128);
+        scores[rows * c + r] = u;
+        max[r] = u > max[r] ? u : max[r];
+      }
+  }
+  return tg_load32(max);
+}
+
+/* The maximum of row r, from the maxima of the bytes of words of [2 or fewer keys][rows]. */
+static inline uint32_t row_maximum(uint32_t maxima, int32_t rows, int32_t r) {
+  const uint32_t first = maxima >> (8 * r) & 255;
+  if (rows == 4)
+    return first;
+  const uint32_t second = maxima >> (8 * (r + rows)) & 255;
+  return first > second ? first : second;
+}
+
+/* Weights of one row; returns their sum. table: of which [score] is this row's weight. */
+static inline __attribute__((always_inline)) uint32_t exponents(const uint8_t *scores,
+                                                                const uint16_t *table,
+                                                                int32_t tokens, int32_t rows,
+                                                                uint32_t *weights) {
+  const uint32_t ones = 0x10001;
+  int32_t sum = 0, pairs = tokens / 2;
+#define PAIR_OF_WEIGHTS(i)                                                                         \
+  do {                                                                                             \
+    const uint32_t w_ =                                                                            \
+        table[scores[2 * (i)*rows]] | (uint32_t)table[scores[(2 * (i) + 1) * rows]] << 16;         \
+    weights[(i)*rows] = w_;                                                                        \
+    sum = tg_smlad(w_, ones, sum);                                                                 \
+  } while (0)
+  for (; pairs >= 8; pairs -= 8, scores += 16 * rows, weights += 8 * rows) {
+    PAIR_OF_WEIGHTS(0);
+    PAIR_OF_WEIGHTS(1);
+    PAIR_OF_WEIGHTS(2);
+    PAIR_OF_WEIGHTS(3);
+    PAIR_OF_WEIGHTS(4);
+    PAIR_OF_WEIGHTS(5);
+    PAIR_OF_WEIGHTS(6);
+    PAIR_OF_WEIGHTS(7);
+  }
+  for (; pairs; pairs--, scores += 2 * rows, weights += rows)
+    PAIR_OF_WEIGHTS(0);
+#undef PAIR_OF_WEIGHTS
+  if (tokens & 1) {
+    weights[0] = table[scores[0]];
+    sum += (int32_t)weights[0];
+  }
+  return (uint32_t)sum;
+}
+
+static inline __attribute__((always_inline)) void weigh(const tg_attention_t *op, uint32_t maxima,
+                                                        const uint8_t *scores, int32_t tokens,
+                                                        int32_t rows, uint32_t *weights,
+                                                        int32_t *reciprocals) {
+  for (int32_t r = 0; r < rows; r++) {
+    const uint16_t *table = op->exp_table + (255 - (int32_t)row_maximum(maxima, rows, r));
+    const uint32_t total = exponents(scores + r, table, tokens, rows, weights + r);
+    reciprocals[r] = tg_row_reciprocal(total, op->context_mult, op->context_frac, op->context_s);
   }
 }
 
-static void scores1(const attend_t *t, const uint32_t *k, int32_t start) {
-  const tg_attention_t *op = t->op;
-  const int32_t words = t->dim4 / 2;
-  int8_t *y = t->scores;
-  for (int32_t j = 0; j < t->tokens; j += 2, k += words) {
-    const tg_acc1_t a = tg_tile1(t->q, k, words, (tg_acc1_t){start, start});
-    *y++ = tg_requant(a.a0, op->score_m, op->score_s, op->score_zp);
-    *y++ = tg_requant(a.a1, op->score_m, op->score_s, op->score_zp);
-  }
-}
-
-/* Scores of one row -> weights in every tile-th word; returns the row's multiplier.
- * A weight is below 2^15, so that SMLAD may read it as signed. */
-static int32_t weigh(const attend_t *t, int8_t *scores, int32_t tile, uint32_t *to) {
-  const tg_attention_t *op = t->op;
-  const uint16_t *table = op->exp_table;
-  const uint32_t *words = (const uint32_t *)(const void *)scores;
-  const int32_t whole = t->tokens / 4, left = t->tokens % 4;
-  for (int32_t j = t->tokens; j < t->tokens4; j++)
-    scores[j] = -128; /* never above the maximum */
-  uint32_t best = words[0];
-  for (int32_t j = 1; j < t->tokens4 / 4; j++)
-    best = tg_max_s8x4(best, words[j]);
-  best = tg_max_s8x4(best, best >> 16 | best << 16);
-  best = tg_max_s8x4(best, best >> 8 | best << 24);
-  int32_t total = 0;
-  for (int32_t j = 0; j < whole; j++, to += 2 * tile) {
-    const uint32_t d = tg_usub8(best, words[j]);
-    const uint32_t even = tg_pack(table[d & 0xFF], table[d >> 16 & 0xFF]);
-    const uint32_t odd = tg_pack(table[d >> 8 & 0xFF], table[d >> 24]);
-    to[0] = even;
-    to[tile] = odd;
-    total = tg_smlad(even, 0x10001u, tg_smlad(odd, 0x10001u, total));
-  }
-  if (left) { /* padded keys weigh nothing */
-    const uint32_t d = tg_usub8(best, words[whole]);
-    const uint32_t e1 = left > 1 ? table[d >> 8 & 0xFF] : 0;
-    const uint32_t e2 = left > 2 ? table[d >> 16 & 0xFF] : 0;
-    to[0] = tg_pack(table[d & 0xFF], e2);
-    to[tile] = e1;
-    total += (int32_t)(table[d & 0xFF] + e1 + e2);
-  }
-  return tg_row_reciprocal((uint32_t)total, op->context_mult, op->context_frac, op->context_s);
-}
-
-/* clamp8(zp + (acc * r + 2^(s-1) >> s)) for s = 32 + shift; start = zp and rounding, << shift */
-TG_INLINE int8_t context(int32_t acc, int32_t r, int32_t start, int32_t shift) {
-  return (int8_t)tg_ssat8(tg_smmla(acc, r, start) >> shift);
-}
-
-static void context4(const attend_t *t, const uint32_t *v, const int32_t r[4], int8_t *const y[4]) {
-  const tg_attention_t *op = t->op;
-  const int32_t dim = op->dim, words = t->tokens4 / 2, shift = op->context_s - 32;
-  const int32_t start = op->context_zp * (1 << shift) + (1 << (shift - 1));
-  for (int32_t p = 0; p < dim; p += 2, v += words) {
-    const tg_acc4_t a = tg_tile4(t->weights, v, words, (tg_acc4_t){0});
-    const int32_t second = dim - p == 1 ? p : p + 1; /* a padded feature is overwritten */
-    y[0][second] = context(a.a01, r[0], start, shift);
-    y[1][second] = context(a.a11, r[1], start, shift);
-    y[2][second] = context(a.a21, r[2], start, shift);
-    y[3][second] = context(a.a31, r[3], start, shift);
-    y[0][p] = context(a.a00, r[0], start, shift);
-    y[1][p] = context(a.a10, r[1], start, shift);
-    y[2][p] = context(a.a20, r[2], start, shift);
-    y[3][p] = context(a.a30, r[3], start, shift);
-  }
-}
-
-static void context1(const attend_t *t, const uint32_t *v, int32_t r, int8_t *y) {
-  const tg_attention_t *op = t->op;
-  const int32_t dim = op->dim, words = t->tokens4 / 2, shift = op->context_s - 32;
-  const int32_t start = op->context_zp * (1 << shift) + (1 << (shift - 1));
-  for (int32_t p = 0; p < dim; p += 2, v += words) {
-    const tg_acc1_t a = tg_tile1(t->weights, v, words, (tg_acc1_t){0, 0});
-    y[dim - p == 1 ? p : p + 1] = context(a.a1, r, start, shift);
-    y[p] = context(a.a0, r, start, shift);
-  }
+static void context_by_hand(const tg_attention_t *op, const tg_tile_set_t *set,
+                            const uint32_t *weights, const uint8_t *v, int32_t rows,
+                            int32_t key_pairs, const int32_t *reciprocals, int8_t *y,
+                            int32_t y_stride) {
+  const int32_t step = 8 * key_pairs;
+  int32_t acc[8];
+  set->attend(weights, v, v + step, step, key_pairs, acc, set->raw16, 0, 0, 0, 0, 1, 0, 0);
+  for (int32_t r = 0; r < rows; r++)
+    y[(ptrdiff_t)r * y_stride] =
+        tg_requant(acc[2 * r], reciprocals[r], op->context_s, op->context_zp);
 }
 
 void tg_attention_attend_s8(const tg_attention_t *op, const void *q, const void *k, const void *v,
                             int32_t rows, int32_t tokens, int8_t *y, int32_t y_stride,
                             void *scratch) {
-  const int32_t most = tg_tile_rows(rows);
-  attend_t t = {.op = op, .tokens = tokens};
-  t.tokens4 = tg_round_up(tokens, 4);
-  t.dim4 = tg_round_up(op->dim, 4);
-  t.q = scratch;
-  t.weights = t.q + t.dim4 / 2 * most;
-  t.scores = (int8_t *)(t.weights + t.tokens4 / 2 * most);
-  for (int32_t i = 0, taken; i < rows; i += taken) {
-    taken = tg_take(rows - i);
-    const int32_t tile = tg_tile_rows(taken);
-    int32_t row_term[4];
-    int8_t *to[4];
-    for (int32_t r = 0; r < tile; r++) {
-      const ptrdiff_t row = i + (r < taken ? r : taken - 1);
-      row_term[r] = -op->k.zp *
-                    tg_expand((const int8_t *)q + row * op->dim, op->dim, op->q.zp, tile, t.q + r);
-      to[r] = y + row * y_stride;
-    }
-    if (tile == 4)
-      scores4(&t, k, row_term);
+  const int32_t pairs = tg_halves(op->dim), key_pairs = tg_halves(tokens);
+  const int32_t k_bytes = 8 * pairs * key_pairs, v_strip = 8 * key_pairs;
+  const int32_t m = score_multiplier(op), shift = op->context_s - 32;
+  const int32_t constant =
+      (int32_t)((uint32_t)op->context_zp << shift) + (int32_t)(1u << (shift - 1));
+  const int32_t whole = op->dim / 2;
+  const uint32_t *group_q = q;
+  while (rows) {
+    const int32_t group = tg_group_rows(rows);
+    const tg_tile_set_t *set = tg_tile_set(group);
+    uint32_t *weights = scratch;
+    uint8_t *scores = (uint8_t *)(weights + group * key_pairs);
+    int32_t reciprocals[4];
+    uint32_t maxima;
+    if (m >= 0)
+      maxima = set->attend(group_q, k, (const uint8_t *)k + k_bytes, 8 * pairs, pairs, scores,
+                           set->score, op->score_zp + 128, m, 0, 0, 1, 0, 0);
     else
-      scores1(&t, k, row_term[0]);
-    int32_t multiplier[4];
-    for (int32_t r = 0; r < tile; r++)
-      multiplier[r] = weigh(&t, t.scores + r * t.tokens4, tile, t.weights + r);
-    if (tile == 4)
-      context4(&t, v, multiplier, to);
+      maxima = score_by_hand(op, set, group_q, k, group, key_pairs, scores);
+    if (group == 4)
+      weigh(op, maxima, scores, tokens, 4, weights, reciprocals);
+    else if (group == 2)
+      weigh(op, maxima, scores, tokens, 2, weights, reciprocals);
     else
-      context1(&t, v, multiplier[0], to[0]);
+      weigh(op, maxima, scores, tokens, 1, weights, reciprocals);
+    if (whole)
+      set->attend(weights, v, (const uint8_t *)v + (ptrdiff_t)whole * v_strip, v_strip, key_pairs,
+                  y, set->context, constant, (int32_t)(uintptr_t)reciprocals, shift, y_stride, 1, 0,
+                  0);
+    if (op->dim & 1)
+      context_by_hand(op, set, weights, (const uint8_t *)v + (ptrdiff_t)whole * v_strip, group,
+                      key_pairs, reciprocals, y + op->dim - 1, y_stride);
+    group_q += group * pairs;
+    rows -= group;
+    y += (ptrdiff_t)group * y_stride;
   }
 }
 
 size_t tg_attention_attend_scratch(const tg_attention_t *op, int32_t rows, int32_t tokens) {
-  const int32_t row = 2 * tg_round_up(op->dim, 4) + 3 * tg_round_up(tokens, 4);
-  return (size_t)(tg_tile_rows(rows) * row);
+  const int32_t group = tg_group_rows(rows);
+  (void)op;
+  return (size_t)tg_round_up(6 * group * tg_halves(tokens), 4);
 }
