@@ -241,13 +241,14 @@ def run(
 ) -> None:
     """Build a project, run its self-test, and compare with the promised outputs."""
     from tinygen import runner
-    from tinygen.report import records, tables
+    from tinygen.report import page, records, tables
 
     if on is not None and on not in runner.PLACES:
         raise typer.BadParameter(f"choose one of {', '.join(runner.PLACES)}", param_hint="--on")
     board = runner.read_project(folder).load_board()
     with progress("Building and running") as update:
         result = runner.run(folder, board, on, samples, update)
+    page.save_run(folder, records.run_record(result))
     show(json, records.run_record(result), tables.run_table(result))
     if not result.passed:
         raise typer.Exit(1)
@@ -293,6 +294,19 @@ def profile(
     show(json, records.profile_record(result), tables.profile_table(result))
     if not result.passed:
         raise typer.Exit(1)
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A generated project.")],
+    to: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Default: DIR/report.html.")
+    ] = None,
+) -> None:
+    """Write one HTML page about a project: architecture, memory over time, choices, last run."""
+    from tinygen.report import page
+
+    out.print(f"Wrote {page.write_page(folder, to)}", soft_wrap=True)
 
 
 @app.command()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tinygen.emitter import Samples, emit
 from tinygen.planner import Plan
+from tinygen.project.planrecord import PLAN, plan_record
 from tinygen.resources import resource
 
 BEGIN, END = "# >>> tinygen", "# <<< tinygen"
@@ -37,6 +38,7 @@ def write_generated(plan: Plan, samples: Samples | None, template: str, made: Pa
     """Beside what the template rendered."""
     for name, text in emit(plan, samples).items():
         write(made / "src" / "model" / name, text)
+    write(made / PLAN, plan_record(plan, samples, template))
     _write_kernels(plan, made)
     if template == "baremetal":
         write(made / "sources.cmake", _head() + _listing("TG_SOURCES", _sources(made, True)))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What people and programs read: terminal tables and JSON records."""
+"""What people and programs read: terminal tables, JSON records, one HTML page."""
 
-from tinygen.report import records, tables
+from tinygen.report import page, records, tables
 
-__all__ = ["records", "tables"]
+__all__ = ["page", "records", "tables"]

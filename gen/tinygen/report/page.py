@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One self-contained HTML page about a project: no network, no other files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tinygen.errors import TinygenError
+
+PLAN, RUN = "plan.json", "build/run.json"
+
+
+def save_run(folder: Path, record: dict[str, Any]) -> None:
+    """Keep the last run's record in the project's build folder, for the report."""
+    path = folder / RUN
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def write_page(folder: Path, to: Path | None = None) -> Path:
+    """Project folder -> path of the page, `report.html` in the folder unless `to` is given."""
+    plan = _read(folder / PLAN)
+    if plan is None:
+        raise TinygenError(
+            f"{folder} has no {PLAN}: it is no tinygen project, or one of an older version; create "
+            "it with `tinygen new`"
+        )
+    to = to or folder / "report.html"
+    try:
+        to.write_text(page(plan, _read(folder / RUN)), encoding="utf-8")
+    except OSError as e:
+        raise TinygenError(f"{to}: cannot be written ({e.strerror or e})") from None
+    return to
+
+
+def page(plan: dict[str, Any], run: dict[str, Any] | None) -> str:
+    """The HTML text. plan: as in plan.json; run: as in `run --json`, None = never run."""
+    data = json.dumps({"plan": plan, "run": run}, separators=(",", ":")).replace("</", "<\\/")
+    here = Path(__file__).parent
+    html = (here / "page.html").read_text(encoding="utf-8")
+    for mark, text in (
+        ("/*STYLE*/", (here / "page.css").read_text(encoding="utf-8")),
+        ("/*SCRIPT*/", (here / "page.js").read_text(encoding="utf-8")),
+        ("/*DATA*/", data),
+        ("<!--TITLE-->", f"{plan['model']} on {plan['board']['name']}"),
+    ):
+        html = html.replace(mark, text, 1)
+    return html
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as e:
+        raise TinygenError(f"{path} cannot be read ({e}): create the project again") from None
+    return found

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The HTML page: complete in itself, and it renders in a real browser."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from graphs import random_encoder
+from tinygen.boards import load_board
+from tinygen.errors import TinygenError
+from tinygen.planner import describe, make_plan
+from tinygen.project import create_project, promise, random_samples
+from tinygen.report import page
+
+BROWSER = next(
+    (b for b in ("chromium", "chromium-browser", "google-chrome") if shutil.which(b)), ""
+)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    graph = random_encoder(tokens=12, e=24, p=6, h=4, blocks=2)
+    plan = make_plan(graph, load_board("mps2_an386"))
+    samples = promise(graph, random_samples(graph, 2), None)
+    return create_project(plan, samples, "baremetal", tmp_path / "net")
+
+
+def record(project: Path) -> dict:
+    layers = json.loads((project / "plan.json").read_text())["layers"]
+    return {
+        "passed": True, "on": "qemu", "samples": 2, "matching": 2, "accuracy": None,
+        "counter": "instructions", "total": 1000 * len(layers), "arena_bytes": 1,
+        "layers": [{"name": la["name"], "op": la["op"], "count": 1000} for la in layers],
+        "flash_bytes": 9000, "stack_bytes": 600, "compiler": "cc",
+    }  # fmt: skip
+
+
+def test_one_file_without_network(project: Path) -> None:
+    text = page.write_page(project).read_text()
+    assert not re.search(r"https?://|<link|src=|@import|url\(", text)
+    data = re.search(r'id="data">(.*?)</script>', text, re.S)
+    assert data
+    assert json.loads(data[1])["plan"]["model"] == "net"
+
+
+def test_names_cannot_break_out_of_the_page() -> None:
+    plan = describe(make_plan(random_encoder(), load_board("host")))
+    plan["notes"] = ["</script><b>"]
+    assert page.page(plan, None).count("</script>") == 2
+
+
+def test_what_is_no_project_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TinygenError, match="tinygen new"):
+        page.write_page(tmp_path)
+
+
+@pytest.mark.skipif(not BROWSER, reason="needs chromium")
+@pytest.mark.parametrize("ran", [False, True])
+def test_renders_in_a_browser(project: Path, ran: bool) -> None:
+    if ran:
+        page.save_run(project, record(project))
+    path = page.write_page(project)
+    flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"]
+    done = subprocess.run(
+        [BROWSER, *flags, "--virtual-time-budget=2000", "--dump-dom", path.as_uri()],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert "CONSOLE" not in done.stderr, done.stderr
+    dom = done.stdout.split('id="data"')[0]
+    plan = json.loads((project / "plan.json").read_text())
+    assert dom.count('class="box"') == len(plan["buffers"])
+    assert all(layer["name"] in dom for layer in plan["layers"])
+    assert ("Self-test" in dom) == ran
+    assert ("Not run yet" in dom) != ran
