@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 # Both set up what they need in .venv; as root on Debian, `make test` also installs the cross
 # compiler and QEMU, without root it uses PyPI's ziglang and unicorn instead.
-.PHONY: demo test lint format clean
+.PHONY: demo bench test lint format clean
 
 demo:
 	tools/setup run check
 	.venv/bin/python tools/demo.py
+
+bench:
+	tools/setup --system test
+	.venv/bin/python benchmarks/bench.py
 
 test:
 	tools/setup --system test

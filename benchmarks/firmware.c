@@ -8,7 +8,8 @@
 #include "layer.h"
 
 #define REGISTER(address) (*(volatile uint32_t *)(address))
-#define TIMER 0x40000000u /* CMSDK timer 0, 25 MHz: with -icount shift=8, 6.4 ticks an instruction */
+#define TIMER                                                                                      \
+  0x40000000u /* CMSDK timer 0, 25 MHz: with -icount shift=8, 6.4 ticks an instruction */
 
 void *memcpy(void *restrict to, const void *restrict from, size_t size) {
   for (size_t i = 0; i < size; i++)
@@ -57,8 +58,7 @@ __attribute__((noinline)) void finished(void) { /* where Unicorn stops */
   __asm volatile("");
 }
 
-static void nothing(void) {
-}
+static void nothing(void) {}
 
 static __attribute__((noinline)) uint32_t measure(void (*run)(void)) {
   const uint32_t start = REGISTER(TIMER + 4);
