@@ -138,6 +138,9 @@ def new(
         Path | None, typer.Option(help=".npz with x [N, ...] and optionally y [N].")
     ] = None,
     template: Annotated[str | None, typer.Option(help="Default: the board's first.")] = None,
+    kind: Annotated[
+        str, typer.Option("--as", metavar="app|module", help="module: a part for your application.")
+    ] = "app",
     name: Annotated[str | None, typer.Option(help="Prefix of the generated C names.")] = None,
     self_test: Annotated[int, typer.Option(help="Samples that the firmware carries at most.")] = 32,
     attention: Attention = "auto",
@@ -151,8 +154,20 @@ def new(
     from tinygen.project import Request, new_project
     from tinygen.report import records, tables
 
+    if kind not in ("app", "module"):
+        raise typer.BadParameter("choose app or module", param_hint="--as")
     options = _options(attention, row_block, max_ram, max_flash, max_latency)
-    request = Request(load_board(board), model, samples, folder, template, name, self_test, options)
+    request = Request(
+        load_board(board),
+        model,
+        samples,
+        folder,
+        template,
+        name,
+        self_test,
+        options,
+        module=kind == "module",
+    )
     with progress("Computing promised outputs") as update:
         created = new_project(request, update)
     show(json, records.created_record(created), tables.plan_tables(created.plan))

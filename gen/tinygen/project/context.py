@@ -27,7 +27,7 @@ def variables(plan: Plan, template: str, folder: str) -> Variables:
         "host": board.emulation.host,
         "version": __version__,
     }
-    return common | (_zephyr(plan) if template == "zephyr" else _baremetal(board))
+    return common | (_zephyr(plan) if template.startswith("zephyr") else _baremetal(board))
 
 
 def _baremetal(board: Board) -> Variables:

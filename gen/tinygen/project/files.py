@@ -36,8 +36,9 @@ def write(path: Path, text: str) -> None:
 
 def write_generated(plan: Plan, samples: Samples | None, template: str, made: Path) -> None:
     """Beside what the template rendered."""
+    public = {f"{plan.model}.h", f"{plan.model}_samples.h"} if template == "zephyr-module" else set()
     for name, text in emit(plan, samples).items():
-        write(made / "src" / "model" / name, text)
+        write(made / ("include" if name in public else "src/model") / name, text)
     write(made / PLAN, plan_record(plan, samples, template))
     _write_kernels(plan, made)
     if template == "baremetal":

@@ -20,6 +20,7 @@ from tinygen.project.promise import Progress, promise, random_samples
 from tinygen.resources import resource
 
 RANDOM_SAMPLES = 8
+MODULE = "zephyr-module"
 GENERIC_NAMES = {"model", "quantized", "quantised", "model_quant", "int8", "network"}
 
 
@@ -28,6 +29,7 @@ class Request:
     """What the user asked for. model None: the digits example, with its samples.
 
     self_test: how many samples the firmware carries at most.  options: wishes for the planner.
+    module: not an application but a part of one; only Zephyr has such a template.
     """
 
     board: Board
@@ -38,6 +40,7 @@ class Request:
     name: str | None = None
     self_test: int = 32
     options: Options = field(default_factory=Options)
+    module: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +50,7 @@ class Created:
     plan: Plan
     samples: int
     labelled: bool
+    template: str = ""
 
 
 def load_graph(model: Path, name: str | None = None) -> Graph:
@@ -66,6 +70,13 @@ def new_project(request: Request, progress: Progress | None = None) -> Created:
             f"board {board.name} has no template {template!r}: choose one of "
             f"{', '.join(board.templates)}"
         )
+    if request.module:
+        if template != "zephyr":
+            raise TinygenError(
+                f"template {template} has no module form: use --as app, or --template zephyr on a "
+                "board that lists it"
+            )
+        template = MODULE
     model, samples_path = request.model, request.samples
     if model is None:
         example = resource("example_models/digits")
@@ -80,7 +91,7 @@ def new_project(request: Request, progress: Progress | None = None) -> Created:
     x, y = samples_of(graph, samples_path, request.self_test)
     samples = promise(graph, x, y, progress)
     create_project(plan, samples, template, folder, request.options)
-    return Created(folder, graph, plan, len(x), y is not None)
+    return Created(folder, graph, plan, len(x), y is not None, template)
 
 
 def samples_of(

@@ -213,9 +213,11 @@ def next_steps(created: Created) -> RenderableType:
         + " and the outputs promised for them.",
     ]
     emulation = board.emulation
-    if emulation.host or emulation.qemu_machine or emulation.unicorn_cpu:
+    if created.template == "zephyr-module":
+        lines.append(f"Next: see {created.folder / 'README.md'}")
+    elif emulation.host or emulation.qemu_machine or emulation.unicorn_cpu:
         lines.append(f"Next: tinygen run {created.folder}")
-    elif board.zephyr:
+    elif board.zephyr and created.template == "zephyr":
         lines.append(
             f"Next: cd {created.folder} && west build -b {board.zephyr.board} && west flash"
         )

@@ -151,8 +151,8 @@ def _memory(config: Config, tree: Any) -> tuple[tuple[Region, ...], str]:
             if "zephyr,memory-region" not in _strings(node, "compatible"):
                 overlay.append(
                     f"&{node.labels[0]} {{\n"
-                    '\tcompatible = "zephyr,memory-region", "mmio-sram";\n'
-                    f'\tzephyr,memory-region = "{region.section}";\n}};\n'
+                    '    compatible = "zephyr,memory-region", "mmio-sram";\n'
+                    f'    zephyr,memory-region = "{region.section}";\n}};\n'
                 )
     return tuple(regions), "".join(overlay)
 
@@ -212,9 +212,7 @@ _Dumper.add_representer(
 )
 _Dumper.add_representer(
     str,
-    lambda d, v: d.represent_scalar(
-        "tag:yaml.org,2002:str", v.replace("\t", "    "), style="|" if "\n" in v else None
-    ),
+    lambda d, v: d.represent_scalar("tag:yaml.org,2002:str", v, style="|" if "\n" in v else None),
 )
 
 
