@@ -302,10 +302,11 @@ def profile(
 ) -> None:
     """Compare what a real board measured with what was promised and predicted."""
     from tinygen import runner
-    from tinygen.report import records, tables
+    from tinygen.report import page, records, tables
 
     with progress("Waiting for the board (press its reset button)") as advance:
         result = runner.profile(folder, port, log, baud, timeout, advance)
+    page.save_run(folder, records.profile_record(result))
     show(json, records.profile_record(result), tables.profile_table(result))
     if not result.passed:
         raise typer.Exit(1)

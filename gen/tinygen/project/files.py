@@ -13,7 +13,7 @@ from tinygen.resources import resource
 BEGIN, END = "# >>> tinygen", "# <<< tinygen"
 """Lines around the part of app.cmake that `tinygen update` replaces."""
 _FOLDERS = ("src/model/", "src/tinygen/", "include/")
-_OURS = ("sources.cmake", "cmake/tinygen.cmake", "src/memory_clocks.c")
+_OURS = ("sources.cmake", PLAN, "cmake/tinygen.cmake", "src/memory_clocks.c")
 
 
 def is_generated(name: str) -> bool:
@@ -36,7 +36,9 @@ def write(path: Path, text: str) -> None:
 
 def write_generated(plan: Plan, samples: Samples | None, template: str, made: Path) -> None:
     """Beside what the template rendered."""
-    public = {f"{plan.model}.h", f"{plan.model}_samples.h"} if template == "zephyr-module" else set()
+    public = (
+        {f"{plan.model}.h", f"{plan.model}_samples.h"} if template == "zephyr-module" else set()
+    )
     for name, text in emit(plan, samples).items():
         write(made / ("include" if name in public else "src/model") / name, text)
     write(made / PLAN, plan_record(plan, samples, template))

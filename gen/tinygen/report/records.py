@@ -118,6 +118,7 @@ def profile_record(profile: Profile) -> Record:
             for c, predicted in zip(profile.layers, profile.predicted, strict=True)
         ],
         "stack_bytes": profile.stack,
+        "compiler": "what was flashed",
     }
 
 
