@@ -54,6 +54,9 @@ class Emulation(_Strict):
     qemu_machine: str | None = None
     unicorn_cpu: str | None = None
     host: bool = False
+    """The project also builds for this computer (and, unless gvsoc, only for it)."""
+    gvsoc: str | None = None
+    """GVSoC's target; needs the PULP SDK."""
 
 
 class Zephyr(_Strict):

@@ -91,6 +91,8 @@ def io_span(how: AttentionSchedule) -> tuple[int, int]:
             return OUT, Q
         case "head-streaming":
             return OUT, FINISH
+        case "heads-to-cores" | "rows-to-cores":
+            return ATTEND, OUT
 
 
 @dataclass(frozen=True)

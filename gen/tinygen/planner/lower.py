@@ -35,6 +35,8 @@ class Lowering:
     scratch: list[p.Buffer] = field(default_factory=list)
     traffic: dict[str, int] = field(default_factory=dict)
     operators: set[str] = field(default_factory=set)
+    more_sources: tuple[str, ...] = ()
+    """C files beside those of the operators."""
 
     def run(self) -> Lowering:
         for node in self.graph.nodes:
@@ -180,7 +182,7 @@ def lifetimes(low: Lowering) -> list[p.Buffer]:
         first.setdefault(step.output.buffer, base + step.writes_from)
         last[step.output.buffer] = max(last.get(step.output.buffer, 0), base + TICKS - 1)
     buffers = [
-        p.Buffer(name, size, first[name], last[name], low.traffic.get(name, 0))
+        p.Buffer(name, size, first.get(name, 0), last[name], low.traffic.get(name, 0))
         for name, size in low.homes.sizes.items()
     ]
     return buffers + low.scratch

@@ -214,6 +214,9 @@ class Step:
     instructions: int | None = None
     cycles: int | None = None
     """Predicted, an inference; None without a cost model of the core."""
+    work: Slot | None = None
+    tiles: int = 0
+    """On a cluster: working memory, and weight tiles in a chunk."""
 
 
 @dataclass(frozen=True)

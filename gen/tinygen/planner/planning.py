@@ -11,7 +11,7 @@ import numpy as np
 from tinygen.boards import Board, all_boards
 from tinygen.errors import TinygenError
 from tinygen.graph import Graph, Quant, verify
-from tinygen.planner import arena, budgets
+from tinygen.planner import arena, budgets, cluster
 from tinygen.planner import plan as p
 from tinygen.planner.choose import Attempt, Wishes, attention_layers, worth_having
 from tinygen.planner.constants import const_bytes
@@ -55,6 +55,8 @@ def make_plan(graph: Graph, board: Board, options: Options | None = None) -> p.P
 def _find(graph: Graph, board: Board, options: Options) -> p.Plan | budgets.TooLarge:
     """The fastest plan within RAM, else the smallest that there is."""
     verify(graph, integer=True)
+    if board.core.count > 1:
+        return _cluster(graph, board)
     target = get_target(board.core.target)
     model = load_cost_model(target.name, board.core.cpu)
     wishes = Wishes(options.attention, options.row_block, options.schedules)
@@ -73,6 +75,17 @@ def _find(graph: Graph, board: Board, options: Options) -> p.Plan | budgets.TooL
         attempt = attempt.smaller(buffers, low.steps)
     need = arena.smallest(buffers)
     return budgets.TooLarge(graph.name, board, tuple(low.steps), tuple(buffers), need)
+
+
+def _cluster(graph: Graph, board: Board) -> p.Plan | budgets.TooLarge:
+    for low in cluster.lowerings(graph, board):
+        buffers = lifetimes(low)
+        try:
+            return _finish(graph, board, low, arena.pack(buffers, board.ram), {})
+        except ValueError:
+            need = arena.smallest(buffers)
+            excess = budgets.TooLarge(graph.name, board, tuple(low.steps), tuple(buffers), need)
+    return excess
 
 
 def _refusal(graph: Graph, board: Board, options: Options, excess: budgets.Excess) -> str:
@@ -105,7 +118,7 @@ def _finish(
 ) -> p.Plan:
     model = load_cost_model(low.target.name, board.core.cpu)
     steps = tuple(predicted(step, model) for step in low.steps)
-    sources = {f for kind in low.operators for f in _sources(low, kind)}
+    sources = {f for kind in low.operators for f in _sources(low, kind)} | set(low.more_sources)
     return p.Plan(
         model=graph.name,
         model_hash=graph.model_hash,

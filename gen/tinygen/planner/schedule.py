@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["whole", "depth-first", "head-streaming"]
+Kind = Literal["whole", "depth-first", "head-streaming", "heads-to-cores", "rows-to-cores"]
 KINDS: tuple[Kind, ...] = ("whole", "depth-first", "head-streaming")
+"""Those of one core; the others are tinygen.planner.cluster's."""
 BLOCKS = (1, 2, 4, 8, 16, 32, 64, 128)
 """Query-row blocks that are tried, besides all rows at once."""
 
@@ -38,6 +39,8 @@ class AttentionSchedule:
         rows = f"{self.row_block} row{'s' if self.row_block > 1 else ''}"
         if self.kind == "whole":
             return "whole layer"
+        if self.kind in ("heads-to-cores", "rows-to-cores"):
+            return self.kind.replace("-", " ")
         if self.kind == "depth-first":
             return f"depth-first, {rows}"
         return f"head-streaming ({'int32 sums' if self.accumulate else 'context'}), {rows}"

@@ -27,6 +27,8 @@ def variables(plan: Plan, template: str, folder: str) -> Variables:
         "host": board.emulation.host,
         "version": __version__,
     }
+    if template == "pulp-sdk":
+        return common | {"cores": board.core.count, "gvsoc": board.emulation.gvsoc or ""}
     return common | (_zephyr(plan) if template.startswith("zephyr") else _baremetal(board))
 
 

@@ -43,7 +43,9 @@ def write_generated(plan: Plan, samples: Samples | None, template: str, made: Pa
         write(made / ("include" if name in public else "src/model") / name, text)
     write(made / PLAN, plan_record(plan, samples, template))
     _write_kernels(plan, made)
-    if template == "baremetal":
+    if template == "pulp-sdk":
+        write(made / "sources.mk", _head() + _makefile("TG_SOURCES", _sources(made, True)))
+    if template in ("baremetal", "pulp-sdk"):
         write(made / "sources.cmake", _head() + _listing("TG_SOURCES", _sources(made, True)))
     else:
         write(made / "app.cmake", _app_cmake(made))
@@ -76,6 +78,10 @@ def _head() -> str:
 
 def _listing(name: str, files: list[str]) -> str:
     return f"set({name}\n" + "".join(f"  {f}\n" for f in files) + ")\n"
+
+
+def _makefile(name: str, files: list[str]) -> str:
+    return f"{name} = \\\n" + " \\\n".join(f"  {f}" for f in files) + "\n"
 
 
 def _app_cmake(made: Path) -> str:

@@ -46,7 +46,7 @@ static void query_group(const layer_t *layer, const tg_attention_t *near, const 
 
 static size_t scratch_bytes(const layer_t *layer) {
   const size_t a = tg_attention_attend_scratch(layer->op, GROUP, layer->tokens);
-  const size_t b = tg_attention_project_scratch(layer->op, GROUP);
+  const size_t b = layer->e & 3 ? tg_attention_project_scratch(layer->op, GROUP) : 0;
   return a > b ? a : b;
 }
 

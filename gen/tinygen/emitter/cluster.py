@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""<model>.c for a cluster: every core runs the same schedule, and the operators share themselves
+out."""
+
+from __future__ import annotations
+
+from tinygen.emitter import cfile
+from tinygen.emitter.network import _helpers, _place, _s8, _struct
+from tinygen.emitter.weights import symbol
+from tinygen.planner import plan as p
+from tinygen.planner.cluster import INPUT_COPY, OUTPUT_COPY
+
+
+def cluster_source(plan: p.Plan) -> str:
+    m, up = plan.model, plan.model.upper()
+    structs = "".join(_struct(plan, step) for step in plan.steps)
+    body = "".join(_call(plan, i, step) for i, step in enumerate(plan.steps))
+    copy = "#include <string.h>\n" if "memcpy(" in body else ""
+    load = _move(plan, INPUT_COPY, f"tg_cluster_load({{}}, call->input, {up}_INPUT_SIZE);")
+    store = _move(plan, OUTPUT_COPY, f"tg_cluster_store(call->output, {{}}, {up}_OUTPUT_SIZE);")
+    if not store:
+        place = _place(plan, plan.steps[-1].output)
+        store = f"  tg_cluster_store(call->output, {place}, {up}_OUTPUT_SIZE);\n"
+    return (
+        cfile.head(f"The network {m}, {len(plan.steps)} layers, on many cores.", model=m)
+        + f'#include "{m}.h"\n\n#include "{m}_weights.h"\n#include "tinygen/cluster.h"\n'
+        + f'#include "tinygen/profile.h"\n#include "tinygen/team.h"\n{copy}\n'
+        + f"#ifndef {up}_CORES\n#define {up}_CORES {plan.board.core.count}\n#endif\n"
+        + f"_Static_assert({up}_CORES >= 1 && {up}_CORES <= {plan.board.core.count},\n"
+        + f'    "the arena is planned for {plan.board.core.count} cores at most");\n\n'
+        + structs
+        + f"""
+typedef struct {{
+  const {m}_arena_t *arena;
+  const int8_t *input;
+  int8_t *output;
+}} call_t;
+
+/* On every core. */
+static void run(void *argument) {{
+  const call_t *call = argument;
+  const {m}_arena_t *arena = call->arena;
+  if (tg_team_core() == 0)
+    TG_PROFILE_START();
+{load}{body}{store}}}
+
+void {m}_run(const {m}_arena_t *arena, const int8_t *input, int8_t *output) {{
+  call_t call = {{arena, input, output}};
+  tg_team_fork({up}_CORES, run, &call);
+}}
+"""
+        + _helpers(plan)
+    )
+
+
+def _move(plan: p.Plan, buffer: str, code: str) -> str:
+    if not any(q.buffer.name == buffer for q in plan.placements):
+        return ""
+    return "  " + code.format(_place(plan, p.Slot(buffer))) + "\n"
+
+
+def _call(plan: p.Plan, index: int, step: p.Step) -> str:
+    x, y = _s8(plan, step.inputs[0]), _s8(plan, step.output)
+    ident, work = cfile.identifier(step.name), _place(plan, step.work)
+    a = step.args
+    match a:
+        case p.LinearStep():
+            code = f"tg_cluster_linear_s8(&{ident}, {x}, {a.rows}, {y}, {step.tiles}, {work});"
+        case p.ConvStep():
+            code = f"tg_cluster_conv_s8(&{ident}, {x}, {y}, {work});"
+        case p.AttentionStep():
+            how = "heads" if a.schedule.kind == "heads-to-cores" else "rows"
+            context = f"(int8_t *){_place(plan, a.slots.context)}"
+            code = (
+                f"tg_cluster_attention_{how}_s8(&{ident}, {x}, {a.tokens}, {context}, {y}, "
+                f"{step.tiles}, {work});"
+            )
+        case p.NormStep():
+            code = f"tg_cluster_layernorm_s8(&{ident}, {x}, {a.rows}, {y}, {work});"
+        case p.AddStep() if a.other is not None:
+            code = (
+                f"tg_cluster_load({work}, {symbol(plan, step, 'other')}, {a.count});\n"
+                f"  tg_cluster_add_s8(&{ident}, {x}, (int8_t *){work}, {a.count}, {y});"
+            )
+        case p.AddStep():
+            b = _s8(plan, step.inputs[1])
+            code = f"tg_cluster_add_s8(&{ident}, {x}, {b}, {a.count}, {y});"
+        case p.LutStep():
+            code = f"tg_cluster_lut_s8({symbol(plan, step, 'table')}, {x}, {a.count}, {y}, {work});"
+        case p.MeanStep():
+            code = f"tg_cluster_mean_s8(&{ident}, {x}, {a.rows}, {a.features}, {y});"
+        case p.CopyStep():
+            code = f"tg_cluster_load({y}, {symbol(plan, step, 'rows')}, {a.rows.size});"
+            if a.copy_bytes:
+                code += (
+                    f"\n  if (tg_team_core() == 0)\n"
+                    f"    memcpy({y} + {a.rows.size}, {x}, {a.copy_bytes});\n  tg_team_barrier();"
+                )
+    note = f": {step.schedule}" if step.schedule else ""
+    return (
+        f"\n  /* {step.name} ({step.op}){note} */\n  {code}\n"
+        f"  if (tg_team_core() == 0)\n    TG_PROFILE_LAYER({index});\n"
+    )

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Schedules for a cluster of cores: work shared out, weights brought to L1 in chunks.
+
+All activations lie in L1, in the arena; the caller's input and output are copied there and back.
+Sizes here are those that kernels/src/cluster cuts its working memory into.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from tinygen.boards import Board
+from tinygen.graph import Graph, Node, ops
+from tinygen.planner import attention
+from tinygen.planner import plan as p
+from tinygen.planner.lower import Lowering
+from tinygen.planner.plan import TICKS
+from tinygen.planner.schedule import AttentionSchedule
+from tinygen.planner.values import Homes, assign_homes
+from tinygen.targets import PackedLinear, Target, get_target
+
+HEADS = AttentionSchedule("heads-to-cores", 4)
+ROWS = AttentionSchedule("rows-to-cores", 4)
+INPUT_COPY, OUTPUT_COPY = "input_copy", "output_copy"
+CHUNK = 8192
+"""Bytes of a weight chunk that are worth a DMA transfer of their own."""
+SOURCES = (
+    *("cluster/copy.c", "runtime/team_pulp.c", "runtime/team_threads.c"),
+    *("runtime/dma_pulp.c", "runtime/dma_host.c"),
+)
+"""What every cluster project has; the template compiles those of its machine."""
+TILE, TABLE, EXP = 4, 256, 512
+
+
+def align8(size: int) -> int:
+    return -(-size // 8) * 8
+
+
+def linear_work(t: Target, n: int, k: int, tiles: int, cores: int, table: bool) -> int:
+    """`tg_cluster_linear_s8`."""
+    every = math.ceil(n / TILE)
+    buffers = (2 if tiles < every else 1) * align8(tiles * t.linear_weights(TILE, k))
+    return buffers + (TABLE if table else 0) + cores * linear_scratch(t, k)
+
+
+def linear_scratch(t: Target, k: int) -> int:
+    """Of one core: whole words are read where they are."""
+    return align8(t.linear_scratch(TILE, k, 4)) if k % 4 else 0
+
+
+def fitting_tiles(t: Target, n: int, k: int, limit: int, cores: int) -> int:
+    """The most tiles a chunk whose working memory stays within limit; 1 if none does."""
+    every = math.ceil(n / TILE)
+    fit = [c for c in range(1, every + 1) if linear_work(t, n, k, c, cores, False) <= limit]
+    return max(fit, default=1)
+
+
+def conv_work(t: Target, op: ops.Conv, cores: int) -> int:
+    """`tg_cluster_conv_s8`."""
+    n, k = len(op.weight) // op.groups, math.prod(op.weight.shape[1:])
+    weights = align8(op.groups * t.linear_weights(n, k))
+    table = TABLE if op.table is not None else 0
+    return weights + table + cores * align8(t.conv_scratch(op))
+
+
+def attention_work(
+    t: Target, op: ops.Attention, tokens: int, how: AttentionSchedule, cores: int
+) -> int:
+    """`tg_cluster_attention_heads_s8` or `..._rows_s8`, without the output projection."""
+    e = op.wq.shape[1]
+    part = align8(t.linear_weights(op.dim, e))
+    k, v = (align8(f(op, 1, tokens)) for f in (t.k_bytes, t.v_bytes))
+    scratch = max(align8(t.attend_scratch(op, 4, tokens)), linear_scratch(t, e))
+    own = align8(t.q_bytes(op, 1, 4)) + scratch
+    if how == HEADS:
+        return EXP + cores * (2 * part + k + v + own)
+    return EXP + 2 * (3 * part + k + v) + cores * own
+
+
+def idle_time(op: ops.Attention, tokens: int, how: AttentionSchedule, cores: int) -> int:
+    """Time of the busiest core, in multiplications of a group of four rows: an estimate that ranks
+    the ways to share out, not a prediction."""
+    e, groups = op.wq.shape[1], math.ceil(tokens / 4)
+    project = e * op.dim
+    attend = project + tokens * (3 * op.dim + 28)
+    if how == HEADS:
+        return math.ceil(op.heads / cores) * groups * (2 * project + attend)
+    shared = math.ceil(2 * groups / cores) * project + math.ceil(groups / cores) * attend
+    return op.heads * (shared + 200)
+
+
+@dataclass
+class ClusterLowering(Lowering):
+    """cores: how many share the work."""
+
+    cores: int = 1
+    more_sources: tuple[str, ...] = SOURCES
+
+    def _lower(self, node: Node) -> p.Step:
+        if isinstance(node.op, ops.Attention):
+            return self._attention(node, node.op)
+        before = len(self.scratch)
+        step = super()._lower(node)
+        del self.scratch[before:]  # the kernels' own scratch is part of the working memory
+        t, tiles = self.target, 0
+        match node.op:
+            case ops.Linear() as op:
+                n, k = op.weight.shape
+                every = math.ceil(n / TILE)
+                tiles = min(every, max(1, CHUNK // t.linear_weights(TILE, k)))
+                size = linear_work(t, n, k, tiles, self.cores, op.table is not None)
+            case ops.Conv() as op:
+                size = conv_work(t, op, self.cores)
+            case ops.LayerNorm() as op:
+                size = align8(4 * len(op.gamma)) + align8(2 * len(op.gamma))
+            case ops.Lut():
+                size = TABLE
+            case ops.Add(other=other) if other is not None:
+                size = other.size
+            case _:
+                size = 0
+        if step.op != "prepend":
+            self.more_sources += (f"cluster/{step.op}.c",)
+        return replace(step, work=self.temporary("work", size, 0, TICKS - 1), tiles=tiles)
+
+    def _attention(self, node: Node, op: ops.Attention) -> p.Step:
+        tokens = self.graph.values[node.inputs[0]].shape[0]
+        how, t = self.schedules[node.name], self.target
+        n, inner = op.wo.shape
+        size = attention_work(t, op, tokens, how, self.cores)
+        tiles = fitting_tiles(t, n, inner, max(size, 2 * CHUNK), self.cores)
+        size = max(size, linear_work(t, n, inner, tiles, self.cores, False))
+        work = self.temporary("work", size, 0, TICKS - 1, size * tokens)
+        context = self.temporary("context", tokens * inner, 0, TICKS - 1)
+        assert work and context
+
+        def project(which: str, requant: ops.Requant) -> p.LinearArgs:
+            def pack() -> PackedLinear:
+                return t.pack_project(op, which)
+
+            return self.linear(node.name, which, pack, requant, (inner, op.wq.shape[1]))
+
+        def output() -> PackedLinear:
+            return t.pack_linear(op.wo, op.bo, op.ro)
+
+        step = p.AttentionStep(
+            schedule=how,
+            q=project("q", op.rq),
+            k=project("k", op.rk),
+            v=project("v", op.rv),
+            o=self.linear(node.name, "o", output, op.ro, (n, inner)),
+            tokens=tokens,
+            heads=op.heads,
+            dim=op.dim,
+            score_m=int(op.score.m[0]),
+            score_s=op.score.s,
+            score_zp=op.score.zp,
+            exp_table=t.pack_exp(op.exp_table),
+            context=op.context,
+            slots=p.AttentionSlots(work, work, work, context, None, None, None, None, None),
+            head_stride_k=t.k_bytes(op, 1, tokens),
+            head_stride_v=t.v_bytes(op, 1, tokens),
+        )
+        self.operators.add("attention")
+        self.more_sources += ("cluster/attention.c", "cluster/linear.c")
+        self.touch(node, 3 * tokens * op.wq.shape[1], tokens * n)
+        return p.Step(
+            node.name,
+            "attention",
+            attention.macs(op, tokens),
+            tuple(self.homes.slots[i] for i in node.inputs),
+            self.homes.slots[node.output],
+            step,
+            str(how),
+            *attention.io_span(how),
+            work=work,
+            tiles=tiles,
+        )
+
+
+def lowerings(graph: Graph, board: Board) -> Iterator[Lowering]:
+    """Ways to run the network, the quickest first."""
+    cores, target = board.core.count, get_target(board.core.target)
+    homes = copied(graph, assign_homes(graph))
+    layers = {n.name: n for n in graph.nodes if isinstance(n.op, ops.Attention)}
+    quickest = {name: _by_time(graph, node, cores)[0] for name, node in layers.items()}
+    smallest = {name: _by_size(graph, node, target, cores)[0] for name, node in layers.items()}
+    for chosen in (quickest, smallest):
+        yield ClusterLowering(graph, target, homes, chosen, cores=cores).run()
+
+
+def _tokens(graph: Graph, node: Node) -> int:
+    return graph.values[node.inputs[0]].shape[0]
+
+
+def _by_time(graph: Graph, node: Node, cores: int) -> Sequence[AttentionSchedule]:
+    op = node.op
+    assert isinstance(op, ops.Attention)
+    return sorted((HEADS, ROWS), key=lambda how: idle_time(op, _tokens(graph, node), how, cores))
+
+
+def _by_size(graph: Graph, node: Node, target: Target, cores: int) -> Sequence[AttentionSchedule]:
+    op = node.op
+    assert isinstance(op, ops.Attention)
+    tokens = _tokens(graph, node)
+    return sorted((HEADS, ROWS), key=lambda how: attention_work(target, op, tokens, how, cores))
+
+
+def copied(graph: Graph, homes: Homes) -> Homes:
+    """The caller's input and output get a place in the arena, where the cores work on them."""
+    names = {p.INPUT: INPUT_COPY, p.OUTPUT: OUTPUT_COPY}
+    sizes = dict(homes.sizes)
+    for value, place in ((graph.input, p.INPUT), (graph.output, p.OUTPUT)):
+        if any(slot.buffer == place for slot in homes.slots.values()):
+            sizes[names[place]] = math.prod(graph.values[value].shape)
+    slots = {
+        value: p.Slot(names.get(slot.buffer, slot.buffer), slot.offset)
+        for value, slot in homes.slots.items()
+    }
+    return Homes(slots, sizes)
