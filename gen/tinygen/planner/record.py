@@ -66,7 +66,7 @@ def _tensor(shape: Sequence[int], quant: Any) -> dict[str, Any]:
 
 def _layers(steps: Sequence[p.Step]) -> list[dict[str, Any]]:
     """from: indices of the layers that made the inputs, -1 for the network's input."""
-    writer = {p.INPUT: -1}
+    writer: dict[str, int] = {}
     layers = []
     for i, step in enumerate(steps):
         layers.append(
@@ -77,7 +77,7 @@ def _layers(steps: Sequence[p.Step]) -> list[dict[str, Any]]:
                 "schedule": step.schedule,
                 "instructions": step.instructions,
                 "cycles": step.cycles,
-                "from": [writer[slot.buffer] for slot in step.inputs],
+                "from": [writer.get(slot.buffer, -1) for slot in step.inputs],
                 "constants": [
                     {"role": role or "w", "bytes": -(-array.nbytes // 4) * 4}
                     for role, array in constants(step)

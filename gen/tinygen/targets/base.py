@@ -56,6 +56,10 @@ class Target(ABC):
         """The inverse, for tests: int8 [N, K]."""
 
     @abstractmethod
+    def linear_weights(self, n: int, k: int) -> int:
+        """`tg_linear_s8_weights`."""
+
+    @abstractmethod
     def linear_scratch(self, n: int, k: int, rows: int) -> int: ...
 
     @abstractmethod

@@ -32,6 +32,11 @@ class Xpulpv2(Portable):
     }
     _OWN = frozenset({"linear", "attention_project", "attention_attend"})
 
+    def sources(self, operator: str) -> tuple[str, ...]:
+        files = super().sources(operator)
+        own = any(f.startswith(self.name) for f in files)
+        return (*files, f"{self.name}/wide.c") if own else files
+
     def linear_weights(self, n: int, k: int) -> int:
         return -(-n // 4) * (HEADER + 4 * round_up(k, 4))
 

@@ -21,41 +21,46 @@ typedef struct {
 static void scores(const attend_t *a, const tg_word_t *q, const tg_word_t *k, int32_t max[4]) {
   const tg_attention_t *op = a->op;
   const int32_t words = tg_tile_words(op->dim), groups = a->groups;
-  const int32_t m = a->m, offset = 2 * op->score_zp + 1;
-  int32_t row[4], top[4];
-  for (int i = 0; i < 4; i++) {
-    int32_t sum = 0;
-    for (int32_t p = 0; p < words; p++)
-      sum = tg_sdotsp4(sum, q[4 * p + i], TG_ONES);
-    row[i] = -op->k.zp * sum;
-    top[i] = (int32_t)0x80808080u;
+  const int32_t m = a->m;
+  const tg_tile_header_t header = {.m = {m, m, m, m}};
+  const tg_linear_t requant = {.s = op->score_s, .zp = op->score_zp};
+  int32_t row[4] = {0}, top[4];
+  for (int32_t p = 0; p < words; p++) {
+#define TG_DO(i) row[i] = tg_sdotsp4(row[i], q[4 * p + i], TG_ONES);
+    TG_EACH4(TG_DO)
+#undef TG_DO
   }
+#define TG_DO(i)                                                                                   \
+  row[i] *= -op->k.zp;                                                                             \
+  top[i] = (int32_t)0x80808080u;
+  TG_EACH4(TG_DO)
+#undef TG_DO
   for (int32_t t = 0; t < groups; t++) {
     int32_t acc[16];
-    for (int i = 0; i < 4; i++)
-      for (int j = 0; j < 4; j++)
-        acc[4 * i + j] = row[i] + k[j];
+    const int32_t start[4] = {k[0], k[1], k[2], k[3]};
+#define TG_DO(i) acc[i] = row[(i) >> 2] + start[(i) & 3];
+    TG_EACH16(TG_DO)
+#undef TG_DO
     tg_mac_quad(acc, q, k + 4, words);
     k += 4 + 4 * words;
-    if (m >= 0) {
-      for (int i = 0; i < 16; i++)
-        acc[i] = tg_tile_round(acc[i], m, offset);
-    } else {
-      for (int i = 0; i < 16; i++)
-        acc[i] = tg_requant(acc[i], ~m, op->score_s, op->score_zp);
-    }
+    tg_tile_requant16(&requant, &header, acc);
     const int32_t mask = t == groups - 1 ? a->last : -1;
-    for (int i = 0; i < 4; i++) {
-      int32_t word = tg_pack4(acc[4 * i], acc[4 * i + 1], acc[4 * i + 2], acc[4 * i + 3]);
-      word = (word & mask) | ((int32_t)0x80808080u & ~mask);
-      top[i] = tg_max4(top[i], word);
-      a->scores[i * groups + t] = word;
-    }
+    const int32_t low = (int32_t)0x80808080u & ~mask;
+    tg_word_t *to = a->scores + t;
+#define TG_DO(i)                                                                                   \
+  {                                                                                                \
+    const int32_t word =                                                                           \
+        (tg_pack4(acc[4 * i], acc[4 * i + 1], acc[4 * i + 2], acc[4 * i + 3]) & mask) | low;       \
+    top[i] = tg_max4(top[i], word);                                                                \
+    to[i * groups] = word;                                                                         \
+  }
+    TG_EACH4(TG_DO)
+#undef TG_DO
   }
   for (int i = 0; i < 4; i++) {
-    int32_t most = tg_max4(top[i], (int32_t)((uint32_t)top[i] >> 16 | (uint32_t)top[i] << 16));
-    most = tg_max4(most, (int32_t)((uint32_t)most >> 8 | (uint32_t)most << 24));
-    max[i] = most;
+    const int32_t half = tg_max4(top[i], (int32_t)((uint32_t)top[i] >> 16));
+    const int32_t most = tg_max4(half, (int32_t)((uint32_t)half >> 8)); /* in the first byte */
+    max[i] = (int32_t)(TG_BYTE(most, 0) * (uint32_t)TG_ONES);
   }
 }
 
@@ -89,13 +94,13 @@ static inline int32_t normalise(int32_t high, int32_t low, int32_t r, int32_t c,
   return tg_clip8(tg_add_shift(tg_mulh(acc, r), c, s));
 }
 
-static inline void store(const int32_t *y4, int32_t features, int aligned, int8_t *y) {
+static inline void store(int32_t word, int32_t features, int aligned, int8_t *y) {
   if (aligned && features == 4) {
-    *(tg_word_t *)(void *)y = tg_pack4(y4[0], y4[1], y4[2], y4[3]);
+    *(tg_word_t *)(void *)y = word;
     return;
   }
-  for (int32_t j = 0; j < features; j++)
-    y[j] = (int8_t)y4[j];
+  for (int32_t j = 0; j < features; j++, word = (int32_t)((uint32_t)word >> 8))
+    y[j] = (int8_t)word;
 }
 
 /* Context of two rows (the second of one is computed and dropped). */
@@ -146,11 +151,14 @@ static void context(const attend_t *a, const tg_word_t *e, const tg_word_t *v, c
         l[7] = tg_sdotusp4(l[7], l1, v3);
       } while (--t);
     }
-    for (int i = 0; i < 8; i++)
-      out[i] = normalise(h[i], l[i], r[i >> 2], c, s);
-    store(out, features, aligned, y);
+#define TG_DO(i)                                                                                   \
+  out[i] = normalise(h[i], l[i], r[0], c, s);                                                      \
+  out[4 + i] = normalise(h[4 + i], l[4 + i], r[1], c, s);
+    TG_EACH4(TG_DO)
+#undef TG_DO
+    store(tg_pack4(out[0], out[1], out[2], out[3]), features, aligned, y);
     if (rows > 1)
-      store(out + 4, features, aligned, y + y_stride);
+      store(tg_pack4(out[4], out[5], out[6], out[7]), features, aligned, y + y_stride);
   }
 }
 

@@ -49,18 +49,22 @@ void tg_project_groups(const tg_attention_t *op, const tg_linear_t *linear, cons
       int32_t v[16];
       if (here == 1) {
         tg_tile_1x4(linear, header, from[0], v);
-        for (int i = 4; i < 16; i++)
-          v[i] = v[i & 3];
+        v[4] = v[8] = v[12] = v[0];
+        v[5] = v[9] = v[13] = v[1];
+        v[6] = v[10] = v[14] = v[2];
+        v[7] = v[11] = v[15] = v[3];
       } else {
         tg_tile_4x4(linear, header, from, v);
       }
       if (what == TG_PROJECT_V) {
-        for (int j = 0; j < 4; j++)
-          out[j] = tg_pack4(v[j], v[4 + j], v[8 + j], v[12 + j]);
+#define TG_DO(j) out[j] = tg_pack4(v[j], v[4 + j], v[8 + j], v[12 + j]);
+        TG_EACH4(TG_DO)
+#undef TG_DO
       } else {
         const int32_t mask = p == words - 1 ? last_mask : -1;
-        for (int i = 0; i < 4; i++)
-          out[i] = tg_pack4(v[4 * i], v[4 * i + 1], v[4 * i + 2], v[4 * i + 3]) & mask;
+#define TG_DO(i) out[i] = tg_pack4(v[4 * i], v[4 * i + 1], v[4 * i + 2], v[4 * i + 3]) & mask;
+        TG_EACH4(TG_DO)
+#undef TG_DO
       }
     }
     if (what == TG_PROJECT_K)

@@ -2,21 +2,15 @@
 #include "tinygen/linear.h"
 #include "xpulpv2/tile.h"
 
-void tg_tile_requant_wide(const tg_tile_header_t *h, int32_t s, int32_t zp, int32_t *acc,
-                          int32_t count) {
-  for (int32_t i = 0; i < count; i++)
-    acc[i] = tg_requant(acc[i], ~h->m[i & 3], s, zp);
-}
-
-/* Up to four results of one row. */
-static inline void store(const tg_linear_t *op, const int32_t *v, int32_t channels, int aligned,
+/* Up to four results of one row, packed. */
+static inline void store(const tg_linear_t *op, int32_t word, int32_t channels, int aligned,
                          int8_t *y) {
   if (!op->table && aligned && channels == 4) {
-    *(tg_word_t *)(void *)y = tg_pack4(v[0], v[1], v[2], v[3]);
+    *(tg_word_t *)(void *)y = word;
     return;
   }
-  for (int32_t j = 0; j < channels; j++)
-    y[j] = op->table ? op->table[v[j] + 128] : (int8_t)v[j];
+  for (int32_t j = 0; j < channels; j++, word = (int32_t)((uint32_t)word >> 8))
+    y[j] = op->table ? op->table[(int8_t)word + 128] : (int8_t)word;
 }
 
 /* Rows outside, tiles inside: four rows are prepared once for all channels. */
@@ -36,16 +30,18 @@ void tg_linear_s8(const tg_linear_t *op, const int8_t *x, int32_t rows, int32_t 
       int32_t v[16];
       if (here == 1) {
         tg_tile_1x4(op, h, from[0], v);
-        store(op, v, channels, aligned, out);
+        store(op, tg_pack4(v[0], v[1], v[2], v[3]), channels, aligned, out);
         continue;
       }
       tg_tile_4x4(op, h, from, v);
-      store(op, v, channels, aligned, out);
-      store(op, v + 4, channels, aligned, out + y_stride);
+      store(op, tg_pack4(v[0], v[1], v[2], v[3]), channels, aligned, out);
+      store(op, tg_pack4(v[4], v[5], v[6], v[7]), channels, aligned, out + y_stride);
       if (here > 2)
-        store(op, v + 8, channels, aligned, out + 2 * (ptrdiff_t)y_stride);
+        store(op, tg_pack4(v[8], v[9], v[10], v[11]), channels, aligned,
+              out + 2 * (ptrdiff_t)y_stride);
       if (here > 3)
-        store(op, v + 12, channels, aligned, out + 3 * (ptrdiff_t)y_stride);
+        store(op, tg_pack4(v[12], v[13], v[14], v[15]), channels, aligned,
+              out + 3 * (ptrdiff_t)y_stride);
     }
   }
 }

@@ -99,20 +99,40 @@ static inline __attribute__((always_inline)) int32_t tg_tile_round(int32_t acc, 
 void tg_tile_requant_wide(const tg_tile_header_t *h, int32_t s, int32_t zp, int32_t *acc,
                           int32_t count);
 
-/* Accumulators -> results, in place; rows of four channels. */
+/* 16 accumulators -> results, in place; rows of four channels. */
 static inline __attribute__((always_inline)) void
-tg_tile_requant(const tg_linear_t *op, const tg_tile_header_t *h, int32_t *acc, int32_t count) {
+tg_tile_requant16(const tg_linear_t *op, const tg_tile_header_t *h, int32_t acc[16]) {
   const int32_t m[4] = {h->m[0], h->m[1], h->m[2], h->m[3]}, offset = 2 * op->zp + 1;
   if (m[0] >= 0) {
-    for (int i = 0; i < count; i++)
-      acc[i] = tg_tile_round(acc[i], m[i & 3], offset);
+#define TG_DO(i) acc[i] = tg_tile_round(acc[i], m[(i) & 3], offset);
+    TG_EACH16(TG_DO)
+#undef TG_DO
   } else {
-    int32_t wide[16];
-    for (int i = 0; i < count; i++)
-      wide[i] = acc[i];
-    tg_tile_requant_wide(h, op->s, op->zp, wide, count);
-    for (int i = 0; i < count; i++)
-      acc[i] = wide[i];
+    int32_t wide[16]; /* accumulators themselves must have no address */
+#define TG_DO(i) wide[i] = acc[i];
+    TG_EACH16(TG_DO)
+#undef TG_DO
+    tg_tile_requant_wide(h, op->s, op->zp, wide, 16);
+#define TG_DO(i) acc[i] = wide[i];
+    TG_EACH16(TG_DO)
+#undef TG_DO
+  }
+}
+
+/* Four accumulators of one row. */
+static inline __attribute__((always_inline)) void
+tg_tile_requant4(const tg_linear_t *op, const tg_tile_header_t *h, int32_t acc[4]) {
+  const int32_t offset = 2 * op->zp + 1;
+  if (h->m[0] >= 0) {
+#define TG_DO(i) acc[i] = tg_tile_round(acc[i], h->m[i], offset);
+    TG_EACH4(TG_DO)
+#undef TG_DO
+  } else {
+    int32_t wide[4] = {acc[0], acc[1], acc[2], acc[3]};
+    tg_tile_requant_wide(h, op->s, op->zp, wide, 4);
+#define TG_DO(i) acc[i] = wide[i];
+    TG_EACH4(TG_DO)
+#undef TG_DO
   }
 }
 
@@ -121,23 +141,25 @@ static inline __attribute__((always_inline)) void tg_tile_4x4(const tg_linear_t 
                                                               const tg_tile_header_t *h,
                                                               const int8_t *const x[4],
                                                               int32_t v[16]) {
-  for (int i = 0; i < 4; i++)
-    for (int j = 0; j < 4; j++)
-      v[4 * i + j] = h->bias[j];
+  const int32_t b[4] = {h->bias[0], h->bias[1], h->bias[2], h->bias[3]};
+#define TG_DO(i) v[i] = b[(i) & 3];
+  TG_EACH16(TG_DO)
+#undef TG_DO
   tg_mac_rows(v, (const tg_word_t *)(const void *)x[0], (const tg_word_t *)(const void *)x[1],
               (const tg_word_t *)(const void *)x[2], (const tg_word_t *)(const void *)x[3],
               (const tg_word_t *)(const void *)(h + 1), tg_tile_words(op->k));
-  tg_tile_requant(op, h, v, 16);
+  tg_tile_requant16(op, h, v);
 }
 
 /* One row of x against one tile. */
 static inline __attribute__((always_inline)) void
 tg_tile_1x4(const tg_linear_t *op, const tg_tile_header_t *h, const int8_t *x, int32_t v[4]) {
-  for (int j = 0; j < 4; j++)
-    v[j] = h->bias[j];
+#define TG_DO(i) v[i] = h->bias[i];
+  TG_EACH4(TG_DO)
+#undef TG_DO
   tg_mac_row(v, (const tg_word_t *)(const void *)x, (const tg_word_t *)(const void *)(h + 1),
              tg_tile_words(op->k));
-  tg_tile_requant(op, h, v, 4);
+  tg_tile_requant4(op, h, v);
 }
 
 /* Rows of x that word loads can read: x itself where it is aligned and k is whole words, else

@@ -18,6 +18,13 @@ typedef int32_t __attribute__((may_alias)) tg_word_t;
 
 enum { TG_ONES = 0x01010101 };
 
+/* A register tile is an array whose every index is a constant when compilers look first: no loops.
+ */
+#define TG_EACH4(do_) do_(0) do_(1) do_(2) do_(3)
+#define TG_EACH16(do_)                                                                             \
+  TG_EACH4(do_)                                                                                    \
+  do_(4) do_(5) do_(6) do_(7) do_(8) do_(9) do_(10) do_(11) do_(12) do_(13) do_(14) do_(15)
+
 #if defined(TG_XPULP_INSN)
 
 #define TG_R3(name, text)                                                                          \
@@ -160,7 +167,13 @@ static inline int32_t tg_add_shift(int32_t d, int32_t a, int32_t shift) {
 
 /* The high half of a 64-bit product. */
 static inline int32_t tg_mulh(int32_t a, int32_t b) {
+#ifdef __riscv
+  int32_t d; /* compilers change it to mulhsu where b is positive */
+  __asm__("mulh %0, %1, %2" : "=r"(d) : "r"(a), "r"(b));
+  return d;
+#else
   return (int32_t)((int64_t)a * b >> 32);
+#endif
 }
 
 #endif
