@@ -44,7 +44,7 @@ def main() -> None:
     for region in plan.regions:
         table.add_row(
             f"memory, {region.name}",
-            f"{region.used:,} B arena (no packing below {plan.arena_lower_bound:,} B)",
+            f"{region.used:,} B arena (lower bound {plan.arena_lower_bound:,} B)",
         )
     table.add_row(f"memory, {board.flash[0].name}", f"{size(result.flash_bytes)} with samples")
     table.add_row("accuracy, ONNX model", _percent(check.accuracy_onnx, check.samples))

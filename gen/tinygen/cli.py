@@ -92,7 +92,8 @@ def _options(
     return Options(kind, row_block, ram, flash, max_latency)
 
 
-out = Console(highlight=False)
+# A pipe has no width: let no name be cut there.
+out = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 err = Console(stderr=True, highlight=False)
 
 
@@ -245,7 +246,9 @@ def check(
 
 @app.command()
 def run(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A generated project.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="[DIR]", help="A project; default: here.")
+    ] = Path(),
     on: Annotated[
         str | None, typer.Option(help="host | qemu | unicorn; default: the best one here.")
     ] = None,
@@ -343,3 +346,6 @@ def main() -> None:
         sys.stdout.flush()
         print(f"tinygen: {e}", file=sys.stderr)
         sys.exit(1)
+    except KeyboardInterrupt:
+        print("tinygen: interrupted", file=sys.stderr)
+        sys.exit(130)

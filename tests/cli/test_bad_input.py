@@ -89,6 +89,7 @@ def test_folder_that_is_not_empty(tmp_path: Path) -> None:
         ({"x": np.full((3, 8, 8), np.nan, np.float32)}, ("x",)),
         ({"x": np.zeros((0, 8, 8), np.float32)}, ("x",)),
         ({"x": np.zeros((3, 8, 8), np.float32), "y": np.zeros(2, np.int64)}, ("y",)),
+        ({"x": np.zeros((3, 8, 8), np.float32), "y": np.full(3, 10)}, ("labels", "10 outputs")),
     ],
 )
 def test_unfit_samples(
@@ -97,6 +98,16 @@ def test_unfit_samples(
     np.savez(tmp_path / "s.npz", **arrays)
     refused(new(DIGITS / "model.onnx", tmp_path, "--samples", "s.npz"), "s.npz", *words)
     nothing_written(tmp_path, "s.npz")
+
+
+def test_samples_as_a_bare_array(tmp_path: Path) -> None:
+    np.save(tmp_path / "s.npy", np.zeros((3, 8, 8), np.float32))
+    refused(new(DIGITS / "model.onnx", tmp_path, "--samples", "s.npy"), "s.npy", "savez")
+
+
+def test_folder_that_cmake_cannot_take(tmp_path: Path) -> None:
+    refused(tinygen("new", "a;b", "--board", "host", cwd=tmp_path), "a;b", "CMake")
+    nothing_written(tmp_path)
 
 
 def test_samples_that_are_no_archive(tmp_path: Path) -> None:

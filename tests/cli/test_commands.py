@@ -70,6 +70,17 @@ def test_new_and_run_on_the_host(tmp_path: Path) -> None:
     assert record["accuracy"] >= 0.9
 
 
+def test_new_in_the_folder_of_a_fresh_repository(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    tinygen("new", ".", "--board", "host", cwd=tmp_path)
+    assert (tmp_path / "CMakeLists.txt").is_file()
+    assert (tmp_path / ".git").is_dir()
+
+
+def test_board_names_are_whole_in_a_pipe(tmp_path: Path) -> None:
+    assert "nucleo_h743zi" in tinygen("boards", cwd=tmp_path)
+
+
 def test_same_input_same_bytes(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         tinygen("new", f"{folder}/app", "--board", "mps2_an500", cwd=tmp_path)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -40,20 +41,31 @@ def load_samples(path: Path, graph: Graph) -> tuple[NDArray[np.float32], NDArray
     if "y" not in arrays:
         return x, None
     y = arrays["y"]
-    if y.shape != (len(x),) or y.dtype.kind not in "iu":
+    whole = y.dtype.kind in "iu" or (y.dtype.kind == "f" and bool((y == np.rint(y)).all()))
+    if y.shape != (len(x),) or not whole:
         raise TinygenError(
             f"{path}: y must hold one integer label for each of the {len(x)} rows of x, "
             f"not {y.dtype} {list(y.shape)}"
+        )
+    classes = math.prod(graph.values[graph.output].shape)
+    if y.min() < 0 or y.max() >= classes:
+        raise TinygenError(
+            f"{path}: y holds labels from {int(y.min())} to {int(y.max())} but {graph.name} has "
+            f"{classes} outputs: number the classes from 0 in the order of the outputs"
         )
     return x, y.astype(np.int64)
 
 
 def _read(path: Path) -> dict[str, NDArray[Any]]:
+    if not path.is_file():
+        raise TinygenError(f"{path}: no such file")
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ValueError("a single array")
+        loaded = np.load(path, allow_pickle=False)
+        if not isinstance(loaded, np.lib.npyio.NpzFile):
+            raise ValueError("a single array")
+        with loaded as archive:
             return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as e:
-        reason = e.strerror if isinstance(e, OSError) and e.strerror else "not a readable .npz file"
-        raise TinygenError(f"{path}: {reason}: save x [N, ...] with numpy.savez") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        raise TinygenError(
+            f"{path}: not a readable .npz file: save x [N, ...] with numpy.savez"
+        ) from None

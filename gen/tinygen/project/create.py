@@ -36,10 +36,7 @@ def create_project(
             made = render_project(
                 plan, samples, template, Path(scratch), folder.resolve().name, options
             )
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            if folder.exists():
-                folder.rmdir()
-            shutil.move(made, folder)
+            _move_into(made, folder)
     except OSError as e:
         raise TinygenError(
             f"{folder}: cannot be written ({e.strerror or e}): choose another folder"
@@ -69,8 +66,34 @@ def render_project(
 
 
 def require_free(folder: Path) -> None:
-    """`TinygenError` unless the folder is absent or empty."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    """`TinygenError` unless the folder is absent or empty (.git does not count), and CMake can
+    take its name."""
+    bad = next((c for c in ';"\\' if c in str(folder.resolve())), None)
+    if bad:
         raise TinygenError(
-            f"{folder} exists and is not empty: choose another folder or remove it first"
+            f"{folder}: CMake cannot build in a path with {bad}: choose another name"
         )
+    if folder.exists() and (not folder.is_dir() or any(f.name != ".git" for f in folder.iterdir())):
+        raise TinygenError(
+            f"{folder} exists and is not empty: choose another folder, or bring a project of "
+            "tinygen up to date with `tinygen update`"
+        )
+
+
+def _move_into(made: Path, folder: Path) -> None:
+    """A rename where the folder is absent; else part by part, undone on error."""
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(made, folder)
+        return
+    moved: list[Path] = []
+    try:
+        for part in sorted(made.iterdir()):
+            moved.append(folder / part.name)
+            shutil.move(part, folder / part.name)
+    except OSError:
+        for part in moved:
+            shutil.rmtree(part, ignore_errors=True) if part.is_dir() else part.unlink(
+                missing_ok=True
+            )
+        raise

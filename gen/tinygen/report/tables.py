@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Group, RenderableType
+from rich.console import Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -21,8 +21,9 @@ if TYPE_CHECKING:  # each command imports only the rooms that it uses
 def _table(*columns: str, title: str | None = None) -> Table:
     """Left-aligned columns; those whose name starts with > are numbers."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left")
+    for i, column in enumerate(columns):
+        justify: JustifyMethod = "right" if column.startswith(">") else "left"
+        table.add_column(column.lstrip(">"), justify=justify, no_wrap=i == 0)  # a name stays whole
     return table
 
 
@@ -83,7 +84,7 @@ def plan_tables(plan: Plan) -> RenderableType:
             "weights and tables",
         )
     bound = plan.arena_lower_bound
-    best = "no packing is smaller" if plan.arena_bytes == bound else f"no packing below {bound:,} B"
+    best = "provably the smallest" if plan.arena_bytes == bound else f"lower bound {bound:,} B"
     predicted = ""
     if total is not None and plan.latency_ms is not None:
         clock = plan.board.core.clock_hz / 1e6
