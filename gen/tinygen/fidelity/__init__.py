@@ -2,6 +2,19 @@
 """The integer model against the float-simulated one, on real samples."""
 
 from tinygen.fidelity.compare import CheckResult, check, onnx_outputs
+from tinygen.fidelity.layers import LayerDifference, check_layers
+from tinygen.fidelity.noise import LayerNoise
+from tinygen.fidelity.quantize import Quantised, quantize
 from tinygen.fidelity.samples import load_samples
 
-__all__ = ["CheckResult", "check", "load_samples", "onnx_outputs"]
+__all__ = [
+    "CheckResult",
+    "LayerDifference",
+    "LayerNoise",
+    "Quantised",
+    "check",
+    "check_layers",
+    "load_samples",
+    "onnx_outputs",
+    "quantize",
+]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
 from tinygen import reference
@@ -59,22 +60,43 @@ def check(
     )
 
 
-def onnx_outputs(model: Path, x: NDArray[Any]) -> NDArray[np.float32]:
-    """onnxruntime's outputs, one sample at a time -> float32 [N, outputs].
-
-    Graph optimisations are off: a fused operator would not be the model that was quantised.
-    """
+def runtime() -> Any:
+    """The module onnxruntime, or a sentence that says how to install it."""
     try:
         import onnxruntime
     except ImportError:
         raise TinygenError("onnxruntime is not installed: pip install 'tinygen[check]'") from None
+    return onnxruntime
+
+
+def session(model: Path | bytes) -> Any:
+    """An inference session on one thread.
+
+    Graph optimisations are off: a fused operator would not be the model that was quantised.
+    """
+    onnxruntime = runtime()
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    source = model if isinstance(model, bytes) else str(model)
+    return onnxruntime.InferenceSession(source, options, ["CPUExecutionProvider"])
+
+
+def session_with_outputs(model: onnx.ModelProto, names: list[str]) -> Any:
+    """A session that also gives these tensors."""
+    present = {o.name for o in model.graph.output}
+    model.graph.output.extend(onnx.ValueInfoProto(name=n) for n in names if n not in present)
+    return session(model.SerializeToString())
+
+
+def onnx_outputs(model: Path, x: NDArray[Any]) -> NDArray[np.float32]:
+    """onnxruntime's outputs, one sample at a time -> float32 [N, outputs]."""
+    runtime()
     try:
-        session = onnxruntime.InferenceSession(str(model), options, ["CPUExecutionProvider"])
-        feed = session.get_inputs()[0].name
-        rows = [session.run(None, {feed: sample[None]})[0].reshape(-1) for sample in x]
+        ready = session(model)
+        feed = ready.get_inputs()[0].name
+        rows = [ready.run(None, {feed: sample[None]})[0].reshape(-1) for sample in x]
     except Exception as e:  # onnxruntime raises its own types, one for each status code
         raise TinygenError(
             f"{model}: onnxruntime cannot run it ({str(e).splitlines()[0]})"

@@ -15,11 +15,19 @@ from tinygen.errors import TinygenError
 from tinygen.graph import Graph
 
 
-def load_samples(path: Path, graph: Graph) -> tuple[NDArray[np.float32], NDArray[np.int64] | None]:
+Samples = tuple[NDArray[np.float32], NDArray[np.int64] | None]
+
+
+def load_samples(path: Path, graph: Graph) -> Samples:
     """x float32 [N, *input shape] and y int64 [N] or None.
 
     Raises `TinygenError` naming the file for anything else.
     """
+    return read_samples(path, graph.values[graph.input].shape, graph.name)
+
+
+def read_samples(path: Path, shape: tuple[int, ...], name: str) -> Samples:
+    """As `load_samples`, for a model called ``name`` whose input has this shape."""
     arrays = _read(path)
     if "x" not in arrays:
         raise TinygenError(
@@ -27,10 +35,9 @@ def load_samples(path: Path, graph: Graph) -> tuple[NDArray[np.float32], NDArray
             "inputs as x [N, ...] with numpy.savez"
         )
     x = arrays["x"]
-    shape = graph.values[graph.input].shape
     if x.ndim < 1 or x.shape[1:] not in (shape, (1, *shape)):
         raise TinygenError(
-            f"{path}: x has the shape {list(x.shape)} but {graph.name} takes "
+            f"{path}: x has the shape {list(x.shape)} but {name} takes "
             f"{['N', *shape]} (one row an input, no batch axis)".replace("'", "")
         )
     if len(x) == 0:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-from tinygen.graph import Graph, Node
+from tinygen.graph import Graph, Node, Value
 from tinygen.graph.ops import Add, Conv, LayerNorm, Linear, Lut, SelectToken
 from tinygen.passes.engine import tidy
 from tinygen.reference.elementwise import lut
@@ -68,17 +68,25 @@ def _select_once(graph: Graph) -> Graph | None:
         values = dict(graph.values)
         fresh: list[Node] = []
         for number, source in enumerate(before.inputs):
-            name = f"{node.output}~row{number}"
-            while name in values:
-                name += "_"
+            name = _unused(f"{source}~row", values)
             values[name] = replace(values[source], name=name, shape=(1, values[source].shape[1]))
             fresh.append(Node(f"{node.name}~{number}", node.op, (source,), (name,)))
         op = before.op
         if isinstance(op, Add) and op.other is not None:
             op = replace(op, other=op.other[node.op.index : node.op.index + 1])
-        inputs = tuple(n.output for n in fresh)
-        fresh.append(Node(before.name, op, inputs, node.outputs))
+        result = _unused(f"{before.output}~row", values)  # the same tensor, so messages find it
+        values[result] = replace(values[node.output], name=result)
+        fresh.append(Node(before.name, op, tuple(n.output for n in fresh), (result,)))
         nodes = [n for n in graph.nodes[:position] if n is not before]
         nodes += [*fresh, *graph.nodes[position + 1 :]]
-        return tidy(replace(graph, values=values, nodes=tuple(nodes)))
+        renamed = {node.output: result}
+        nodes = [replace(n, inputs=tuple(renamed.get(i, i) for i in n.inputs)) for n in nodes]
+        output = renamed.get(graph.output, graph.output)
+        return tidy(replace(graph, values=values, nodes=tuple(nodes), output=output))
     return None
+
+
+def _unused(name: str, values: dict[str, Value]) -> str:
+    while name in values:
+        name += "_"
+    return name

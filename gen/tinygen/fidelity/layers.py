@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the integer and the float-simulated model part company, layer by layer."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from tinygen import reference
+from tinygen.errors import TinygenError
+from tinygen.fidelity.compare import Progress, session_with_outputs
+from tinygen.graph import Graph, Node, Value, ops
+from tinygen.passes import Imported
+from tinygen.reference.requant import clamp8
+
+SAMPLES = 64
+"""Samples looked at, at most."""
+
+
+@dataclass(frozen=True)
+class LayerDifference:
+    """In steps of the layer's own output. tensor: its name in the ONNX file.
+
+    mean_abs_lsb, max_abs_lsb: with everything before the layer.  own_mean_abs_lsb: of the layer
+    alone, fed with onnxruntime's own inputs; None where one of them has no tensor in the file.
+    """
+
+    name: str
+    op: str
+    tensor: str
+    mean_abs_lsb: float
+    max_abs_lsb: float
+    own_mean_abs_lsb: float | None
+
+
+def check_layers(
+    imported: Imported, model: Path, x: NDArray[Any], progress: Progress | None = None
+) -> list[LayerDifference]:
+    """Layers in order, those left out whose result the ONNX file does not hold."""
+    graph, origins = imported.graph, imported.origins
+    proto = onnx.load(str(model))
+    made = {o for n in proto.graph.node for o in n.output} | {i.name for i in proto.graph.input}
+    known = {name: tensor for name, tensor in origins.items() if tensor in made}
+    tensors = sorted(set(known.values()) - {i.name for i in proto.graph.input})
+    try:
+        session = session_with_outputs(proto, tensors)
+    except Exception as e:  # onnxruntime raises its own types, one for each status code
+        reason = (str(e).splitlines() or ["unknown"])[0]
+        raise TinygenError(f"{model}: onnxruntime cannot run it ({reason})") from None
+    feed = session.get_inputs()[0].name
+    rows = {n.op.index for n in graph.nodes if isinstance(n.op, ops.SelectToken)}
+    row = next(iter(rows)) if len(rows) == 1 else None
+    sums = {n.name: _Sum() for n in graph.nodes if not isinstance(n.op, ops.VIEWS)}
+    for number, sample in enumerate(x[:SAMPLES]):
+        theirs = dict(zip(tensors, session.run(tensors, {feed: sample[None]}), strict=True))
+        theirs[feed] = sample[None]
+        ours = reference.run_all(graph, reference.quantise(graph, sample))
+        real = {
+            k: laid for k, t in known.items() if (laid := _laid(graph, k, theirs[t], row, ours[k]))
+        }
+        for node in graph.nodes:
+            if node.name in sums and node.output in real:
+                _compare(graph, node, ours, real, sums[node.name])
+        if progress:
+            progress(number + 1, min(len(x), SAMPLES))
+    return [
+        LayerDifference(
+            n.name,
+            type(n.op).__name__,
+            known[n.output],
+            s.mean / s.samples,
+            s.largest,
+            s.own / s.own_samples if s.own_samples else None,
+        )
+        for n in graph.nodes
+        if (s := sums.get(n.name)) is not None and s.samples
+    ]
+
+
+@dataclass
+class _Sum:
+    samples: int = 0
+    mean: float = 0.0
+    largest: float = 0.0
+    own_samples: int = 0
+    own: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class _Laid:
+    """A tensor of onnxruntime in the layout of ours, real numbers."""
+
+    values: NDArray[np.float64]
+
+
+def _laid(graph: Graph, name: str, tensor: Any, row: int | None, like: Any) -> _Laid | None:
+    """None where the sizes differ. A convolution of ours is token-major; a token may be picked."""
+    real = np.asarray(tensor, np.float64)
+    shape = graph.values[name].shape
+    if real.size != math.prod(shape):
+        if len(shape) != 2 or shape[0] != 1 or row is None or real.ndim < 2:
+            return None
+        if real.shape[-1] != shape[1]:
+            return None
+        real = real.reshape(-1, shape[1])[row : row + 1]
+        return _Laid(real)
+    plain = real.reshape(shape)
+    if len(shape) == 2 and real.ndim > 2 and real.shape[1] == shape[1]:
+        turned = real.reshape(shape[::-1]).T
+        q = graph.values[name].quant
+        if q is not None and _step(turned, like, q).mean() < _step(plain, like, q).mean():
+            return _Laid(turned)
+    return _Laid(plain)
+
+
+def _step(real: Any, integers: Any, quant: Any) -> Any:
+    return np.abs((integers.astype(np.float64) - quant.zero_point) - real / quant.scale)
+
+
+def _compare(
+    graph: Graph, node: Node, ours: dict[str, Any], real: dict[str, _Laid], into: _Sum
+) -> None:
+    quant = graph.values[node.output].quant
+    there = real[node.output].values
+    difference = _step(there, ours[node.output], quant)
+    into.samples += 1
+    into.mean += float(difference.mean())
+    into.largest = max(into.largest, float(difference.max()))
+    if all(i in real for i in node.inputs) and not isinstance(node.op, ops.Float):
+        inputs = [_integers(graph.values[i], real[i].values) for i in node.inputs]
+        alone = reference.run_op(node.op, inputs)
+        into.own_samples += 1
+        into.own += float(_step(there, alone, quant).mean())
+
+
+def _integers(value: Value, real: NDArray[np.float64]) -> ops.I8:
+    """Real numbers onto a value's grid, in float32 as onnxruntime divides."""
+    assert value.quant is not None
+    scale = np.float32(value.quant.scale)
+    return clamp8(np.rint(real.astype(np.float32) / scale) + value.quant.zero_point)

@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A float ONNX model -> the quantised form that tinygen takes best, made with onnxruntime.
+
+Symmetric int8, weights per output channel, the model preprocessed so that products carry their
+biases. Left in float, because integer operators do not round there: softmax and the product that
+reads it, and the inside of elementwise functions (GELU by Erf) and of spelled-out norms.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+from numpy.typing import NDArray
+
+from tinygen.errors import TinygenError
+from tinygen.fidelity.compare import Progress, onnx_outputs, runtime
+from tinygen.fidelity.noise import LayerNoise, layer_noise
+from tinygen.fidelity.samples import read_samples
+from tinygen.importer import read_model
+from tinygen.passes import import_model
+
+QUANTISED = {"QuantizeLinear", "DequantizeLinear", "QGemm", "QLinearMatMul", "DynamicQuantizeLinear"}
+INSIDE = {"Erf", "Tanh", "Sigmoid", "Div", "Mul", "Add", "Sub", "Pow", "Sqrt", "ReduceMean", "Gelu"}
+"""Operators that a function of one tensor or a norm may be spelled with."""
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """top1_agreement: float and quantised model, on the samples. Accuracies: None without labels.
+
+    left_out: the nodes that stay in float.  layers: the noise that quantising adds, in order.
+    """
+
+    output: Path
+    samples: int
+    top1_agreement: float
+    accuracy_float: float | None
+    accuracy_quantised: float | None
+    left_out: tuple[str, ...]
+    layers: tuple[LayerNoise, ...]
+
+
+def quantize(
+    model: Path, calibration: Path, output: Path, *, force: bool = False, progress: Progress
+) -> Quantised:
+    """Write ``output``. Needs the extra `check` (onnxruntime). Raises `TinygenError`; then, and
+    until the result is known to import, nothing is written."""
+    if output.exists() and not force:
+        raise TinygenError(f"{output} exists: choose another name, or add --force to replace it")
+    if not output.parent.is_dir():
+        raise TinygenError(f"{output.parent} is not a folder: create it first")
+    runtime()
+    proto = _float_model(model)
+    shape = _fix_batch(proto, model)
+    x, y = read_samples(calibration, shape, model.stem)
+    with tempfile.TemporaryDirectory() as scratch:
+        prepared, made = Path(scratch, "prepared.onnx"), Path(scratch, "quantised.onnx")
+        with _quietly(model):
+            left_out = _run(proto, x, prepared, made, progress)
+        tidy = onnx.load(str(made))
+        clean(tidy)
+        made.write_bytes(tidy.SerializeToString(deterministic=True))
+        _imports(made, model, output)
+        layers = layer_noise(prepared, made, x)
+        before, after = (onnx_outputs(p, x).argmax(axis=1) for p in (prepared, made))
+        _write(made.read_bytes(), output)
+    return Quantised(
+        output=output,
+        samples=len(x),
+        top1_agreement=float((before == after).mean()),
+        accuracy_float=None if y is None else float((before == y).mean()),
+        accuracy_quantised=None if y is None else float((after == y).mean()),
+        left_out=tuple(left_out),
+        layers=tuple(layers),
+    )
+
+
+def _float_model(path: Path) -> onnx.ModelProto:
+    proto, _ = read_model(path)
+    found = sorted({n.op_type for n in proto.graph.node} & QUANTISED)
+    if found:
+        raise TinygenError(
+            f"{path} is quantised already (node type {found[0]}): give the float model, or use "
+            "this one as it is"
+        )
+    return proto
+
+
+def _fix_batch(proto: onnx.ModelProto, path: Path) -> tuple[int, ...]:
+    """Set the batch axis to 1; the input's shape without it."""
+    weights = {t.name for t in proto.graph.initializer}
+    inputs = [i for i in proto.graph.input if i.name not in weights]
+    if len(inputs) != 1:
+        raise TinygenError(
+            f"{path} must have one input, found {', '.join(i.name for i in inputs) or 'none'}: "
+            "export a model that takes one tensor"
+        )
+    tensor = inputs[0].type.tensor_type
+    if tensor.elem_type != onnx.TensorProto.FLOAT:
+        raise TinygenError(
+            f"{path}: input {inputs[0].name} is not float32: tinygen takes models of float inputs "
+            "(look token ids up in their embedding before the model)"
+        )
+    dims = tensor.shape.dim
+    if not dims or any(d.dim_value < 1 for d in list(dims)[1:]):
+        raise TinygenError(
+            f"{path}: input {inputs[0].name} has a dynamic axis besides the batch: export with "
+            "fixed sizes"
+        )
+    if dims[0].dim_value > 1:
+        raise TinygenError(
+            f"{path}: input {inputs[0].name} has batch {dims[0].dim_value}: export with batch 1 "
+            "(or a dynamic batch axis)"
+        )
+    dims[0].dim_value = 1
+    del proto.graph.value_info[:]
+    return tuple(d.dim_value for d in list(dims)[1:])
+
+
+def _run(
+    proto: onnx.ModelProto, x: NDArray[Any], prepared: Path, made: Path, progress: Progress
+) -> list[str]:
+    """Preprocess, calibrate, quantise; the names of the nodes that stay in float."""
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    source = prepared.with_name("float.onnx")
+    source.write_bytes(proto.SerializeToString())
+    quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+    left_out = stays_float(onnx.load(str(prepared)))
+    quantize_static(
+        str(prepared),
+        str(made),
+        _reader(onnx.load(str(prepared)).graph.input[0].name, x, progress),
+        quant_format=QuantFormat.QDQ,
+        activation_type=QuantType.QInt8,
+        weight_type=QuantType.QInt8,
+        per_channel=True,
+        nodes_to_exclude=left_out,
+        extra_options={"ActivationSymmetric": True, "WeightSymmetric": True},
+    )
+    return left_out
+
+
+def _reader(name: str, x: NDArray[Any], progress: Progress) -> Any:
+    from onnxruntime.quantization import CalibrationDataReader
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        """Hands one sample at a time to the calibration."""
+
+        def __init__(self) -> None:
+            self.done = 0
+
+        def get_next(self) -> dict[str, NDArray[Any]] | None:
+            if self.done == len(x):
+                return None
+            self.done += 1
+            progress(self.done, len(x))
+            return {name: x[self.done - 1 : self.done]}
+
+    return Reader()
+
+
+def stays_float(model: onnx.ModelProto) -> list[str]:
+    """Softmax and its reader; functions of one tensor and norms, spelled out."""
+    nodes = list(model.graph.node)
+    readers: dict[str, list[onnx.NodeProto]] = {}
+    for node in nodes:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    out: list[str] = []
+    for node in nodes:
+        if node.op_type == "Softmax":
+            out += [node.name, *(r.name for r in _after_moves(node, readers))]
+    constants = {t.name for t in model.graph.initializer}
+    constants |= {o for n in nodes if n.op_type == "Constant" for o in n.output}
+    for region in _regions(nodes, constants):
+        if any(n.op_type in ("Erf", "Tanh", "Sigmoid", "ReduceMean") for n in region[:-1]):
+            out += [n.name for n in region]
+    return list(dict.fromkeys(out))
+
+
+MOVES = {"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Identity", "Dropout"}
+
+
+def _after_moves(
+    node: onnx.NodeProto, readers: dict[str, list[onnx.NodeProto]]
+) -> Iterator[onnx.NodeProto]:
+    """The nodes that read a result, movement between included."""
+    for reader in readers.get(node.output[0], []):
+        yield reader
+        if reader.op_type in MOVES:
+            yield from _after_moves(reader, readers)
+
+
+def _regions(nodes: list[onnx.NodeProto], constants: set[str]) -> Iterator[list[onnx.NodeProto]]:
+    """Nodes that together are a function of one tensor, two or more of them, in order.
+
+    A region starts at a tensor and takes every operator of `INSIDE` all of whose inputs are that
+    tensor, constants, or inside the region already; it ends at its last value that all else reads.
+    """
+    taken: set[str] = set()
+    for start in nodes:
+        if start.op_type not in INSIDE or start.name in taken:
+            continue
+        active = [i for i in start.input if i and i not in constants]
+        if len(active) != 1:
+            continue
+        known, region = {active[0]}, []
+        for node in nodes:
+            inputs = [i for i in node.input if i and i not in constants]
+            inside = bool(inputs) and set(inputs) <= known and node.op_type in INSIDE
+            if inside and node.name not in taken:
+                known |= set(node.output)
+                region.append(node)
+        region = _closed(region, nodes, active[0])
+        if len(region) > 1:
+            taken |= {n.name for n in region}
+            yield region
+
+
+def _closed(
+    region: list[onnx.NodeProto], nodes: list[onnx.NodeProto], root: str
+) -> list[onnx.NodeProto]:
+    """The longest beginning of a region of which only the last value is read outside."""
+    for size in range(len(region), 1, -1):
+        part = region[:size]
+        names = {n.name for n in part}
+        made = {o for n in part[:-1] for o in n.output}
+        outside = {i for n in nodes if n.name not in names for i in n.input}
+        if not made & outside and root not in {o for n in part for o in n.output}:
+            return part
+    return []
+
+
+def clean(model: onnx.ModelProto) -> None:
+    """Drop doc strings and metadata (stack traces with local paths) and unused operator sets."""
+    used = {n.domain for n in model.graph.node}
+    versions = [o for o in model.opset_import if o.domain in used or o.domain == ""]
+    del model.opset_import[:]
+    model.opset_import.extend(versions)
+    del model.metadata_props[:]
+    graph = model.graph
+    for item in (model, graph, *graph.node, *graph.initializer, *graph.input, *graph.output):
+        item.doc_string = ""
+    for holder in (graph, *graph.node, *graph.initializer):
+        del holder.metadata_props[:]
+    del graph.value_info[:]
+
+
+def _imports(made: Path, model: Path, output: Path) -> None:
+    try:
+        import_model(made)
+    except TinygenError as error:
+        reason = str(error).replace(f"{made}: ", "").replace(str(made), "it")
+        raise TinygenError(
+            f"{model}: quantised, but tinygen cannot take the result, so {output.name} was not "
+            f"written ({reason})"
+        ) from error
+
+
+def _write(content: bytes, output: Path) -> None:
+    """All of the file or nothing."""
+    part = output.with_name(f".{output.name}.part")
+    try:
+        part.write_bytes(content)
+        part.replace(output)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        reason = (error.strerror or "error").lower()
+        raise TinygenError(f"{output} cannot be written ({reason}): choose another place") from None
+
+
+@contextmanager
+def _quietly(model: Path) -> Iterator[None]:
+    """No notes of onnxruntime on the terminal, and its errors as one sentence."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    except TinygenError:
+        raise
+    except Exception as error:  # onnxruntime raises its own types, one for each status code
+        first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+        raise TinygenError(
+            f"{model}: onnxruntime cannot quantise it ({first[:200] or type(error).__name__})"
+        ) from error
+    finally:
+        logging.disable(level)
