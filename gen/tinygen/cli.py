@@ -230,18 +230,49 @@ def inspect(
 def check(
     model: Model,
     data: Annotated[Path, typer.Option(help=".npz with x [N, ...] and optionally y [N].")],
+    per_layer: Annotated[
+        bool, typer.Option("--per-layer", help="Also where the two part company, layer by layer.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Compare the integer model with onnxruntime on real samples."""
     from tinygen import fidelity
-    from tinygen.project import load_graph
+    from tinygen.passes import import_with_origins
     from tinygen.report import records, tables
 
-    graph = load_graph(model)
-    x, y = fidelity.load_samples(data, graph)
+    imported = import_with_origins(model)
+    x, y = fidelity.load_samples(data, imported.graph)
     with progress("Running both models") as update:
-        result = fidelity.check(graph, model, x, y, update)
-    show(json, records.check_record(result), tables.check_table(result))
+        result = fidelity.check(imported.graph, model, x, y, update)
+    record, table = records.check_record(result), tables.check_table(result)
+    if not per_layer:
+        show(json, record, table)
+        return
+    with progress("Comparing layers") as update:
+        layers = fidelity.check_layers(imported, model, x, update)
+    show(json, {**record, **records.layers_record(layers)}, tables.layers_table(layers, table))
+
+
+@app.command()
+def quantize(
+    model: Annotated[Path, typer.Argument(metavar="FLOAT.onnx", help="Float ONNX model.")],
+    calibration: Annotated[
+        Path, typer.Option("--calibration", "-c", help=".npz with x [N, ...], optionally y [N].")
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Default: <model>_int8.onnx beside it.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    json: Json = False,
+) -> None:
+    """Quantise a float model to the form that tinygen takes best."""
+    from tinygen import fidelity
+    from tinygen.report import records, tables
+
+    target = output or model.with_name(f"{model.stem}_int8.onnx")
+    with progress("Calibrating") as update:
+        result = fidelity.quantize(model, calibration, target, force=force, progress=update)
+    show(json, records.quantised_record(result), tables.quantised_tables(result))
 
 
 @app.command()

@@ -62,7 +62,10 @@ def _ratios(
     plain: onnx.ModelProto, rounded: onnx.ModelProto, pairs: dict[str, str], x: NDArray[Any]
 ) -> dict[str, float]:
     names = list(pairs)
-    first, second = session_with_outputs(plain, names), session_with_outputs(rounded, list(pairs.values()))
+    first, second = (
+        session_with_outputs(plain, names),
+        session_with_outputs(rounded, list(pairs.values())),
+    )
     feed = first.get_inputs()[0].name
     signal, noise = np.zeros(len(names)), np.zeros(len(names))
     for sample in x:

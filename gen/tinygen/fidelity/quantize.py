@@ -28,7 +28,13 @@ from tinygen.fidelity.samples import read_samples
 from tinygen.importer import read_model
 from tinygen.passes import import_model
 
-QUANTISED = {"QuantizeLinear", "DequantizeLinear", "QGemm", "QLinearMatMul", "DynamicQuantizeLinear"}
+QUANTISED = {
+    "QuantizeLinear",
+    "DequantizeLinear",
+    "QGemm",
+    "QLinearMatMul",
+    "DynamicQuantizeLinear",
+}
 INSIDE = {"Erf", "Tanh", "Sigmoid", "Div", "Mul", "Add", "Sub", "Pow", "Sqrt", "ReduceMean", "Gelu"}
 """Operators that a function of one tensor or a norm may be spelled with."""
 

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from tinygen.errors import TinygenError
 from tinygen.graph import Graph
 
-
 Samples = tuple[NDArray[np.float32], NDArray[np.int64] | None]
 
 

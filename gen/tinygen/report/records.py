@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # each command imports only the rooms that it uses
     from tinygen.boards import Board
-    from tinygen.fidelity import CheckResult
+    from tinygen.fidelity import CheckResult, LayerDifference, Quantised
     from tinygen.planner import Plan
     from tinygen.project import Created, Updated
     from tinygen.runner import Check, Profile, RunResult
@@ -60,6 +60,24 @@ def check_record(result: CheckResult) -> Record:
         "max_abs_lsb": result.max_abs_lsb,
         "accuracy_onnx": result.accuracy_onnx,
         "accuracy_int": result.accuracy_int,
+    }
+
+
+def layers_record(layers: list[LayerDifference]) -> Record:
+    """What `check --per-layer` adds."""
+    return {"layers": [vars(layer) for layer in layers]}
+
+
+def quantised_record(result: Quantised) -> Record:
+    """`quantize --json`."""
+    return {
+        "output": str(result.output),
+        "samples": result.samples,
+        "top1_agreement": result.top1_agreement,
+        "accuracy_float": result.accuracy_float,
+        "accuracy_quantised": result.accuracy_quantised,
+        "left_out": list(result.left_out),
+        "layers": [vars(layer) for layer in result.layers],
     }
 
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:  # each command imports only the rooms that it uses
     from tinygen.boards import Board
-    from tinygen.fidelity import CheckResult
+    from tinygen.fidelity import CheckResult, LayerDifference, Quantised
     from tinygen.planner import Plan
     from tinygen.project import Created, Updated
     from tinygen.runner import Check, Profile, RunResult
@@ -109,6 +109,37 @@ def check_table(result: CheckResult) -> RenderableType:
         table.add_row("accuracy, onnxruntime", f"{100 * result.accuracy_onnx:.2f} %")
         table.add_row("accuracy, integer", f"{100 * result.accuracy_int:.2f} %")
     return table
+
+
+def layers_table(layers: list[LayerDifference], whole: RenderableType) -> RenderableType:
+    """Differences in steps of each layer's output; the largest of a layer alone is marked."""
+    table = _table("layer", "operator", ">mean LSB", ">largest", ">by itself", "tensor")
+    worst = max((x.own_mean_abs_lsb or 0 for x in layers), default=0)
+    for x in layers:
+        own = "-" if x.own_mean_abs_lsb is None else f"{x.own_mean_abs_lsb:.3f}"
+        marked = worst > 0 and x.own_mean_abs_lsb == worst
+        means = f"{x.mean_abs_lsb:.3f}", f"{x.max_abs_lsb:.1f}"
+        tensor = x.tensor.removesuffix("_DequantizeLinear_Output")
+        table.add_row(x.name, x.op, *means, own, tensor, style="yellow" if marked else None)
+    return Group(table, Text(), whole)
+
+
+def quantised_tables(result: Quantised) -> RenderableType:
+    """The noise that each layer adds; the noisiest is marked."""
+    table = _table("layer", "operator", ">signal to noise", ">lost here")
+    worst = max((x.lost_db for x in result.layers[1:]), default=0.0)
+    for x in result.layers:
+        lost = f"{x.lost_db:.1f} dB" if 0 < x.lost_db < 60 else ""
+        style = "yellow" if x.lost_db == worst else None
+        table.add_row(x.name, x.op, f"{x.snr_db:.1f} dB", lost, style=style)
+    lines = [f"same answer (top 1) on {100 * result.top1_agreement:.2f} % of {result.samples}"]
+    if result.accuracy_float is not None and result.accuracy_quantised is not None:
+        before, after = (100 * a for a in (result.accuracy_float, result.accuracy_quantised))
+        lines.append(f"accuracy: float {before:.2f} %, int8 {after:.2f} % (on the calibration set)")
+    if result.left_out:
+        lines.append(f"left in float: {', '.join(result.left_out)}")
+    lines.append(f"Created {result.output}")
+    return Group(table, Text(), Text("\n".join(lines)))
 
 
 def run_table(result: RunResult) -> RenderableType:

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Float ONNX in, an importable int8 model out, or one sentence and nothing written."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from tinygen.errors import TinygenError
+from tinygen.fidelity import check, load_samples, quantize
+from tinygen.fidelity.quantize import stays_float
+from tinygen.passes import import_model
+
+pytest.importorskip("onnxruntime")
+EXAMPLES = Path(__file__).parents[2] / "example_models"
+DIGITS = EXAMPLES / "digits"
+
+
+def silent(done: int, total: int) -> None:
+    pass
+
+
+@pytest.mark.parametrize("name", ["digits", "activity"])
+def test_a_trained_model_keeps_its_accuracy(name: str, tmp_path: Path) -> None:
+    folder, output = EXAMPLES / name, tmp_path / "q.onnx"
+    seen: list[tuple[int, int]] = []
+    result = quantize(
+        folder / "float.onnx",
+        folder / "calibration.npz",
+        output,
+        progress=lambda i, n: seen.append((i, n)),
+    )
+    assert seen[-1] == (result.samples, result.samples)
+    assert len(result.left_out) == 2 and result.top1_agreement >= 0.97
+    graph = import_model(output)
+    x, y = load_samples(folder / "samples.npz", graph)
+    measured = check(graph, output, x, y)
+    assert measured.top1_agreement >= 0.99 and measured.mean_abs_lsb <= 0.25
+    assert measured.accuracy_int is not None and measured.accuracy_int >= 0.95
+
+
+def test_noise_is_told_layer_by_layer(tmp_path: Path) -> None:
+    result = quantize(
+        DIGITS / "float.onnx", DIGITS / "calibration.npz", tmp_path / "q.onnx", progress=silent
+    )
+    assert {"Gemm", "LayerNormalization", "Softmax", "Add"} <= {x.op for x in result.layers}
+    assert all(10 < x.snr_db < 60 for x in result.layers)
+    assert result.accuracy_float is not None and result.accuracy_quantised is not None
+
+
+def test_two_runs_give_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("a.onnx", "b.onnx"):
+        quantize(
+            DIGITS / "float.onnx", DIGITS / "calibration.npz", tmp_path / name, progress=silent
+        )
+    assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
+
+
+def refused(match: str, model: Path, output: Path, calibration: Path | None = None) -> None:
+    before = sorted(output.parent.iterdir()) if output.parent.is_dir() else []
+    with pytest.raises(TinygenError, match=match) as caught:
+        quantize(model, calibration or DIGITS / "calibration.npz", output, progress=silent)
+    assert "\n" not in str(caught.value)
+    assert not output.parent.is_dir() or sorted(output.parent.iterdir()) == before
+
+
+def test_an_existing_file_is_kept(tmp_path: Path) -> None:
+    output = tmp_path / "q.onnx"
+    output.write_text("mine")
+    refused("q.onnx exists.*--force", DIGITS / "float.onnx", output)
+    assert output.read_text() == "mine"
+    quantize(DIGITS / "float.onnx", DIGITS / "calibration.npz", output, force=True, progress=silent)
+    assert len(output.read_bytes()) > 1000
+
+
+def test_a_quantised_model_is_refused(tmp_path: Path) -> None:
+    refused("is quantised already", DIGITS / "model.onnx", tmp_path / "q.onnx")
+
+
+def test_no_folder(tmp_path: Path) -> None:
+    refused("is not a folder", DIGITS / "float.onnx", tmp_path / "no" / "q.onnx")
+
+
+def test_samples_of_another_shape(tmp_path: Path) -> None:
+    data = EXAMPLES / "activity" / "calibration.npz"
+    refused(r"x has the shape", DIGITS / "float.onnx", tmp_path / "q.onnx", data)
+
+
+def test_missing_onnxruntime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    refused(r"pip install 'tinygen\[check\]'", DIGITS / "float.onnx", tmp_path / "q.onnx")
+
+
+def small(path: Path, kind: int, *nodes: onnx.NodeProto) -> Path:
+    graph = helper.make_graph(
+        list(nodes),
+        "g",
+        [helper.make_tensor_value_info("x", kind, (1, 4))],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, (1, 4))],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def test_token_ids(tmp_path: Path) -> None:
+    node = helper.make_node("Cast", ["x"], ["y"], to=TensorProto.FLOAT)
+    (tmp_path / "in").mkdir()
+    model = small(tmp_path / "in" / "f.onnx", TensorProto.INT64, node)
+    refused("not float32.*in their embedding", model, tmp_path / "q.onnx")
+
+
+def test_not_a_transformer(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    model = small(tmp_path / "in" / "f.onnx", 1, helper.make_node("Relu", ["x"], ["y"]))
+    data = tmp_path / "in" / "d.npz"
+    np.savez(data, x=np.ones((4, 4), np.float32))
+    refused("cannot take the result.*was not written", model, tmp_path / "q.onnx", data)
+
+
+def test_functions_spelled_out_stay_float() -> None:
+    """GELU by Erf stays float as a whole; the residual after it does not."""
+    c = [helper.make_tensor(n, 1, [], [v]) for n, v in (("r", 1.4), ("one", 1.0), ("h", 0.5))]
+    nodes = [
+        helper.make_node("Div", ["x", "r"], ["a"], name="div"),
+        helper.make_node("Erf", ["a"], ["b"], name="erf"),
+        helper.make_node("Add", ["b", "one"], ["c"], name="plus"),
+        helper.make_node("Mul", ["x", "c"], ["d"], name="times"),
+        helper.make_node("Mul", ["d", "h"], ["e"], name="half"),
+        helper.make_node("MatMul", ["e", "w"], ["f"], name="product"),
+        helper.make_node("Add", ["x", "f"], ["y"], name="residual"),
+    ]
+    c.append(helper.make_tensor("w", 1, [1, 1], [2.0]))
+    graph = helper.make_graph(nodes, "g", [], [], c)
+    assert stays_float(helper.make_model(graph)) == ["div", "erf", "plus", "times", "half"]
+
+
+def run(*args: str | Path) -> Any:
+    command = [sys.executable, "-m", "tinygen", *map(str, args), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_on_the_command_line(tmp_path: Path) -> None:
+    output = tmp_path / "q.onnx"
+    data = DIGITS / "calibration.npz"
+    record = run("quantize", DIGITS / "float.onnx", "--calibration", data, "-o", output)
+    assert record["output"] == str(output) and record["samples"] == 128
+    assert {"name", "op", "snr_db", "lost_db"} == set(record["layers"][0])
+    checked = run("check", output, "--data", DIGITS / "samples.npz", "--per-layer")
+    names = [layer["name"] for layer in checked["layers"]]
+    assert names[0] == "embed" and names[-1] == "head" and "block0.attention" in names
+    assert max(layer["mean_abs_lsb"] for layer in checked["layers"]) < 0.5
