@@ -5,10 +5,9 @@
     python benchmarks/bench.py --update   write counts.json and the tables of README.md
 
 Conditions: GCC -O3, QEMU (-icount shift=8, CMSDK timer, an empty bracket subtracted), one layer
-with its four projections, softmax and biases, per-channel multipliers, zero points other than 0, output
-bit-equal to tinygen.reference. The parts come from a block profile in Unicorn, whose total must be
-QEMU's. Words: what LDM, STM, LDRD, STRD, PUSH and POP move beyond one word each counts as one
-instruction a word. Cycles: cycles.py.
+with its four projections, softmax and biases, per-channel multipliers, zero points other than 0,
+output bit-equal to tinygen.reference. The parts come from a block profile in Unicorn, whose total
+must be QEMU's. LDM, STM, LDRD, STRD, PUSH and POP count once a word.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 import cycles
 from graphs import GraphBuilder
-from tinygen.graph.ops import Attention, Requant
+from tinygen.graph.ops import Add, Attention, LayerNorm, Linear, Lut, Requant
 from tinygen.reference import run_op
 from tinygen.targets import PackedLinear, get_target
 
@@ -150,11 +150,54 @@ def layer_header(size: int) -> str:
     )
 
 
-def build(core: str, op: Attention, x: NDArray[np.int8], folder: Path) -> Path:
-    (folder / "layer.c").write_text(layer_source(op, x))
-    (folder / "layer.h").write_text(layer_header(len(x) * len(op.wo)))
+def operator_source(op: Any, inputs: list[NDArray[np.int8]]) -> str:
+    """A linear layer, LayerNorm, residual or table by itself."""
+    target = get_target("armv7em")
+    text = '#include "layer.h"\n#include "tinygen/elementwise.h"\n'
+    text += '#include "tinygen/layernorm.h"\n#include "tinygen/linear.h"\n'
+    for name, x in zip("xz", inputs, strict=False):
+        text += array(f"input_{name}", x, "int8_t")
+    rows, width = inputs[0].shape
+    expected = run_op(op, inputs)
+    text += f"const int8_t bench_expected[] = {{{','.join(map(str, expected.reshape(-1)))}}};\n"
+    text += "int8_t bench_output[BENCH_OUTPUT];\n"
+    match op:
+        case Linear():
+            packed = target.pack_linear(op.weight, op.bias, op.requant)
+            data, fields = linear("op", packed, *op.weight.shape, op.requant)
+            text += data
+            if op.table is not None:
+                text += array("op_table", op.table, "int8_t")
+                fields = fields[:-1] + ", .table = (const int8_t *)op_table_words}"
+            n, k = op.weight.shape
+            text += f"static const tg_linear_t op = {fields};\n"
+            text += f"static uint32_t scratch[{target.linear_scratch(n, k, rows) // 4 + 1}];\n"
+            call = f"tg_linear_s8(&op, input_x, {rows}, {k}, bench_output, {n}, scratch)"
+        case LayerNorm():
+            text += array("norm_gamma", op.gamma.astype(np.int16), "int16_t")
+            text += array("norm_beta", op.beta, "int32_t")
+            text += (
+                "static const tg_layernorm_t op = {.gamma = (const int16_t *)norm_gamma_words, "
+                f".beta = (const int32_t *)norm_beta_words, .eps = {op.eps_term}, "
+                f".features = {width}, "
+                f".frac = {op.frac}, .s = {op.s}}};\n"
+            )
+            call = f"tg_layernorm_s8(&op, input_x, {rows}, {width}, bench_output, {width})"
+        case Add():
+            text += f"static const tg_add_t op = {{{op.ma}, {op.mb}, {op.c}, {op.s}}};\n"
+            call = f"tg_add_s8(&op, input_x, input_z, {rows * width}, bench_output)"
+        case Lut():
+            text += array("op_table", op.table, "int8_t")
+            call = f"tg_lut_s8(op_table, input_x, {rows * width}, bench_output)"
+    return text + f"void bench_run(void) {{\n  {call};\n}}\n"
+
+
+def build(core: str, source: str, size: int, operators: Sequence[str], folder: Path) -> Path:
+    (folder / "layer.c").write_text(source)
+    (folder / "layer.h").write_text(layer_header(size))
     kernels = ROOT / "kernels"
-    sources = sorted({str(kernels / "src" / f) for f in get_target("armv7em").sources("attention")})
+    target = get_target("armv7em")
+    sources = sorted({str(kernels / "src" / f) for o in operators for f in target.sources(o)})
     elf = folder / "layer.elf"
     command = [
         "arm-none-eabi-gcc",
@@ -294,7 +337,7 @@ def measure(core: str, shape: tuple[int, int, int, int]) -> dict[str, Any]:
     op = builder.attention(e, p, h)
     x = builder.int8(s, e)
     with tempfile.TemporaryDirectory() as name:
-        elf = build(core, op, x, Path(name))
+        elf = build(core, layer_source(op, x), s * len(op.wo), ("attention",), Path(name))
         counted = count_qemu(elf, core)
         code = disassemble(elf)
         blocks = profile(elf, core, code)
@@ -326,6 +369,40 @@ def measure(core: str, shape: tuple[int, int, int, int]) -> dict[str, Any]:
         "cycles_b": round(total_b),
         "parts": {part: parts[part] for part in PARTS},
     }
+
+
+def measure_operators(core: str) -> dict[str, tuple[int, int]]:
+    """What -> (instructions, elements or MACs) of the other operators of an encoder block."""
+    b = GraphBuilder((1, 1), seed=2)
+    found = {}
+
+    def one(what: str, op: Any, inputs: list[NDArray[np.int8]], per: int) -> None:
+        kind = type(op).__name__.lower()
+        size = run_op(op, inputs).size
+        with tempfile.TemporaryDirectory() as name:
+            source = operator_source(op, inputs)
+            found[what] = (count_qemu(build(core, source, size, (kind,), Path(name)), core), per)
+
+    for s, e in ((66, 16), (81, 32), (64, 64)):
+        one(f"layernorm {s}x{e}", b.norm(e), [b.int8(s, e)], s * e)
+    s, e = 64, 64
+    one("residual 64x64", Add(2600000 >> 1, 900000, 5 << 20, 21), [b.int8(s, e)] * 2, s * e)
+    one("table 64x64", Lut(b.table()), [b.int8(s, e)], s * e)
+    one(
+        "feed-forward 64x64 -> 128, GELU", b.linear(128, e, table=True), [b.int8(s, e)], s * e * 128
+    )
+    one("feed-forward 64x128 -> 64", b.linear(e, 128), [b.int8(s, 128)], s * e * 128)
+    one(
+        "feed-forward 64x64 -> 256, GELU", b.linear(256, e, table=True), [b.int8(s, e)], s * e * 256
+    )
+    one("feed-forward 64x256 -> 64", b.linear(e, 256), [b.int8(s, 256)], s * e * 256)
+    return found
+
+
+def operator_table(core: str, found: dict[str, tuple[int, int]]) -> str:
+    text = [f"**{core}**\n", "| operator | instructions | an element or MAC |", "|---|--:|--:|"]
+    text += [f"| {what} | {n:,} | {n / per:.2f} |" for what, (n, per) in found.items()]
+    return "\n".join(text) + "\n"
 
 
 # -- reporting -------------------------------------------------------------------------------------
@@ -385,8 +462,10 @@ def main() -> int:
         rows = [measure(core, shape) for shape in SHAPES]
         (HERE / "out" / f"{core}.json").write_text(json.dumps(rows, indent=1) + "\n")
         found[core] = {"x".join(map(str, row["shape"])): row["insn"] for row in rows}
-        tables.append(table(core, rows))
-        print(tables[-1])
+        others = measure_operators(core)
+        found[core] |= {what: n for what, (n, _) in others.items()}
+        tables += [table(core, rows), operator_table(core, others)]
+        print("\n".join(tables[-2:]))
     counts = HERE / "counts.json"
     if options.update:
         counts.write_text(json.dumps(found, indent=1) + "\n")

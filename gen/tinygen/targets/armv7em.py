@@ -53,7 +53,9 @@ class ArmV7EM(Portable):
             *("linear", "expand", "tiles"),
         ),
     }
-    _OWN = frozenset({"linear", "expand", "tiles", "attention_project", "attention_attend"})
+    _OWN = frozenset(
+        "linear expand tiles attention_project attention_attend layernorm add lut".split()
+    )
 
     @staticmethod
     def group_rows(left: int) -> int:

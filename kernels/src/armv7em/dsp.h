@@ -34,6 +34,59 @@ static inline uint32_t tg_pack16(uint32_t a, uint32_t b) {
   return y;
 }
 
+/* acc + a * low half of b, or its high half. */
+static inline int32_t tg_smlabb(int32_t a, uint32_t b, int32_t acc) {
+  int32_t y;
+  __asm__("smlabb %0, %1, %2, %3" : "=r"(y) : "r"(a), "r"(b), "r"(acc));
+  return y;
+}
+
+static inline int32_t tg_smlabt(int32_t a, uint32_t b, int32_t acc) {
+  int32_t y;
+  __asm__("smlabt %0, %1, %2, %3" : "=r"(y) : "r"(a), "r"(b), "r"(acc));
+  return y;
+}
+
+/* acc + (a * half of b >> 16) */
+static inline int32_t tg_smlawb(int32_t a, uint32_t b, int32_t acc) {
+  int32_t y;
+  __asm__("smlawb %0, %1, %2, %3" : "=r"(y) : "r"(a), "r"(b), "r"(acc));
+  return y;
+}
+
+static inline int32_t tg_smlawt(int32_t a, uint32_t b, int32_t acc) {
+  int32_t y;
+  __asm__("smlawt %0, %1, %2, %3" : "=r"(y) : "r"(a), "r"(b), "r"(acc));
+  return y;
+}
+
+/* acc + a * b; compilers split it where acc is a negated value. */
+static inline int32_t tg_mla(int32_t a, int32_t b, int32_t acc) {
+  int32_t y;
+  __asm__("mla %0, %1, %2, %3" : "=r"(y) : "r"(a), "r"(b), "r"(acc));
+  return y;
+}
+
+/* (a * b + 2^31) >> 32 */
+static inline int32_t tg_smmulr(int32_t a, int32_t b) {
+  int32_t y;
+  __asm__("smmulr %0, %1, %2" : "=r"(y) : "r"(a), "r"(b));
+  return y;
+}
+
+static inline int32_t tg_ssat8(int32_t x) {
+  int32_t y;
+  __asm__("ssat %0, #8, %1" : "=r"(y) : "r"(x));
+  return y;
+}
+
+/* x << 8 & mask in one instruction: compilers prefer a constant mask and shift apart. */
+static inline uint32_t tg_mask_up8(uint32_t x, uint32_t mask) {
+  uint32_t y;
+  __asm__("and %0, %1, %2, lsl #8" : "=r"(y) : "r"(mask), "r"(x));
+  return y;
+}
+
 /* Any alignment. */
 static inline uint32_t tg_load32(const void *from) {
   uint32_t x;
