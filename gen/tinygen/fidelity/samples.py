@@ -22,7 +22,14 @@ def load_samples(path: Path, graph: Graph) -> Samples:
 
     Raises `TinygenError` naming the file for anything else.
     """
-    return read_samples(path, graph.values[graph.input].shape, graph.name)
+    x, y = read_samples(path, graph.values[graph.input].shape, graph.name)
+    classes = math.prod(graph.values[graph.output].shape)
+    if y is not None and (y.min() < 0 or y.max() >= classes):
+        raise TinygenError(
+            f"{path}: y holds labels from {y.min()} to {y.max()} but {graph.name} has "
+            f"{classes} outputs: number the classes from 0 in the order of the outputs"
+        )
+    return x, y
 
 
 def read_samples(path: Path, shape: tuple[int, ...], name: str) -> Samples:
@@ -52,12 +59,6 @@ def read_samples(path: Path, shape: tuple[int, ...], name: str) -> Samples:
         raise TinygenError(
             f"{path}: y must hold one integer label for each of the {len(x)} rows of x, "
             f"not {y.dtype} {list(y.shape)}"
-        )
-    classes = math.prod(graph.values[graph.output].shape)
-    if y.min() < 0 or y.max() >= classes:
-        raise TinygenError(
-            f"{path}: y holds labels from {int(y.min())} to {int(y.max())} but {graph.name} has "
-            f"{classes} outputs: number the classes from 0 in the order of the outputs"
         )
     return x, y.astype(np.int64)
 
