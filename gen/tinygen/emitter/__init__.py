@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from tinygen.emitter import cfile
 from tinygen.emitter.cluster import cluster_source
 from tinygen.emitter.memory import arena_header, arena_source
 from tinygen.emitter.network import api_header, network_source
@@ -18,7 +19,9 @@ def emit(plan: Plan, samples: Samples | None) -> dict[str, str]:
     m = plan.model
     files = {
         f"{m}.h": api_header(plan),
-        f"{m}.c": cluster_source(plan) if plan.board.core.count > 1 else network_source(plan),
+        f"{m}.c": cfile.wrap(
+            cluster_source(plan) if plan.board.core.count > 1 else network_source(plan)
+        ),
         f"{m}_weights.h": weights_header(plan),
         f"{m}_weights.c": weights_source(plan),
         f"{m}_arena.h": arena_header(plan),

@@ -29,6 +29,8 @@ def attention_calls(a: p.AttentionStep, names: Names) -> str:
             body = _keys_values(a, names, "h", "1") + _blocks(a, names, "h")
             loop = f"for (int32_t h = 0; h < {a.heads}; h++) {{\n{_indent(body)}}}\n"
             return loop + _finish(a, names)
+        case other:
+            raise AssertionError(f"{other} is a schedule of clusters")
 
 
 def _keys_values(a: p.AttentionStep, names: Names, head: str, heads: str) -> str:

@@ -65,3 +65,29 @@ def float_literal(value: float) -> str:
     """A float32 literal that reads back to the same bits."""
     text = f"{float(np.float32(value)):.9g}"
     return f"{text}f" if "." in text or "e" in text else f"{text}.0f"
+
+
+WIDTH = 100
+
+
+def wrap(text: str) -> str:
+    """Break code lines over 100 columns after commas, four columns further in."""
+    return "".join(_wrap_line(line) for line in text.splitlines(keepends=True))
+
+
+def _wrap_line(line: str) -> str:
+    indent = len(line) - len(line.lstrip()) + 4
+    done: list[str] = []
+    rest = line
+    while len(rest.rstrip()) > WIDTH:
+        at = rest.rfind(", ", indent, WIDTH)
+        if at < 0:
+            break
+        done.append(rest[: at + 1] + "\n")
+        rest = " " * indent + rest[at + 2 :]
+    return "".join(done) + rest
+
+
+def offset_name(model: str, buffer: str) -> str:
+    """Enumerator of a buffer's offset in its region, in <model>_arena.h."""
+    return f"{model.upper()}_AT_{identifier(buffer).upper()}"

@@ -23,7 +23,8 @@ def cluster_source(plan: p.Plan) -> str:
         store = f"  tg_cluster_store(call->output, {place}, {up}_OUTPUT_SIZE);\n"
     return (
         cfile.head(f"The network {m}, {len(plan.steps)} layers, on many cores.", model=m)
-        + f'#include "{m}.h"\n\n#include "{m}_weights.h"\n#include "tinygen/cluster.h"\n'
+        + f'#include "{m}.h"\n\n#include "{m}_arena.h"\n#include "{m}_weights.h"\n'
+        + '#include "tinygen/cluster.h"\n'
         + f'#include "tinygen/profile.h"\n#include "tinygen/team.h"\n{copy}\n'
         + f"#ifndef {up}_CORES\n#define {up}_CORES {plan.board.core.count}\n#endif\n"
         + f"_Static_assert({up}_CORES >= 1 && {up}_CORES <= {plan.board.core.count},\n"

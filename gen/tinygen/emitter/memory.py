@@ -4,16 +4,19 @@
 from __future__ import annotations
 
 from tinygen.emitter import cfile
-from tinygen.planner.plan import Plan
+from tinygen.planner.plan import TICKS, Buffer, Plan
 
 
 def arena_header(plan: Plan) -> str:
     """Offsets of every buffer, for debuggers and people."""
     guard = f"{plan.model.upper()}_ARENA_H"
+    ordered = sorted(plan.placements, key=lambda p: (p.region, p.offset, p.buffer.first))
     rows = "".join(
-        f" *   {p.region:10} {p.offset:8} .. {p.offset + p.buffer.size:8}  {p.buffer.name}\n"
-        for p in sorted(plan.placements, key=lambda p: (p.region, p.offset, p.buffer.first))
+        f"  {cfile.offset_name(plan.model, p.buffer.name)} = {p.offset}, "
+        f"/* {p.region}, {p.buffer.size} bytes, {_life(plan, p.buffer)} */\n"
+        for p in ordered
     )
+    offsets = f"\n/* Offset of each buffer in its region. */\nenum {{\n{rows}}};\n" if rows else ""
     sections = "".join(
         f"\n#ifndef {macro}\n#define {macro}{attribute}\n#endif\n"
         for macro, attribute in (
@@ -29,7 +32,7 @@ def arena_header(plan: Plan) -> str:
             "Where the buffers of the arena lie (buffers that share bytes are never",
             model=plan.model,
         ).replace("never\n", "never alive together).\n")
-        + f"#ifndef {guard}\n#define {guard}\n\n/* region, first and end byte, buffer\n{rows} */\n"
+        + f"#ifndef {guard}\n#define {guard}\n{offsets}"
         + "\n/* Where each region's array goes; define one yourself to move it. */"
         + sections
         + "\n#endif\n"
@@ -53,6 +56,11 @@ def arena_source(plan: Plan) -> str:
         + "".join(arrays)
         + f"\nconst {m}_arena_t {m}_arena = {{{', '.join(fields) or '.none = 0'}}};\n"
     )
+
+
+def _life(plan: Plan, buffer: Buffer) -> str:
+    first, last = (plan.steps[tick // TICKS].name for tick in (buffer.first, buffer.last))
+    return f"in {first}" if first == last else f"from {first} to {last}"
 
 
 def _macro(plan: Plan, region: str) -> str:

@@ -33,7 +33,8 @@ def network_source(plan: p.Plan) -> str:
     unused = "" if plan.placements else "  (void)arena;\n"
     return (
         cfile.head(f"The network {plan.model}, {len(plan.steps)} layers.", model=plan.model)
-        + f'#include "{plan.model}.h"\n\n#include "{plan.model}_weights.h"\n{includes}\n'
+        + f'#include "{plan.model}.h"\n\n#include "{plan.model}_arena.h"\n'
+        f'#include "{plan.model}_weights.h"\n{includes}\n'
         + structs
         + f"\nvoid {plan.model}_run(const {plan.model}_arena_t *arena, const int8_t *input,\n"
         f"    int8_t *output) {{\n{unused}  TG_PROFILE_START();\n{body}}}\n" + _helpers(plan)
@@ -51,10 +52,10 @@ def _place(plan: p.Plan, slot: p.Slot | None) -> str:
     if slot.buffer in (p.INPUT, p.OUTPUT):
         base = slot.buffer
     else:
-        where = plan.placement(slot.buffer)
-        base = f"arena->{cfile.identifier(where.region)}"
-        offset += where.offset
-    return base if offset == 0 else f"({base} + {offset})"
+        region = cfile.identifier(plan.placement(slot.buffer).region)
+        base = f"arena->{region} + {cfile.offset_name(plan.model, slot.buffer)}"
+        return f"({base} + {offset})" if offset else f"({base})"
+    return f"({base} + {offset})" if offset else base
 
 
 def _s8(plan: p.Plan, slot: p.Slot) -> str:
@@ -174,25 +175,24 @@ def _call(plan: p.Plan, index: int, step: p.Step) -> str:
 
 def _helpers(plan: p.Plan) -> str:
     m, up = plan.model, plan.model.upper()
-    qi, qo = plan.input_quant, plan.output_quant
     layers = "".join(f'\n    "{s.name}",' for s in plan.steps)
     return f"""
 /* Round half to even without libm: adding 1.5 * 2^23 leaves no bits for a fraction. The clamp keeps
- * the sum in range and sends NaN to the zero point's side. */
+ * the sum in range; NaN becomes -128. */
 void {m}_quantise_input(const float *x, int8_t *q) {{
   for (int32_t i = 0; i < {up}_INPUT_SIZE; i++) {{
-    float v = x[i] / {cfile.float_literal(qi.scale)};
+    float v = x[i] / {up}_INPUT_SCALE;
     v = v > -512.0f ? v : -512.0f;
     v = v < 512.0f ? v : 512.0f;
     volatile float shifted = v + 12582912.0f;
-    const int32_t r = (int32_t)(shifted - 12582912.0f) + {qi.zero_point};
+    const int32_t r = (int32_t)(shifted - 12582912.0f) + {up}_INPUT_ZERO_POINT;
     q[i] = (int8_t)(r < -128 ? -128 : r > 127 ? 127 : r);
   }}
 }}
 
 void {m}_dequantise_output(const int8_t *y, float *out) {{
   for (int32_t i = 0; i < {up}_OUTPUT_SIZE; i++)
-    out[i] = (float)(y[i] - ({qo.zero_point})) * {cfile.float_literal(qo.scale)};
+    out[i] = (float)(y[i] - {up}_OUTPUT_ZERO_POINT) * {up}_OUTPUT_SCALE;
 }}
 
 int32_t {m}_argmax(const int8_t *y) {{
@@ -234,8 +234,9 @@ def api_header(plan: p.Plan) -> str:
 extern "C" {{
 #endif
 
-#define {up}_INPUT_SIZE {math.prod(plan.input_shape)}   /* int8 {list(plan.input_shape)} */
-#define {up}_OUTPUT_SIZE {math.prod(plan.output_shape)} /* int8 {list(plan.output_shape)} */
+/* int8 {list(plan.input_shape)} -> int8 {list(plan.output_shape)} */
+#define {up}_INPUT_SIZE {math.prod(plan.input_shape)}
+#define {up}_OUTPUT_SIZE {math.prod(plan.output_shape)}
 #define {up}_LAYERS {len(plan.steps)}
 #define {up}_ARENA_BYTES {plan.arena_bytes}
 {sizes}#define {up}_CONST_BYTES {plan.const_bytes}
