@@ -82,7 +82,8 @@ def attention_work(
 def idle_time(op: ops.Attention, tokens: int, how: AttentionSchedule, cores: int) -> int:
     """Time of the busiest core, in multiplications of a group of four rows: an estimate that ranks
     the ways to share out, not a prediction."""
-    e, groups = op.wq.shape[1], math.ceil(tokens / 4)
+    e: int = op.wq.shape[1]
+    groups = math.ceil(tokens / 4)
     project = e * op.dim
     attend = project + tokens * (3 * op.dim + 28)
     if how == HEADS:
