@@ -46,8 +46,8 @@ def linear_work(t: Target, n: int, k: int, tiles: int, cores: int, table: bool) 
 
 
 def linear_scratch(t: Target, k: int) -> int:
-    """Of one core: whole words are read where they are."""
-    return align8(t.linear_scratch(TILE, k, 4)) if k % 4 else 0
+    """Of one core."""
+    return align8(t.linear_scratch(TILE, k, 4))
 
 
 def fitting_tiles(t: Target, n: int, k: int, limit: int, cores: int) -> int:
@@ -75,7 +75,7 @@ def attention_work(
     scratch = max(align8(t.attend_scratch(op, 4, tokens)), linear_scratch(t, e))
     own = align8(t.q_bytes(op, 1, 4)) + scratch
     if how == HEADS:
-        return EXP + cores * (2 * part + k + v + own)
+        return EXP + cores * ((2 * part + k + v + own) // 64 * 64 + 72)
     return EXP + 2 * (3 * part + k + v) + cores * own
 
 

@@ -35,13 +35,14 @@ class Xpulpv2(Portable):
     def sources(self, operator: str) -> tuple[str, ...]:
         files = super().sources(operator)
         own = any(f.startswith(self.name) for f in files)
-        return (*files, f"{self.name}/wide.c") if own else files
+        more = (f"{self.name}/group.c", f"{self.name}/wide.c")
+        return (*files, *more) if own else files
 
     def linear_weights(self, n: int, k: int) -> int:
         return -(-n // 4) * (HEADER + 4 * round_up(k, 4))
 
     def linear_scratch(self, n: int, k: int, rows: int) -> int:
-        return min(rows, 4) * round_up(k, 4)
+        return 4 * round_up(k, 4)
 
     def _pack_blocks(
         self, blocks: list[I8], bias: I32, requant: Requant, operator: str

@@ -46,7 +46,7 @@ static void query_group(const layer_t *layer, const tg_attention_t *near, const 
 
 static size_t scratch_bytes(const layer_t *layer) {
   const size_t a = tg_attention_attend_scratch(layer->op, GROUP, layer->tokens);
-  const size_t b = layer->e & 3 ? tg_attention_project_scratch(layer->op, GROUP) : 0;
+  const size_t b = tg_attention_project_scratch(layer->op, GROUP);
   return a > b ? a : b;
 }
 
@@ -76,9 +76,11 @@ void tg_cluster_attention_heads_s8(const tg_attention_t *op, const int8_t *x, in
   tg_team_barrier();
   const size_t k_bytes = tg_attention_k_bytes(op, 1, tokens);
   const size_t v_bytes = tg_attention_v_bytes(op, 1, tokens);
+  /* Cores run alike: 64 bytes are one word of each bank, so buffers that are a multiple of it apart
+   * would make all cores wait for the same bank. */
   const size_t own = 2 * tg_align8(layer.part) + tg_align8(k_bytes) + tg_align8(v_bytes) +
                      tg_align8(query_bytes(&layer)) + tg_align8(scratch_bytes(&layer));
-  rest += (size_t)core * own;
+  rest += (size_t)core * (own / 64 * 64 + 72);
   uint8_t *const w[2] = {tg_take(&rest, layer.part), tg_take(&rest, layer.part)};
   void *const k = tg_take(&rest, k_bytes), *const v = tg_take(&rest, v_bytes);
   void *const q = tg_take(&rest, query_bytes(&layer));

@@ -40,8 +40,7 @@ void tg_cluster_linear_s8(const tg_linear_t *op, const int8_t *x, int32_t rows, 
                           int32_t tiles, void *work) {
   tg_linear_t near = *op; /* the parameters too are read again and again */
   const size_t tile_bytes = tg_linear_s8_weights(TILE, op->k);
-  /* Rows of whole words are read where they are. */
-  const size_t scratch_bytes = op->k & 3 ? tg_align8(tg_linear_s8_scratch(op, GROUP)) : 0;
+  const size_t scratch_bytes = tg_align8(tg_linear_s8_scratch(op, GROUP));
   const int32_t core = tg_team_core(), all = (op->n + TILE - 1) / TILE;
   uint8_t *rest = work, *buffers[2];
   buffers[0] = tg_take(&rest, (size_t)tiles * tile_bytes);

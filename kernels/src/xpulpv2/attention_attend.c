@@ -44,13 +44,10 @@ static void scores(const attend_t *a, const tg_word_t *q, const tg_word_t *k, in
     tg_mac_quad(acc, q, k + 4, words);
     k += 4 + 4 * words;
     tg_tile_requant16(&requant, &header, acc);
-    const int32_t mask = t == groups - 1 ? a->last : -1;
-    const int32_t low = (int32_t)0x80808080u & ~mask;
     tg_word_t *to = a->scores + t;
 #define TG_DO(i)                                                                                   \
   {                                                                                                \
-    const int32_t word =                                                                           \
-        (tg_pack4(acc[4 * i], acc[4 * i + 1], acc[4 * i + 2], acc[4 * i + 3]) & mask) | low;       \
+    const int32_t word = tg_pack4(acc[4 * i], acc[4 * i + 1], acc[4 * i + 2], acc[4 * i + 3]);     \
     top[i] = tg_max4(top[i], word);                                                                \
     to[i * groups] = word;                                                                         \
   }
@@ -64,6 +61,11 @@ static void scores(const attend_t *a, const tg_word_t *q, const tg_word_t *k, in
   }
 }
 
+static inline int32_t look_up(const uint8_t *table, int32_t d) {
+  return tg_pack4(table[TG_BYTE(d, 0)], table[TG_BYTE(d, 1)], table[TG_BYTE(d, 2)],
+                  table[TG_BYTE(d, 3)]);
+}
+
 /* Weights of one row; returns the factor of its context. */
 static int32_t weights(const attend_t *a, int32_t i, int32_t max) {
   const tg_attention_t *op = a->op;
@@ -71,27 +73,33 @@ static int32_t weights(const attend_t *a, int32_t i, int32_t max) {
   const tg_word_t *from = a->scores + i * a->groups;
   tg_word_t *e = a->e + (i >> 1) * 4 * a->groups + (i & 1) * 2;
   int32_t sum_high = 0, sum_low = 0;
-  for (int32_t t = 0; t < a->groups; t++, e += 4) {
+  for (int32_t t = 1; t < a->groups; t++, e += 4) {
     const int32_t d = tg_sub4(max, *from++);
-    const uint32_t d0 = TG_BYTE(d, 0), d1 = TG_BYTE(d, 1), d2 = TG_BYTE(d, 2), d3 = TG_BYTE(d, 3);
-    int32_t h = tg_pack4(high[d0], high[d1], high[d2], high[d3]);
-    int32_t l = tg_pack4(low[d0], low[d1], low[d2], low[d3]);
-    if (t == a->groups - 1) {
-      h &= a->last;
-      l &= a->last;
-    }
+    const int32_t h = look_up(high, d), l = look_up(low, d);
     sum_high = tg_sdotup4(sum_high, h, TG_ONES);
     sum_low = tg_sdotup4(sum_low, l, TG_ONES);
     e[0] = h;
     e[1] = l;
   }
+  const int32_t d = tg_sub4(max, *from);
+  e[0] = look_up(high, d) & a->last;
+  e[1] = look_up(low, d) & a->last;
+  sum_high = tg_sdotup4(sum_high, e[0], TG_ONES);
+  sum_low = tg_sdotup4(sum_low, e[1], TG_ONES);
   return tg_row_reciprocal((uint32_t)sum_high * 128u + (uint32_t)sum_low, op->context_mult,
                            op->context_frac, op->context_s);
 }
 
-static inline int32_t normalise(int32_t high, int32_t low, int32_t r, int32_t c, int32_t s) {
-  const int32_t acc = (int32_t)((uint32_t)high * 128u + (uint32_t)low);
-  return tg_clip8(tg_add_shift(tg_mulh(acc, r), c, s));
+/* sums + 128 high -> four features of one row. */
+static inline __attribute__((always_inline)) int32_t normalise(const int32_t high[4],
+                                                               const int32_t low[4], int32_t r,
+                                                               int32_t c, int32_t s) {
+  int32_t v[4];
+#define TG_DO(i) v[i] = (int32_t)((uint32_t)high[i] * 128u + (uint32_t)low[i]);
+  TG_EACH4(TG_DO)
+#undef TG_DO
+  tg_round4(v, r, r, r, r, c, s);
+  return tg_pack4(v[0], v[1], v[2], v[3]);
 }
 
 static inline void store(int32_t word, int32_t features, int aligned, int8_t *y) {
@@ -112,7 +120,7 @@ static void context(const attend_t *a, const tg_word_t *e, const tg_word_t *v, c
   const int aligned = (((uintptr_t)y | (uintptr_t)y_stride) & 3) == 0;
   for (int32_t p = 0; p < op->dim; p += 4, y += 4) {
     const int32_t features = op->dim - p < 4 ? op->dim - p : 4;
-    int32_t h[8] = {0}, l[8] = {0}, out[8];
+    int32_t h[8] = {0}, l[8] = {0};
     const tg_word_t *from = e;
     int32_t t = a->groups;
     if (features <= 2) {
@@ -151,14 +159,9 @@ static void context(const attend_t *a, const tg_word_t *e, const tg_word_t *v, c
         l[7] = tg_sdotusp4(l[7], l1, v3);
       } while (--t);
     }
-#define TG_DO(i)                                                                                   \
-  out[i] = normalise(h[i], l[i], r[0], c, s);                                                      \
-  out[4 + i] = normalise(h[4 + i], l[4 + i], r[1], c, s);
-    TG_EACH4(TG_DO)
-#undef TG_DO
-    store(tg_pack4(out[0], out[1], out[2], out[3]), features, aligned, y);
+    store(normalise(h, l, r[0], c, s), features, aligned, y);
     if (rows > 1)
-      store(tg_pack4(out[4], out[5], out[6], out[7]), features, aligned, y + y_stride);
+      store(normalise(h + 4, l + 4, r[1], c, s), features, aligned, y + y_stride);
   }
 }
 

@@ -13,15 +13,16 @@ size_t tg_attention_v_bytes(const tg_attention_t *op, int32_t heads, int32_t tok
   return (size_t)heads * (size_t)tg_v_head_bytes(op->dim, tokens);
 }
 
-/* The parts of the scores' zero points that belong to the four keys of a group. */
-static void start_keys(const tg_attention_t *op, tg_word_t *group) {
+/* The parts of the scores' zero points that belong to the four keys of a group. Scores of keys that
+ * do not exist start, and so end, below all others: they never are a row's maximum. */
+static void start_keys(const tg_attention_t *op, tg_word_t *group, int32_t keys) {
   const int32_t words = tg_tile_words(op->dim);
   const int32_t both = op->dim * op->q.zp * op->k.zp;
   for (int32_t i = 0; i < 4; i++) {
     int32_t sum = 0;
     for (int32_t p = 0; p < words; p++)
       sum = tg_sdotsp4(sum, group[4 + 4 * p + i], TG_ONES);
-    group[i] = both - op->q.zp * sum;
+    group[i] = i < keys ? both - op->q.zp * sum : -(1 << 30);
   }
 }
 
@@ -33,8 +34,7 @@ void tg_project_groups(const tg_attention_t *op, const tg_linear_t *linear, cons
   const int32_t last_mask = op->dim & 3 ? (1 << 8 * (op->dim & 3)) - 1 : -1;
   for (int32_t g = first; g < first + groups; g++) {
     const int32_t here = tokens - 4 * g < 4 ? tokens - 4 * g : 4;
-    const int8_t *from[4];
-    tg_tile_rows(linear, x + 4 * (ptrdiff_t)g * x_stride, here, x_stride, scratch, from);
+    tg_tile_group(x + 4 * (ptrdiff_t)g * x_stride, here, x_stride, linear->k, scratch);
     tg_word_t *out = y, *const k_group = out + g * 4 * (words + 1);
     ptrdiff_t step = 4;
     if (what == TG_PROJECT_V) {
@@ -48,13 +48,13 @@ void tg_project_groups(const tg_attention_t *op, const tg_linear_t *linear, cons
       const tg_tile_header_t *header = (const tg_tile_header_t *)(const void *)h;
       int32_t v[16];
       if (here == 1) {
-        tg_tile_1x4(linear, header, from[0], v);
+        tg_tile_1x4(linear, header, scratch, v);
         v[4] = v[8] = v[12] = v[0];
         v[5] = v[9] = v[13] = v[1];
         v[6] = v[10] = v[14] = v[2];
         v[7] = v[11] = v[15] = v[3];
       } else {
-        tg_tile_4x4(linear, header, from, v);
+        tg_tile_4x4(linear, header, scratch, v);
       }
       if (what == TG_PROJECT_V) {
 #define TG_DO(j) out[j] = tg_pack4(v[j], v[4 + j], v[8 + j], v[12 + j]);
@@ -68,7 +68,7 @@ void tg_project_groups(const tg_attention_t *op, const tg_linear_t *linear, cons
       }
     }
     if (what == TG_PROJECT_K)
-      start_keys(op, k_group);
+      start_keys(op, k_group, here);
   }
 }
 

@@ -21,19 +21,18 @@ void tg_linear_s8(const tg_linear_t *op, const int8_t *x, int32_t rows, int32_t 
   for (int32_t i = 0; i < rows; i += 4) {
     const int32_t here = rows - i < 4 ? rows - i : 4;
     const uint8_t *w = op->w;
-    const int8_t *from[4];
-    tg_tile_rows(op, x + (ptrdiff_t)i * x_stride, here, x_stride, scratch, from);
+    tg_tile_group(x + (ptrdiff_t)i * x_stride, here, x_stride, op->k, scratch);
     int8_t *out = y + (ptrdiff_t)i * y_stride;
     for (int32_t n = 0; n < op->n; n += 4, w += tile, out += 4) {
       const tg_tile_header_t *h = (const tg_tile_header_t *)(const void *)w;
       const int32_t channels = op->n - n < 4 ? op->n - n : 4;
       int32_t v[16];
       if (here == 1) {
-        tg_tile_1x4(op, h, from[0], v);
+        tg_tile_1x4(op, h, scratch, v);
         store(op, tg_pack4(v[0], v[1], v[2], v[3]), channels, aligned, out);
         continue;
       }
-      tg_tile_4x4(op, h, from, v);
+      tg_tile_4x4(op, h, scratch, v);
       store(op, tg_pack4(v[0], v[1], v[2], v[3]), channels, aligned, out);
       store(op, tg_pack4(v[4], v[5], v[6], v[7]), channels, aligned, out + y_stride);
       if (here > 2)
@@ -47,7 +46,8 @@ void tg_linear_s8(const tg_linear_t *op, const int8_t *x, int32_t rows, int32_t 
 }
 
 size_t tg_linear_s8_scratch(const tg_linear_t *op, int32_t rows) {
-  return (size_t)(rows < 4 ? rows : 4) * 4u * (size_t)tg_tile_words(op->k);
+  (void)rows;
+  return 16u * (size_t)tg_tile_words(op->k);
 }
 
 size_t tg_linear_s8_weights(int32_t n, int32_t k) {

@@ -43,8 +43,6 @@ TG_R4(tg_sdotup4, "0x57, 1, 0x50")
 TG_R4(tg_sdotusp4, "0x57, 1, 0x54")
 TG_R3(tg_sub4, "0x57, 1, 0x04")
 TG_R3(tg_max4, "0x57, 1, 0x18")
-TG_R4(tg_packhi4, "0x57, 1, 0x6c")
-TG_R4(tg_packlo4, "0x57, 1, 0x70")
 TG_R4(tg_add_shift, "0x5b, 2, 0x20")
 
 static inline int32_t tg_clip8(int32_t x) {
@@ -54,7 +52,11 @@ static inline int32_t tg_clip8(int32_t x) {
 }
 
 static inline int32_t tg_pack4(int32_t a, int32_t b, int32_t c, int32_t d) {
-  return tg_packlo4(tg_packhi4(0, d, c), b, a);
+  int32_t word;
+  __asm__(".insn r 0x57, 1, 0x6c, %0, %4, %3\n\t.insn r 0x57, 1, 0x70, %0, %2, %1"
+          : "=&r"(word)
+          : "r"(a), "r"(b), "r"(c), "r"(d));
+  return word;
 }
 
 #elif defined(__pulp__)
@@ -87,7 +89,11 @@ static inline int32_t tg_clip8(int32_t x) {
 }
 
 static inline int32_t tg_pack4(int32_t a, int32_t b, int32_t c, int32_t d) {
-  return (int32_t)__builtin_pulp_pack4(a, b, c, d);
+  int32_t word; /* the builtin clears it first */
+  __asm__("pv.packhi.b %0, %4, %3\n\tpv.packlo.b %0, %2, %1"
+          : "=&r"(word)
+          : "r"(a), "r"(b), "r"(c), "r"(d));
+  return word;
 }
 
 /* The SDK's compiler makes p.addN of this. */
@@ -162,6 +168,13 @@ static inline int32_t tg_add_shift(int32_t d, int32_t a, int32_t shift) {
 
 #endif
 
+/* Loads stay on their side: without it compilers hoist them until registers run out. */
+#ifdef __riscv
+#define TG_FENCE() __asm__ volatile("" ::: "memory")
+#else
+#define TG_FENCE() ((void)0)
+#endif
+
 /* Byte i of x, unsigned. */
 #define TG_BYTE(x, i) ((uint32_t)(x) >> (8 * (i)) & 0xffu)
 
@@ -173,6 +186,31 @@ static inline int32_t tg_mulh(int32_t a, int32_t b) {
   return d;
 #else
   return (int32_t)((int64_t)a * b >> 32);
+#endif
+}
+
+/* Four products' high halves, doubled results: half of each, rounded, clamped. Four at a time, so
+ * that no instruction waits for the one before. */
+static inline __attribute__((always_inline)) void tg_round4(int32_t v[4], int32_t m0, int32_t m1,
+                                                            int32_t m2, int32_t m3, int32_t offset,
+                                                            int32_t shift) {
+#if defined(TG_XPULP_INSN) || defined(__xpulp_clang__)
+  __asm__("mulh %0, %0, %4\n\tmulh %1, %1, %5\n\tmulh %2, %2, %6\n\tmulh %3, %3, %7\n\t"
+          ".insn r 0x5b, 2, 0x20, %0, %8, %9\n\t.insn r 0x5b, 2, 0x20, %1, %8, %9\n\t"
+          ".insn r 0x5b, 2, 0x20, %2, %8, %9\n\t.insn r 0x5b, 2, 0x20, %3, %8, %9\n\t"
+          ".insn r 0x33, 1, 0x0a, %0, %0, x8\n\t.insn r 0x33, 1, 0x0a, %1, %1, x8\n\t"
+          ".insn r 0x33, 1, 0x0a, %2, %2, x8\n\t.insn r 0x33, 1, 0x0a, %3, %3, x8"
+          : "+r"(v[0]), "+r"(v[1]), "+r"(v[2]), "+r"(v[3])
+          : "r"(m0), "r"(m1), "r"(m2), "r"(m3), "r"(offset), "r"(shift));
+#else
+  v[0] = tg_mulh(v[0], m0);
+  v[1] = tg_mulh(v[1], m1);
+  v[2] = tg_mulh(v[2], m2);
+  v[3] = tg_mulh(v[3], m3);
+  v[0] = tg_clip8(tg_add_shift(v[0], offset, shift));
+  v[1] = tg_clip8(tg_add_shift(v[1], offset, shift));
+  v[2] = tg_clip8(tg_add_shift(v[2], offset, shift));
+  v[3] = tg_clip8(tg_add_shift(v[3], offset, shift));
 #endif
 }
 
