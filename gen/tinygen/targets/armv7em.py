@@ -54,7 +54,7 @@ class ArmV7EM(Portable):
         ),
     }
     _OWN = frozenset(
-        "linear expand tiles attention_project attention_attend layernorm add lut".split()
+        ["linear", "expand", "tiles", "attention_project", "attention_attend", "layernorm", "add", "lut"]
     )
 
     @staticmethod

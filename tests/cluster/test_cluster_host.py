@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A project for a cluster, its cores as threads: bit-equal with any number of them, no races."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from graphs import random_encoder
+from tinygen.boards import load_board
+from tinygen.planner import make_plan
+from tinygen.project import create_project, promise, random_samples
+
+SHAPES = {
+    "even": {"tokens": 12, "e": 16, "p": 4, "h": 8, "ffn": 32},
+    "odd": {"tokens": 9, "e": 18, "p": 2, "h": 3, "class_token": False},
+    "one head": {"tokens": 33, "e": 8, "p": 8, "h": 1, "ffn": 12},
+    "one token": {"tokens": 1, "e": 5, "p": 7, "h": 1, "ffn": 3, "class_token": False},
+}
+RUNS = [("thread", 3), ("thread", 8), ("address,undefined", 5), ("", 1), ("", 2), ("", 8)]
+
+pytestmark = pytest.mark.skipif(not shutil.which("cc"), reason="no host C compiler (cc)")
+
+
+@pytest.fixture(scope="module", params=list(SHAPES))
+def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    graph = random_encoder(**SHAPES[request.param])
+    folder = tmp_path_factory.mktemp("cluster") / "net"
+    plan = make_plan(graph, load_board("gap9"))
+    create_project(plan, promise(graph, random_samples(graph, 3), None), "pulp-sdk", folder)
+    return folder
+
+
+@pytest.mark.parametrize(("sanitizer", "cores"), RUNS)
+def test_bit_equal(project: Path, sanitizer: str, cores: int) -> None:
+    program = project / f"net_{cores}{sanitizer[:6]}"
+    sources = [str(f) for f in (project / "src").rglob("*.c") if "pulp" not in f.stem]
+    sources = [f for f in sources if not f.endswith("platform_pmsis.c")]
+    folders = ("", "model", "tinygen", "tinygen/include", "tinygen/src")
+    flags = ["-O1", "-g", "-std=gnu11", "-Wall", "-Wextra", "-Werror", f"-DNET_CORES={cores}"]
+    flags += [f"-I{project / 'src' / f}" for f in folders]
+    if sanitizer:
+        flags += [f"-fsanitize={sanitizer}", "-fno-sanitize-recover=all"]
+    subprocess.run(["cc", *flags, *sources, "-lpthread", "-o", str(program)], check=True)
+    done = subprocess.run([str(program)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    last = json.loads(done.stdout.splitlines()[-1])
+    assert last["equal"] == last["samples"] == 3
+
+
+def test_one_head_is_shared_by_rows() -> None:
+    graph = random_encoder(tokens=33, e=8, p=8, h=1, ffn=12)
+    plan = make_plan(graph, load_board("gap9"))
+    how = [s.schedule for s in plan.steps if s.op == "attention"]
+    assert how == ["rows to cores"]
