@@ -53,9 +53,7 @@ class ArmV7EM(Portable):
             *("linear", "expand", "tiles"),
         ),
     }
-    _OWN = frozenset(
-        ["linear", "expand", "tiles", "attention_project", "attention_attend", "layernorm", "add", "lut"]
-    )
+    _OWN = frozenset({*_SOURCES["attention"], "layernorm", "add", "lut"})
 
     @staticmethod
     def group_rows(left: int) -> int:

@@ -25,7 +25,7 @@ static uint32_t score_by_hand(const tg_attention_t *op, const tg_tile_set_t *set
         const int8_t s = tg_requant(acc[2 * r + c], op->score_m, op->score_s, op->score_zp);
         const uint8_t u = (uint8_t)(s + 128);
         scores[rows * c + r] = u;
-        max[r] = u > max[r] ? u : max[r];
+        max[r] = (uint8_t)tg_max8(u, max[r]);
       }
   }
   return tg_load32(max);
@@ -33,11 +33,9 @@ static uint32_t score_by_hand(const tg_attention_t *op, const tg_tile_set_t *set
 
 /* The maximum of row r, from the maxima of the bytes of words of [2 or fewer keys][rows]. */
 static inline uint32_t row_maximum(uint32_t maxima, int32_t rows, int32_t r) {
-  const uint32_t first = maxima >> (8 * r) & 255;
-  if (rows == 4)
-    return first;
-  const uint32_t second = maxima >> (8 * (r + rows)) & 255;
-  return first > second ? first : second;
+  if (rows < 4)
+    maxima = tg_max8(maxima, maxima >> (8 * rows));
+  return maxima >> (8 * r) & 255;
 }
 
 /* Weights of one row; returns their sum. table: of which [score] is this row's weight. */

@@ -87,6 +87,20 @@ static inline uint32_t tg_mask_up8(uint32_t x, uint32_t mask) {
   return y;
 }
 
+/* 32 of 0. */
+static inline int32_t tg_clz(uint32_t x) {
+  int32_t y;
+  __asm__("clz %0, %1" : "=r"(y) : "r"(x));
+  return y;
+}
+
+/* The larger of two bytes, as bytes of words. */
+static inline uint32_t tg_max8(uint32_t a, uint32_t b) {
+  uint32_t y;
+  __asm__("usub8 %0, %1, %2\n\tsel %0, %1, %2" : "=&r"(y) : "r"(a), "r"(b));
+  return y;
+}
+
 /* Any alignment. */
 static inline uint32_t tg_load32(const void *from) {
   uint32_t x;

@@ -19,6 +19,12 @@ static uint32_t inverse_sqrt(uint32_t d) {
   return r + (uint32_t)(fits & (next < 65536));
 }
 
+/* Of x >= 1; CLZ of 0 is 32. */
+static inline int32_t leading_zeros(uint64_t x) {
+  const int32_t first = tg_clz((uint32_t)(x >> 32));
+  return first + (first >> 5) * tg_clz((uint32_t)x);
+}
+
 typedef struct {
   int32_t sum;
   uint32_t squares;
@@ -61,14 +67,15 @@ void tg_layernorm_s8(const tg_layernorm_t *op, const int8_t *x, int32_t rows, in
     /* E sum(x^2) - sum(x)^2 >= 0 (Cauchy-Schwarz) and eps >= 1: a constant row gives eps. */
     const uint64_t variance = (uint64_t)(uint32_t)features * sums.squares -
                               (uint64_t)((int64_t)sums.sum * sums.sum) + (uint64_t)op->eps;
-    const int32_t e4 = (tg_bit_length64(variance) + 1) / 2 - 16;
-    const uint32_t d = (uint32_t)(e4 >= 0 ? variance >> (2 * e4) : variance << (-2 * e4));
+    const int32_t zeros = leading_zeros(variance);
+    const int32_t e4 = 16 - zeros / 2; /* so that d, the high half, is in [2^30, 2^32) */
+    const uint32_t d = (uint32_t)(variance << (zeros & ~1) >> 32);
     const int32_t r = (int32_t)inverse_sqrt(d), shift = 31 + e4 - op->frac;
     const int16_t *gamma = op->gamma;
     const int32_t *beta = op->beta;
     int32_t e = 0;
     if (shift <= 32 && features <= 16384) {
-      const int32_t up = shift < 17 ? 17 - shift : 0;
+      const int32_t less = 17 - shift, up = less & ~(less >> 31); /* max(0, 17 - shift) */
       const int32_t factor = (int32_t)((uint32_t)features << up);
       const int32_t start = -(int32_t)((uint32_t)sums.sum << up);
       const int32_t scale = (int32_t)((uint32_t)r << (32 - shift - up));

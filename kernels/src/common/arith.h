@@ -16,14 +16,28 @@ static inline int32_t tg_round_up(int32_t x, int32_t multiple) {
   return (x + multiple - 1) / multiple * multiple;
 }
 
+/* One instruction where there is one, and time that does not depend on x. */
 static inline int8_t tg_clamp8(int32_t x) {
+#if defined(__ARM_FEATURE_SAT) && __ARM_FEATURE_SAT
+  int32_t y;
+  __asm__("ssat %0, #8, %1" : "=r"(y) : "r"(x));
+  return (int8_t)y;
+#else
   return (int8_t)(x < -128 ? -128 : x > 127 ? 127 : x);
+#endif
+}
+
+/* The nearest int32, without a branch. */
+static inline int32_t tg_narrow(int64_t x) {
+  const int32_t low = (int32_t)(uint32_t)(uint64_t)x, high = (int32_t)(x >> 32);
+  const int32_t differ = high ^ (low >> 31);
+  const int32_t over = (int32_t)((uint32_t)differ | (0u - (uint32_t)differ)) >> 31; /* 0 or -1 */
+  return (low & ~over) | (((high >> 31) ^ INT32_MAX) & over);
 }
 
 /* clamp8(zp + (acc * m + 2^(s-1) >> s)), the product exact; 0 <= m, 1 <= s <= 62. */
 static inline int8_t tg_requant(int32_t acc, int32_t m, int32_t s, int32_t zp) {
-  int64_t y = (((int64_t)acc * m + ((int64_t)1 << (s - 1))) >> s) + zp;
-  return (int8_t)(y < -128 ? -128 : y > 127 ? 127 : y);
+  return tg_clamp8(tg_narrow((((int64_t)acc * m + ((int64_t)1 << (s - 1))) >> s) + zp));
 }
 
 /* Multiplier of a context row whose weights sum to `total` >= 1; see attention.h. */
@@ -31,7 +45,8 @@ static inline int32_t tg_row_reciprocal(uint32_t total, int32_t mult, int32_t fr
   int32_t z = __builtin_clz(total);
   uint32_t q = UINT32_MAX / ((total << z) >> 15);
   int32_t shift = 47 - z + frac - s;
-  return shift > 31 ? 0 : (int32_t)((q * (uint32_t)mult) >> shift); /* q mult < 2^31 */
+  /* q mult < 2^31; a shift of 32 or more gives 0, without a branch */
+  return (int32_t)(q * (uint32_t)mult >> (shift & 31) & (0u - ((uint32_t)(shift - 32) >> 31)));
 }
 
 /* floor(log2(x)) + 1 of x >= 1. */

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The DSP kernels on the emulated Cortex-M4 and M7: many random cases, and time without data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import kernel_cases as cases
+import kernel_harness as harness
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tinygen.targets import Target
+
+CASES = 10_000
+PER_RUN = 200
+
+pytestmark = [
+    pytest.mark.emulated,
+    pytest.mark.skipif(
+        not (harness.have_gcc() and harness.have_qemu()),
+        reason="needs arm-none-eabi-gcc and qemu-system-arm",
+    ),
+]
+on_both_cores = pytest.mark.parametrize("core", ["cortex-m4", "cortex-m7"])
+
+
+# -- many cases ----------------------------------------------------------------------------------
+
+
+def size(rng: cases.Rng, most: int) -> int:
+    """Small sizes come more often; all up to `most` come."""
+    return int(rng.integers(1, rng.integers(2, most + 2)))
+
+
+def linear(target: Target, rng: cases.Rng) -> cases.Case:
+    return cases.linear_case(target, rng, size(rng, 9), size(rng, 90), size(rng, 12))
+
+
+def conv(target: Target, rng: cases.Rng) -> cases.Case:
+    kernel, dilation = rng.integers(1, 4, 2), rng.integers(1, 3, 2)
+    pads = rng.integers(0, 3, 4)
+    span = (kernel - 1) * dilation + 1
+    plane = np.maximum(rng.integers(1, 7, 2), span - pads[:2] - pads[2:])
+    groups = (tuple(rng.integers(1, 4, 2)), int(rng.integers(1, 4)))
+    stride = tuple(rng.integers(1, 4, 2))
+    return cases.conv_case(
+        target, rng, tuple(plane), *groups, tuple(kernel), stride, tuple(dilation), tuple(pads)
+    )
+
+
+def attention(target: Target, rng: cases.Rng) -> cases.Case:
+    shape = (size(rng, 13), size(rng, 20), size(rng, 8), size(rng, 3))
+    return cases.attention_case(target, rng, shape, size(rng, 5), size(rng, 13), size(rng, 3))
+
+
+def layernorm(target: Target, rng: cases.Rng) -> cases.Case:
+    return cases.layernorm_case(target, rng, size(rng, 4), size(rng, 80))
+
+
+def add(target: Target, rng: cases.Rng) -> cases.Case:
+    return cases.add_case(target, rng, size(rng, 80))
+
+
+def lut(target: Target, rng: cases.Rng) -> cases.Case:
+    return cases.lut_case(target, rng, size(rng, 80))
+
+
+def mean(target: Target, rng: cases.Rng) -> cases.Case:
+    return cases.mean_case(target, rng, size(rng, 30), size(rng, 20))
+
+
+DRAWS = (linear, conv, attention, layernorm, add, lut, mean)
+
+
+@pytest.mark.slow
+@on_both_cores
+@pytest.mark.parametrize("draw", DRAWS, ids=lambda draw: draw.__name__)
+def test_ten_thousand_cases(
+    draw: Callable[[Target, cases.Rng], cases.Case], core: str, build: Path
+) -> None:
+    machine = harness.qemu("armv7em", core, build)
+    for first in range(0, CASES, PER_RUN):
+        rngs = [np.random.default_rng((first + i, len(core))) for i in range(PER_RUN)]
+        machine.check([draw(machine.target, rng) for rng in rngs])
+
+
+# -- time without data ---------------------------------------------------------------------------
+
+
+def adversaries(shape: tuple[int, ...]) -> list[NDArray[np.int8]]:
+    n = int(np.prod(shape))
+    step = np.arange(n)
+    one = np.zeros(n)
+    one[n // 2] = 127
+    ramp, signs = step % 256 - 128, np.where(step % 2, 127, -128)
+    noise = [np.random.default_rng(seed).integers(-128, 128, n) for seed in range(3)]
+    flat = [np.full(n, v) for v in (-128, -1, 0, 127)]
+    return [a.astype(np.int8).reshape(shape) for a in (*flat, one, ramp, signs, *noise)]
+
+
+SHAPES = {
+    "linear": (cases.linear_case, (7, 33, 9)),
+    "attention": (cases.attention_case, ((23, 18, 5, 3), 18, 23, 3)),
+    "attention P = 2": (cases.attention_case, ((22, 16, 2, 4), 16, 22, 4)),
+    "layernorm": (cases.layernorm_case, (3, 35)),
+    "layernorm 1025": (cases.layernorm_case, (2, 1025)),
+    "add": (cases.add_case, (77,)),
+    "lut": (cases.lut_case, (77,)),
+    "mean": (cases.mean_case, (9, 21)),
+}
+
+
+@on_both_cores
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_counts_do_not_depend_on_data(
+    name: str, seed: int, core: str, build: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = harness.qemu("armv7em", core, build)
+    case, shape = SHAPES[name]
+    drawn: dict[str, object] = {}
+    for what in ("linear_op", "attention_op", "layernorm_op"):
+        make = getattr(cases, what)
+        monkeypatch.setattr(cases, what, lambda *a, _w=what, _m=make: drawn.setdefault(_w, _m(*a)))
+    case(machine.target, np.random.default_rng(seed), *shape)  # draws the parameters once
+    made = []
+    for i in range(len(adversaries((1,)))):
+        monkeypatch.setattr(cases, "int8s", lambda rng, *s, _i=i: adversaries(s)[_i])
+        made.append(case(machine.target, np.random.default_rng(seed), *shape))
+    counts = {round(ticks * 5 / 32) for ticks in machine.check(made)}
+    assert len(counts) == 1, f"{name}: {sorted(counts)} instructions"
