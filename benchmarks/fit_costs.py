@@ -28,10 +28,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from graphs import GraphBuilder
 from tinygen.boards import Board, load_board
 from tinygen.graph import Graph, ops
+from tinygen.graph.shapes import conv_output
 from tinygen.planner import AttentionSchedule, Options, cost, make_plan
 from tinygen.planner.schedule import attention_schedules
 from tinygen.project import create_project, promise, random_samples
 from tinygen.runner import run
+from tinygen.targets import get_target
 
 CORES = (("armv7em", "mps2_an386"), ("armv7em", "mps2_an500"), ("portable", "mps2_an386"))
 CPI = {"cortex-m4": 1.25, "cortex-m7": 0.8}
@@ -68,26 +70,34 @@ def rows_network(rng: np.random.Generator, rows: int, layers: int) -> Graph:
     return b.graph()
 
 
-def conv_network(rng: np.random.Generator) -> Graph:
-    c, h, w = (int(rng.integers(*r)) for r in ((1, 9), (8, 24), (8, 24)))
-    kernel, stride = (tuple(int(v) for v in rng.integers(1, 6, 2)) for _ in range(2))
-    n = int(rng.integers(2, 48))
+def conv_network(rng: np.random.Generator, layers: int = 4) -> Graph:
+    """Convolutions one after the other, the first on channels, the others on tokens."""
+    c, h, w = (int(rng.integers(*r)) for r in ((1, 9), (12, 24), (12, 24)))
     b = GraphBuilder((c, h, w), int(rng.integers(1 << 30)), "conv")
-    k = c * kernel[0] * kernel[1]
-    pads = (0, 0, 0, 0) if rng.integers(2) else (1, 1, 1, 1)
-    weight = b.int8(n, c, *kernel)
-    b.add("conv", ops.Conv(weight, b.bias(n), b.requant(n, k), stride, pads))  # type: ignore[arg-type]
-    b.add("cls", ops.PrependTokens(b.int8(1, n)))
+    for i in range(layers):
+        kernel = (min(h, int(rng.integers(1, 6))), min(w, int(rng.integers(1, 6))))
+        stride = (int(rng.integers(1, 3)), int(rng.integers(1, 3)))
+        n, pad = int(rng.integers(2, 48)), int(rng.integers(2))
+        k = c * kernel[0] * kernel[1]
+        op = ops.Conv(
+            *(b.int8(n, c, *kernel), b.bias(n), b.requant(n, k), stride, (pad,) * 4),
+            channels_last=i > 0,
+        )
+        b.add(f"conv{i}", op)
+        (h, w), c = conv_output(op, h, w), n
+        b.add(f"plane{i}", ops.Reshape((h, w, n)))
+    b.add("tokens", ops.Reshape((h * w, c)))
+    b.add("cls", ops.PrependTokens(b.int8(1, c)))
     return b.graph()
 
 
 def attention_network(
-    rng: np.random.Generator, tokens: int, layers: int
+    rng: np.random.Generator, tokens: int, layers: int, compact: bool
 ) -> tuple[Graph, dict[str, AttentionSchedule]]:
     e = int(rng.integers(8, 65))
     b = GraphBuilder((tokens, e), int(rng.integers(1 << 30)), "attn")
     chosen = {}
-    every = [s for s in attention_schedules(tokens)]
+    every = list(attention_schedules(tokens, compact=(False, True) if compact else (False,)))
     for i in range(layers):
         p, h = int(rng.choice([2, 3, 4, 8, 12, 16, 24, 32, 48])), int(rng.integers(1, 9))
         b.add(f"m{i}", b.attention(e, p, h))
@@ -115,9 +125,8 @@ def measure(graph: Graph, board: Board, options: Options) -> list[Layer]:
         result = run(folder, board, "qemu")
     if not result.passed:
         raise SystemExit(f"{graph.name}: wrong outputs, nothing is fitted")
-    tile = cost.TILES[plan.target]
     return [
-        Layer(s.op, f"{s.name} {s.schedule}", cost.features(s, tile), count.count or 0)
+        Layer(s.op, f"{s.name} {s.schedule}", cost.features(s, plan.target), count.count or 0)
         for s, count in zip(plan.steps, result.layers, strict=True)
     ]
 
@@ -125,12 +134,13 @@ def measure(graph: Graph, board: Board, options: Options) -> list[Layer]:
 def collect(board: Board, seed: int, scale: float) -> list[Layer]:
     rng = np.random.default_rng(seed)
     layers: list[Layer] = []
-    for rows in (1, 2, 3, 5, 16, 37, 81)[: max(2, round(7 * scale))]:
-        layers += measure(rows_network(rng, rows, 8), board, Options())
-    for _ in range(max(2, round(10 * scale))):
+    for rows in (1, 1, 2, 2, 3, 5, 6, 16, 37, 81)[: max(3, round(10 * scale))]:
+        layers += measure(rows_network(rng, rows, 12), board, Options())
+    for _ in range(max(2, round(8 * scale))):
         layers += measure(conv_network(rng), board, Options())
-    for tokens in (1, 5, 9, 17, 33, 50, 66, 81, 128, 197)[:: 1 if scale >= 1 else 3]:
-        graph, chosen = attention_network(rng, tokens, 7)
+    compact = get_target(board.core.target).compact() is not None
+    for tokens in (1, 5, 9, 17, 23, 33, 50, 66, 81, 128, 197)[:: 1 if scale >= 1 else 3]:
+        graph, chosen = attention_network(rng, tokens, 14 if compact else 8, compact)
         layers += measure(graph, board, Options(schedules=chosen))
     return layers
 

@@ -65,12 +65,14 @@ def test_groups_of_a_convolution_unpack_one_by_one(name: str) -> None:
 
 @targets
 def test_registered_sources_exist(name: str) -> None:
-    target = get_target(name)
-    for operator in harness.OPERATORS:
-        for file in target.sources(operator):
-            assert (harness.KERNELS / "src" / file).is_file(), file
+    target, compact = get_target(name), get_target(name).compact()
+    files = {f for operator in harness.OPERATORS for f in target.sources(operator)}
+    if compact:
+        files |= {f for o in ("attention", "attention_stream") for f in compact.sources(o)}
+    for file in files:
+        assert (harness.KERNELS / "src" / file).is_file(), file
     brought = {f.stem for f in (harness.KERNELS / "src" / name).glob("*.c")}
-    used = {Path(f).stem for o in harness.OPERATORS for f in target.sources(o) if name in f}
+    used = {Path(f).stem for f in files if name in f}
     assert brought == used
 
 

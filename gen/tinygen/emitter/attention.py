@@ -35,8 +35,8 @@ def attention_calls(a: p.AttentionStep, names: Names) -> str:
 
 def _keys_values(a: p.AttentionStep, names: Names, head: str, heads: str) -> str:
     return "".join(
-        f"tg_attention_project_{which}_s8(&{names.op}, {names.x}, {a.tokens}, {a.q.k}, {head}, "
-        f"{heads}, {names.place(slot)}, {names.place(a.slots.project_scratch)});\n"
+        f"tg_attention_project_{which}{a.suffix}_s8(&{names.op}, {names.x}, {a.tokens}, {a.q.k}, "
+        f"{head}, {heads}, {names.place(slot)}, {names.place(a.slots.project_scratch)});\n"
         for which, slot in (("k", a.slots.k), ("v", a.slots.v))
     )
 
@@ -66,13 +66,13 @@ def _rows(
         return base if row is None else f"{base} + {row} * {width}"
 
     code = (
-        f"tg_attention_project_q_s8(&{op}, {at(names.x, a.q.k)}, {rows}, {a.q.k}, {head or 0}, "
-        f"{1 if head else a.heads}, {place(s.q)}, {place(s.query_scratch)});\n"
+        f"tg_attention_project_q{a.suffix}_s8(&{op}, {at(names.x, a.q.k)}, {rows}, {a.q.k}, "
+        f"{head or 0}, {1 if head else a.heads}, {place(s.q)}, {place(s.query_scratch)});\n"
     )
     if head is None:
         attend = (
-            f"tg_attention_attend_s8(&{op}, "
-            f"{place(s.q)} + (size_t)h * tg_attention_q_bytes(&{op}, 1, {rows}), "
+            f"tg_attention_attend{a.suffix}_s8(&{op}, "
+            f"{place(s.q)} + (size_t)h * tg_attention_q{a.suffix}_bytes(&{op}, 1, {rows}), "
             f"{place(s.k)} + h * {a.head_stride_k}, {place(s.v)} + h * {a.head_stride_v}, {rows}, "
             f"{a.tokens}, (int8_t *){place(s.context)} + h * {a.dim}, {inner}, "
             f"{place(s.attend_scratch)});\n"
@@ -87,8 +87,8 @@ def _rows(
     if s.sums is None:
         context, stride = f"{at(context, inner)} + {head} * {a.dim}", inner
     code += (
-        f"tg_attention_attend_s8(&{op}, {place(s.q)}, {place(s.k)}, {place(s.v)}, {rows}, "
-        f"{a.tokens}, {context}, {stride}, {place(s.attend_scratch)});\n"
+        f"tg_attention_attend{a.suffix}_s8(&{op}, {place(s.q)}, {place(s.k)}, {place(s.v)}, "
+        f"{rows}, {a.tokens}, {context}, {stride}, {place(s.attend_scratch)});\n"
     )
     if s.sums is not None:
         sums = at(f"(int32_t *){place(s.sums)}", n)

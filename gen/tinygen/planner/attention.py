@@ -42,10 +42,11 @@ def lower(
     """The step, and its (reads_until, writes_from)."""
     n, inner = op.wo.shape
     e = op.wq.shape[1]
+    t = operands(low.target, how)
 
     def project(which: str, requant: ops.Requant) -> p.LinearArgs:
         return low.linear(
-            node.name, which, lambda: low.target.pack_project(op, which), requant, (inner, e)
+            node.name, which + t.suffix, lambda: t.pack_project(op, which), requant, (inner, e)
         )
 
     def output() -> p.LinearArgs:
@@ -73,13 +74,19 @@ def lower(
         score_m=int(op.score.m[0]),
         score_s=op.score.s,
         score_zp=op.score.zp,
-        exp_table=low.target.pack_exp(op.exp_table),
+        suffix=t.suffix,
+        exp_table=t.pack_exp(op.exp_table),
         context=op.context,
         slots=_slots(low, op, tokens, how),
-        head_stride_k=low.target.k_bytes(op, 1, tokens),
-        head_stride_v=low.target.v_bytes(op, 1, tokens),
+        head_stride_k=t.k_bytes(op, 1, tokens),
+        head_stride_v=t.v_bytes(op, 1, tokens),
     )
     return step, io_span(how)
+
+
+def operands(target: Target, how: AttentionSchedule) -> Target:
+    """Whose projections and attend the schedule calls."""
+    return (target.compact() or target) if how.compact else target
 
 
 def io_span(how: AttentionSchedule) -> tuple[int, int]:
@@ -107,7 +114,7 @@ class Need:
 
 def needs(t: Target, op: ops.Attention, tokens: int, how: AttentionSchedule) -> dict[str, Need]:
     """Working buffers by role, without input and output."""
-    block = how.row_block
+    block, a = how.row_block, operands(t, how)
     n, inner = op.wo.shape
     streaming = how.kind == "head-streaming"
     heads = 1 if streaming else op.heads
@@ -117,19 +124,19 @@ def needs(t: Target, op: ops.Attention, tokens: int, how: AttentionSchedule) -> 
     kept = streaming and not how.accumulate  # the context of all heads
     out_first = FINISH if kept else OUT
     made = {
-        "k": Need(t.k_bytes(op, heads, tokens), KV, kv_last, pairs // 2),
-        "v": Need(t.v_bytes(op, heads, tokens), KV, kv_last, pairs // 2),
-        "q": Need(t.q_bytes(op, heads, block), Q, ATTEND, 2 * tokens * inner),
+        "k": Need(a.k_bytes(op, heads, tokens), KV, kv_last, pairs // 2),
+        "v": Need(a.v_bytes(op, heads, tokens), KV, kv_last, pairs // 2),
+        "q": Need(a.q_bytes(op, heads, block), Q, ATTEND, 2 * tokens * inner),
         "context": Need(
             tokens * inner if kept else block * heads * op.dim,
             KV if kept else ATTEND,
             FINISH if kept else OUT,
             tokens * inner * (1 + n // 2),
         ),
-        "project_scratch": Need(t.project_scratch(op, tokens), KV, KV),
-        "query_scratch": Need(t.project_scratch(op, block), Q, Q),
+        "project_scratch": Need(a.project_scratch(op, tokens), KV, KV),
+        "query_scratch": Need(a.project_scratch(op, block), Q, Q),
         "attend_scratch": Need(
-            t.attend_scratch(op, block, tokens), ATTEND, ATTEND, tokens * tokens * op.heads * 8
+            a.attend_scratch(op, block, tokens), ATTEND, ATTEND, tokens * tokens * op.heads * 8
         ),
         "output_scratch": Need(
             t.accumulate_scratch(op, block)

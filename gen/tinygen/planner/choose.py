@@ -29,10 +29,11 @@ class Wishes:
     row_block: int | None = None
     fixed: Mapping[str, AttentionSchedule] = field(default_factory=dict)
 
-    def allowed(self, node: str, tokens: int) -> tuple[AttentionSchedule, ...]:
+    def allowed(self, node: str, tokens: int, target: Target) -> tuple[AttentionSchedule, ...]:
         if node in self.fixed:
             return (self.fixed[node],)
-        return tuple(attention_schedules(tokens, self.kind, self.row_block))
+        widths = (False,) if target.compact() is None else (False, True)
+        return tuple(attention_schedules(tokens, self.kind, self.row_block, widths))
 
 
 def attention_layers(
@@ -52,7 +53,7 @@ def attention_layers(
                     attention.working_bytes(target, op, tokens, how),
                     None if model is None else model.attention(shape, how),
                 )
-                for how in wishes.allowed(node.name, tokens)
+                for how in wishes.allowed(node.name, tokens, target)
             ]
             layers[node.name] = tuple(
                 sorted(every, key=lambda a: (a.instructions or 0, a.working_bytes))

@@ -164,7 +164,7 @@ class ClusterLowering(Lowering):
             head_stride_k=t.k_bytes(op, 1, tokens),
             head_stride_v=t.v_bytes(op, 1, tokens),
         )
-        self.operators.add("attention")
+        self.sources.update(t.sources("attention"))
         self.more_sources += ("cluster/attention.c", "cluster/linear.c")
         self.touch(node, 3 * tokens * op.wq.shape[1], tokens * n)
         return p.Step(

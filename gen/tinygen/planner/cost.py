@@ -31,11 +31,15 @@ class Tile:
     rows: tuple[int, ...]
     columns: int
     depth: int
+    three_as_four: bool = False
 
 
 TILES = {"armv7em": Tile((4, 2, 1), 2, 4), "portable": Tile((2, 1), 2, 1)}
 
-STREAM_TILE = TILES["portable"]
+COMPACT = Tile((4, 1), 2, 4, three_as_four=True)
+"""Of attention with 8-bit operands, where the usual ones have 16."""
+
+STREAM_TILES = {"armv7em": COMPACT, "portable": TILES["portable"]}
 """Of the output projection that accumulates."""
 
 
@@ -51,10 +55,10 @@ class CostModel:
     cpi: float
 
     def instructions(self, step: p.Step) -> int:
-        return self.evaluate(features(step, TILES[self.target]))
+        return self.evaluate(features(step, self.target))
 
     def attention(self, shape: AttentionShape, how: AttentionSchedule) -> int:
-        return self.evaluate(attention_features(shape, how, TILES[self.target]))
+        return self.evaluate(attention_features(shape, how, self.target))
 
     def evaluate(self, counts: Features) -> int:
         return round(sum(self.coefficients.get(name, 0.0) * n for name, n in counts.items()))
@@ -79,7 +83,9 @@ def predicted(step: p.Step, model: CostModel | None) -> p.Step:
     return replace(step, instructions=count, cycles=round(count * model.cpi))
 
 
-def features(step: p.Step, tile: Tile) -> Features:
+def features(step: p.Step, target: str) -> Features:
+    """What the kernels of a step do, counted."""
+    tile = TILES[target]
     match step.args:
         case p.LinearStep() as a:
             return _linear("linear", tile, a.rows, a.linear)
@@ -87,7 +93,7 @@ def features(step: p.Step, tile: Tile) -> Features:
             return _conv(a, tile)
         case p.AttentionStep() as a:
             shape = AttentionShape(a.tokens, a.q.k, a.dim, a.heads, a.o.n)
-            return attention_features(shape, a.schedule, tile)
+            return attention_features(shape, a.schedule, target)
         case p.NormStep() as a:
             return {"norm": a.rows * len(a.gamma), "norm.row": a.rows, "norm.call": 1}
         case p.AddStep() as a:
@@ -105,6 +111,8 @@ def groups(rows: int, tile: Tile) -> dict[int, int]:
     counts = {}
     for size in tile.rows:
         counts[size], rows = divmod(rows, size)
+        if rows == 3 and size == 4 and tile.three_as_four:
+            counts[size], rows = counts[size] + 1, 0
     return counts
 
 
@@ -117,7 +125,10 @@ def product(name: str, tile: Tile, rows: int, n: int, k: int, heads: int = 1) ->
         counts[f"{name}.column{size}"] += count * columns
         counts[f"{name}.depth{size}"] += count * depth
         counts[f"{name}.group{size}"] += count
-        counts[f"{name}.tail{size}"] += count * (k % tile.depth)
+        counts[f"{name}.tail{size}"] += count * (k % tile.depth > 0)
+        counts[f"{name}.byte{size}"] += count * (k % tile.depth)
+        counts[f"{name}.lone{size}"] += count * heads * (n % tile.columns)
+        counts[f"{name}.lone.tile{size}"] += count * heads * (n % tile.columns) * depth
     counts[f"{name}.call"] += 1
     return counts
 
@@ -159,22 +170,24 @@ class AttentionShape:
     n: int
 
 
-def attention_features(shape: AttentionShape, how: AttentionSchedule, tile: Tile) -> Counter[str]:
+def attention_features(shape: AttentionShape, how: AttentionSchedule, target: str) -> Counter[str]:
     """As the emitter arranges the calls of each schedule."""
+    tile = TILES[target]
+    inner, mark = (COMPACT, "c.") if how.compact else (tile, "")
     heads, n, dim = shape.heads, shape.n, shape.dim
     streaming = how.kind == "head-streaming"
     per_call = 1 if streaming else heads
     rounds = heads if streaming else 1
-    counts = _times(product("kv", tile, shape.tokens, dim, shape.e, per_call), 2 * rounds)
+    counts = _times(product(f"{mark}kv", inner, shape.tokens, dim, shape.e, per_call), 2 * rounds)
     blocks, rest = divmod(shape.tokens, how.row_block)
     for rows, times in ((how.row_block, blocks), (rest, 1)):
         if not rows or not times:
             continue
         passes = times * rounds
-        counts += _times(product("q", tile, rows, dim, shape.e, per_call), passes)
-        counts += _times(_attend(tile, rows, shape.tokens, dim), times * heads)
+        counts += _times(product(f"{mark}q", inner, rows, dim, shape.e, per_call), passes)
+        counts += _times(_attend(mark, inner, rows, shape.tokens, dim), times * heads)
         if how.accumulate:
-            counts += _times(product("sum", STREAM_TILE, rows, n, dim), passes)
+            counts += _times(product("sum", STREAM_TILES[target], rows, n, dim), passes)
         elif not streaming:
             counts += _times(product("linear", tile, rows, n, heads * dim), passes)
         counts["loop"] += passes
@@ -186,19 +199,19 @@ def attention_features(shape: AttentionShape, how: AttentionSchedule, tile: Tile
     return counts
 
 
-def _attend(tile: Tile, rows: int, tokens: int, dim: int) -> Counter[str]:
+def _attend(mark: str, tile: Tile, rows: int, tokens: int, dim: int) -> Counter[str]:
     """One head: scores, softmax, context."""
     counts: Counter[str] = Counter()
     key_columns, key_depth = math.ceil(tokens / tile.columns), math.ceil(dim / tile.depth)
     value_columns, value_depth = math.ceil(dim / tile.columns), math.ceil(tokens / tile.depth)
     for size, count in groups(rows, tile).items():
-        counts[f"score.tile{size}"] += count * key_columns * key_depth
-        counts[f"score.column{size}"] += count * key_columns
-        counts[f"context.tile{size}"] += count * value_columns * value_depth
-        counts[f"context.column{size}"] += count * value_columns
-        counts[f"attend.group{size}"] += count
-    counts["softmax"] += rows * tokens
-    counts["query"] += rows * dim
-    counts["attend.row"] += rows
-    counts["attend.call"] += 1
+        counts[f"{mark}score.tile{size}"] += count * key_columns * key_depth
+        counts[f"{mark}score.column{size}"] += count * key_columns
+        counts[f"{mark}context.tile{size}"] += count * value_columns * value_depth
+        counts[f"{mark}context.column{size}"] += count * value_columns
+        counts[f"{mark}attend.group{size}"] += count
+    counts[f"{mark}softmax"] += rows * tokens
+    counts[f"{mark}query"] += rows * dim
+    counts[f"{mark}attend.row"] += rows
+    counts[f"{mark}attend.call"] += 1
     return counts

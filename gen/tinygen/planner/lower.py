@@ -34,7 +34,8 @@ class Lowering:
     steps: list[p.Step] = field(default_factory=list)
     scratch: list[p.Buffer] = field(default_factory=list)
     traffic: dict[str, int] = field(default_factory=dict)
-    operators: set[str] = field(default_factory=set)
+    sources: set[str] = field(default_factory=set)
+    """C files under kernels/src."""
     more_sources: tuple[str, ...] = ()
     """C files beside those of the operators."""
 
@@ -96,7 +97,10 @@ class Lowering:
                 kind, how = "attention", self.schedules[node.name]
                 macs, schedule = attention.macs(op, x[0]), str(how)
                 args, span = attention.lower(self, node, op, x[0], how)
-                self.operators.add("attention_stream" if how.accumulate else kind)
+                files = attention.operands(self.target, how).sources(
+                    "attention_stream" if how.accumulate else kind
+                )
+                self.sources.update(files)
                 reads = 3 * size * len(op.wq) // REUSE
             case ops.LayerNorm() as op:
                 gamma, beta = (tuple(int(i) for i in a) for a in (op.gamma, op.beta))
@@ -121,7 +125,7 @@ class Lowering:
             case _:
                 raise AssertionError(node)
         if kind not in ("attention", "prepend"):
-            self.operators.add(kind)
+            self.sources.update(self.target.sources(kind))
         self.touch(node, reads, made)
         slots = tuple(self.homes.slots[i] for i in node.inputs)
         home = self.homes.slots[node.output]

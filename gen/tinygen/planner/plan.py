@@ -125,7 +125,8 @@ class AttentionSlots:
 
 @dataclass(frozen=True, eq=False)
 class AttentionStep:
-    """One attention layer. o: packed head by head if the schedule accumulates."""
+    """One attention layer. o: packed head by head if the schedule accumulates.  suffix: of the C
+    names of its projections and attend."""
 
     schedule: AttentionSchedule
     q: LinearArgs
@@ -144,6 +145,7 @@ class AttentionStep:
     head_stride_k: int
     head_stride_v: int
     """Bytes between heads."""
+    suffix: str = ""
 
 
 @dataclass(frozen=True, eq=False)

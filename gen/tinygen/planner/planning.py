@@ -118,7 +118,6 @@ def _finish(
 ) -> p.Plan:
     model = load_cost_model(low.target.name, board.core.cpu)
     steps = tuple(predicted(step, model) for step in low.steps)
-    sources = {f for kind in low.operators for f in _sources(low, kind)} | set(low.more_sources)
     return p.Plan(
         model=graph.name,
         model_hash=graph.model_hash,
@@ -132,7 +131,7 @@ def _finish(
         placements=packed.placements,
         regions=_region_use(packed, board),
         arena_lower_bound=arena.live_bytes([q.buffer for q in packed.placements]),
-        sources=tuple(sorted(sources)),
+        sources=tuple(sorted(low.sources | set(low.more_sources))),
         params_bytes=params_count(graph),
         const_bytes=const_bytes(low.steps),
         notes=graph.notes,
@@ -141,10 +140,6 @@ def _finish(
             for name, every in layers.items()
         },
     )
-
-
-def _sources(low: Lowering, kind: str) -> tuple[str, ...]:
-    return () if kind == "prepend" else low.target.sources(kind)
 
 
 def _quant(graph: Graph, value: str) -> Quant:

@@ -29,6 +29,8 @@ class AttentionSchedule:
     kind: Kind
     row_block: int
     accumulate: bool = False
+    compact: bool = False
+    """Q, K and V in 8 bits, on targets that would hold them in 16."""
 
     @property
     def in_place(self) -> bool:
@@ -37,30 +39,36 @@ class AttentionSchedule:
 
     def __str__(self) -> str:
         rows = f"{self.row_block} row{'s' if self.row_block > 1 else ''}"
+        bits = ", 8-bit" if self.compact else ""
         if self.kind == "whole":
-            return "whole layer"
+            return f"whole layer{bits}"
         if self.kind in ("heads-to-cores", "rows-to-cores"):
             return self.kind.replace("-", " ")
         if self.kind == "depth-first":
-            return f"depth-first, {rows}"
-        return f"head-streaming ({'int32 sums' if self.accumulate else 'context'}), {rows}"
+            return f"depth-first, {rows}{bits}"
+        return f"head-streaming ({'int32 sums' if self.accumulate else 'context'}), {rows}{bits}"
 
 
 def attention_schedules(
-    tokens: int, kind: Kind | None = None, row_block: int | None = None
+    tokens: int,
+    kind: Kind | None = None,
+    row_block: int | None = None,
+    compact: tuple[bool, ...] = (False,),
 ) -> Iterator[AttentionSchedule]:
     """Every schedule of a layer of so many tokens that the wishes allow, larger blocks first.
 
-    row_block: query rows at a time, at most `tokens` of them.
+    row_block: query rows at a time, at most `tokens` of them.  compact: which of both operand
+    widths to try.
     """
     if row_block is not None:
         blocks = [min(row_block, tokens)]
     else:
         blocks = [tokens, *(b for b in reversed(BLOCKS) if b < tokens)]
-    if kind in (None, "whole") and (row_block is None or kind == "whole"):
-        yield AttentionSchedule("whole", tokens)
-    if kind in (None, "depth-first"):
-        yield from (AttentionSchedule("depth-first", b) for b in blocks)
-    if kind in (None, "head-streaming"):
-        for accumulate in (False, True):
-            yield from (AttentionSchedule("head-streaming", b, accumulate) for b in blocks)
+    for small in compact:
+        if kind in (None, "whole") and (row_block is None or kind == "whole"):
+            yield AttentionSchedule("whole", tokens, compact=small)
+        if kind in (None, "depth-first"):
+            yield from (AttentionSchedule("depth-first", b, compact=small) for b in blocks)
+        if kind in (None, "head-streaming"):
+            for sums in (False, True):
+                yield from (AttentionSchedule("head-streaming", b, sums, small) for b in blocks)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from tinygen.graph.ops import I8, I32, U16, Attention, Requant
-from tinygen.targets.base import PackedLinear
+from tinygen.targets.base import PackedLinear, Target
 from tinygen.targets.portable import Portable, round_up
 
 
@@ -37,7 +37,7 @@ class ArmV7EM(Portable):
         "attention_q": "group16",
         "attention_k": "strip16",
         "attention_v": "strip16",
-        "attention_o": "rowmajor",
+        "attention_o": "n2k4",
     }
 
     HEAD, TAIL = 2, 2
@@ -53,7 +53,16 @@ class ArmV7EM(Portable):
             *("linear", "expand", "tiles"),
         ),
     }
+<<<<<<< HEAD
     _OWN = frozenset({*_SOURCES["attention"], "layernorm", "add", "lut"})
+=======
+    _OWN = frozenset(
+        {
+            *("linear", "expand", "tiles", "attention_project", "attention_attend"),
+            *("attention_compact", "attention_stream", "layernorm", "add", "lut"),
+        }
+    )
+>>>>>>> 4c1175f (Compact attention on ARMv7E-M: 8-bit operands and int32 output sums; cost model refitted)
 
     @staticmethod
     def group_rows(left: int) -> int:
@@ -110,6 +119,15 @@ class ArmV7EM(Portable):
     def linear_scratch(self, n: int, k: int, rows: int) -> int:
         return self.group_rows(rows) * round_up(k, 4) * 2
 
+    def compact(self) -> Target:
+        return ArmV7EMCompact()
+
+    def pack_output(self, op: Attention) -> PackedLinear:
+        return ArmV7EMCompact().pack_output(op)
+
+    def accumulate_scratch(self, op: Attention, rows: int) -> int:
+        return ArmV7EMCompact().accumulate_scratch(op, rows)
+
     def q_bytes(self, op: Attention, heads: int, tokens: int) -> int:
         return 4 * heads * tokens * halves(op.dim)
 
@@ -120,3 +138,55 @@ class ArmV7EM(Portable):
 
     def attend_scratch(self, op: Attention, rows: int, tokens: int) -> int:
         return round_up(6 * self.group_rows(rows) * halves(tokens), 4)
+
+
+class ArmV7EMCompact(Portable):
+    """Attention with 8-bit operands: kernels/src/armv7em/compact.h, columns interleaved by two."""
+
+    name = "armv7em"
+    suffix = "_compact"
+    layouts = {  # noqa: RUF012
+        **Portable.layouts,
+        "linear": "n2k4",
+        "attention_k": "s2p4",
+        "attention_v": "p2s4",
+        "attention_o": "n2k4",
+    }
+    _SOURCES = {  # noqa: RUF012
+        "attention": ("attention_compact", "linear", "expand", "tiles"),
+        "attention_stream": ("attention_compact", "attention_stream"),
+    }
+    _OWN = ArmV7EM._OWN
+
+    @staticmethod
+    def tile_rows(rows: int) -> int:
+        """`tg_tile_rows`: 4, or 1 where fewer than 3 are left."""
+        return 4 if rows >= 3 else 1
+
+    def linear_weights(self, n: int, k: int) -> int:
+        return round_up(n, 2) * round_up(k, 4)
+
+    def pack_weights(self, weight: I8) -> I8:
+        n, k = weight.shape
+        padded = np.zeros((round_up(n, 2), round_up(k, 4)), np.int8)
+        padded[:n, :k] = weight
+        tiles = padded.reshape(len(padded) // 2, 2, -1, 2, 2)  # pair, column, k / 4, k & 2, k & 1
+        return tiles.transpose(0, 2, 4, 3, 1).reshape(-1)
+
+    def pack_output(self, op: Attention) -> PackedLinear:
+        return self._pack_blocks(np.split(op.wo, op.heads, axis=1), op.bo, op.ro, "attention_o")
+
+    def linear_scratch(self, n: int, k: int, rows: int) -> int:
+        return self.tile_rows(rows) * round_up(k, 4) * 2
+
+    def accumulate_scratch(self, op: Attention, rows: int) -> int:
+        return self.linear_scratch(len(op.wo), op.dim, rows)
+
+    def k_bytes(self, op: Attention, heads: int, tokens: int) -> int:
+        return heads * round_up(tokens, 2) * round_up(op.dim, 4)
+
+    def v_bytes(self, op: Attention, heads: int, tokens: int) -> int:
+        return heads * round_up(op.dim, 2) * round_up(tokens, 4)
+
+    def attend_scratch(self, op: Attention, rows: int, tokens: int) -> int:
+        return self.tile_rows(rows) * (2 * round_up(op.dim, 4) + 3 * round_up(tokens, 4))

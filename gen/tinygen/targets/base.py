@@ -38,8 +38,15 @@ class Target(ABC):
 
     name: str
     """Folder under kernels/src."""
+    suffix: str = ""
+    """Of the C names of attention's projections and attend."""
     layouts: dict[str, str]
     """Operator (linear, conv, attention_q, ...) -> layout id."""
+
+    def compact(self) -> Target | None:
+        """The same instruction set with attention's q, k and v in 8 bits, for its attention
+        layers; None where they are so anyway."""
+        return None
 
     @abstractmethod
     def sources(self, operator: str) -> tuple[str, ...]:

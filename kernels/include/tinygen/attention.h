@@ -60,6 +60,27 @@ void tg_attention_attend_s8(const tg_attention_t *op, const void *q, const void 
                             void *scratch);
 size_t tg_attention_attend_scratch(const tg_attention_t *op, int32_t rows, int32_t tokens);
 
+/* The same bits with q, k and v in 8 bits, on targets whose usual functions hold them in 16 (see
+ * Target.compact): half the memory, more instructions. op->q, k, v and exp_table are packed for
+ * these functions then; contracts as above. */
+size_t tg_attention_q_compact_bytes(const tg_attention_t *op, int32_t heads, int32_t tokens);
+size_t tg_attention_k_compact_bytes(const tg_attention_t *op, int32_t heads, int32_t tokens);
+size_t tg_attention_v_compact_bytes(const tg_attention_t *op, int32_t heads, int32_t tokens);
+void tg_attention_project_q_compact_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
+                                       int32_t x_stride, int32_t head, int32_t heads, void *q,
+                                       void *scratch);
+void tg_attention_project_k_compact_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
+                                       int32_t x_stride, int32_t head, int32_t heads, void *k,
+                                       void *scratch);
+void tg_attention_project_v_compact_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
+                                       int32_t x_stride, int32_t head, int32_t heads, void *v,
+                                       void *scratch);
+size_t tg_attention_project_compact_scratch(const tg_attention_t *op, int32_t tokens);
+void tg_attention_attend_compact_s8(const tg_attention_t *op, const void *q, const void *k,
+                                    const void *v, int32_t rows, int32_t tokens, int8_t *y,
+                                    int32_t y_stride, void *scratch);
+size_t tg_attention_attend_compact_scratch(const tg_attention_t *op, int32_t rows, int32_t tokens);
+
 /* Output projection of a schedule that streams heads, instead of tg_linear_s8(&op->o, ...): the
  * context of all heads never exists together. op->o.w is packed head by head here ([heads] blocks
  * of n x dim, Target.pack_output); everything else of op->o is as before, and so are the bits.
