@@ -139,8 +139,15 @@ static void context(const attend_t *a, const tg_word_t *e, const tg_word_t *v, c
       } while (--t);
     } else {
       do {
-        const int32_t h0 = *from++, l0 = *from++, h1 = *from++, l1 = *from++;
-        const int32_t v0 = *v++, v1 = *v++, v2 = *v++, v3 = *v++;
+        int32_t h0, l0, h1, l1, v0, v1, v2, v3;
+        TG_NEXT(h0, from);
+        TG_NEXT(l0, from);
+        TG_NEXT(h1, from);
+        TG_NEXT(l1, from);
+        TG_NEXT(v0, v);
+        TG_NEXT(v1, v);
+        TG_NEXT(v2, v);
+        TG_NEXT(v3, v);
         h[0] = tg_sdotusp4(h[0], h0, v0);
         l[0] = tg_sdotusp4(l[0], l0, v0);
         h[1] = tg_sdotusp4(h[1], h0, v1);

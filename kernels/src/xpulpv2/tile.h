@@ -35,20 +35,21 @@ static inline int32_t tg_tile_bytes(int32_t k) {
  * enough registers. */
 static inline __attribute__((always_inline)) void tg_mac_quad(int32_t acc[16], const tg_word_t *x,
                                                               const tg_word_t *w, int32_t words) {
-  const tg_word_t *const end = x + 4 * words;
   do {
-    const int32_t a0 = *x++, a1 = *x++, a2 = *x++, a3 = *x++;
-    const int32_t w0 = *w++, w1 = *w++;
-    TG_FENCE();
+    int32_t a0, a1, a2, a3, w0, w1, w2, w3;
+    TG_NEXT(a0, x);
+    TG_NEXT(a1, x);
+    TG_NEXT(a2, x);
+    TG_NEXT(a3, x);
+    TG_NEXT(w0, w);
+    TG_NEXT(w1, w);
     TG_MAC_COLUMN(0, w0)
-    const int32_t w2 = *w++;
-    TG_FENCE();
+    TG_NEXT(w2, w);
     TG_MAC_COLUMN(1, w1)
-    const int32_t w3 = *w++;
-    TG_FENCE();
+    TG_NEXT(w3, w);
     TG_MAC_COLUMN(2, w2)
     TG_MAC_COLUMN(3, w3)
-  } while (x != end);
+  } while (--words);
 }
 
 /* One row of such a group. */

@@ -175,8 +175,23 @@ static inline int32_t tg_add_shift(int32_t d, int32_t a, int32_t shift) {
 #define TG_FENCE() ((void)0)
 #endif
 
+/* The word at *pointer, which moves to the next: compilers rather use offsets, and add 16 once. */
+#if defined(TG_XPULP_INSN)
+#define TG_NEXT(word, pointer)                                                                     \
+  __asm__ volatile(".insn i 0x0b, 2, %0, %1, 4" : "=r"(word), "+r"(pointer) : : "memory")
+#elif defined(__pulp__)
+#define TG_NEXT(word, pointer)                                                                     \
+  __asm__ volatile("p.lw %0, 4(%1!)" : "=r"(word), "+r"(pointer) : : "memory")
+#else
+#define TG_NEXT(word, pointer) ((word) = *(pointer)++)
+#endif
+
 /* Byte i of x, unsigned. */
+#ifdef __xpulp_clang__
+#define TG_BYTE(x, i) ((uint32_t)__builtin_pulp_bextractu(x, 8, 8 * (i)))
+#else
 #define TG_BYTE(x, i) ((uint32_t)(x) >> (8 * (i)) & 0xffu)
+#endif
 
 /* The high half of a 64-bit product. */
 static inline int32_t tg_mulh(int32_t a, int32_t b) {
