@@ -53,16 +53,9 @@ class ArmV7EM(Portable):
             *("linear", "expand", "tiles"),
         ),
     }
-<<<<<<< HEAD
-    _OWN = frozenset({*_SOURCES["attention"], "layernorm", "add", "lut"})
-=======
     _OWN = frozenset(
-        {
-            *("linear", "expand", "tiles", "attention_project", "attention_attend"),
-            *("attention_compact", "attention_stream", "layernorm", "add", "lut"),
-        }
+        {*_SOURCES["attention_stream"], "attention_compact", "layernorm", "add", "lut"}
     )
->>>>>>> 4c1175f (Compact attention on ARMv7E-M: 8-bit operands and int32 output sums; cost model refitted)
 
     @staticmethod
     def group_rows(left: int) -> int:
