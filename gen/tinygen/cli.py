@@ -237,10 +237,9 @@ def check(
 ) -> None:
     """Compare the integer model with onnxruntime on real samples."""
     from tinygen import fidelity
-    from tinygen.passes import import_with_origins
     from tinygen.report import records, tables
 
-    imported = import_with_origins(model)
+    imported = fidelity.import_for(model, data)
     x, y = fidelity.load_samples(data, imported.graph)
     with progress("Running both models") as update:
         result = fidelity.check(imported.graph, model, x, y, update)

@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tinygen.errors import TinygenError
 from tinygen.importer import read
 from tinygen.passes import import_model
+from tinygen.reference import quantise, run
 
 FOLDER = Path(__file__).parent / "fixtures"
 GOOD = FOLDER / "dynamo20.onnx"
@@ -146,18 +147,27 @@ def drop_rounding(kind: str) -> Callable[[onnx.ModelProto], None]:
     return change
 
 
-def test_node_without_a_scale(tmp_path: Path) -> None:
-    path = changed(tmp_path, drop_rounding("LayerNormalization"))
-    refused(path, "node node_layer_norm", "output without a scale", "quantise it")
-
-
-def test_residual_without_a_scale(tmp_path: Path) -> None:
-    path = changed(tmp_path, drop_rounding("Add"))
-    refused(path, "node node_add", "without a scale", "quantise it")
-
-
-def test_scores_without_a_scale(tmp_path: Path) -> None:
-    refused(changed(tmp_path, drop_rounding("MatMul")), "softmax", "scores without a scale")
+@pytest.mark.parametrize(
+    ("kind", "node"),
+    [
+        ("LayerNormalization", "node_layer_norm"),
+        ("Add", "node_add"),
+        ("MatMul", "node_matmul"),
+    ],
+)
+def test_a_missing_scale_is_chosen_and_said(tmp_path: Path, kind: str, node: str) -> None:
+    """As PT2E leaves some: the model imports, with a note; samples make a better choice."""
+    path = changed(tmp_path, drop_rounding(kind))
+    data = np.load(GOOD.with_suffix(".npz"))
+    graph = import_model(path)
+    notes = " ".join(graph.notes)
+    assert f"{node} has no scale" in notes and "random inputs (--samples)" in notes
+    graph = import_model(path, samples=data["x"])
+    assert f"{node} has no scale in the model; chosen from {len(data['x'])} samples" in " ".join(
+        graph.notes
+    )
+    ours = np.stack([run(graph, quantise(graph, x)).reshape(-1) for x in data["x"]])
+    assert (ours.argmax(axis=1) == data["logits"].argmax(axis=1)).mean() >= 0.9
 
 
 def test_input_without_a_scale(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from tinygen.fidelity.compare import CheckResult, check, onnx_outputs
 from tinygen.fidelity.layers import LayerDifference, check_layers
 from tinygen.fidelity.noise import LayerNoise
 from tinygen.fidelity.quantize import Quantised, quantize
-from tinygen.fidelity.samples import load_samples
+from tinygen.fidelity.samples import import_for, load_samples
 
 __all__ = [
     "CheckResult",
@@ -14,6 +14,7 @@ __all__ = [
     "Quantised",
     "check",
     "check_layers",
+    "import_for",
     "load_samples",
     "onnx_outputs",
     "quantize",

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tinygen.errors import TinygenError
 from tinygen.graph import Graph
+from tinygen.passes import Imported, import_with_origins, lacks_scales
 
 Samples = tuple[NDArray[np.float32], NDArray[np.int64] | None]
 
@@ -30,6 +31,15 @@ def load_samples(path: Path, graph: Graph) -> Samples:
             f"{classes} outputs: number the classes from 0 in the order of the outputs"
         )
     return x, y
+
+
+def import_for(model: Path, data: Path | None, *, name: str | None = None) -> Imported:
+    """Import a model; scales that it lacks are chosen from the samples, if there are any."""
+    imported = import_with_origins(model, name=name)
+    if data is None or not lacks_scales(imported.graph):
+        return imported
+    x, _ = load_samples(data, imported.graph)
+    return import_with_origins(model, name=name, samples=x)
 
 
 def read_samples(path: Path, shape: tuple[int, ...], name: str) -> Samples:

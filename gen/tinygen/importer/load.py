@@ -18,6 +18,7 @@ from tinygen.graph.ops import Float
 from tinygen.importer.fold import fold, foldable
 from tinygen.importer.infer import infer
 from tinygen.importer.read import NOT_QUANTISED, read_model
+from tinygen.importer.spell import spell_out
 
 QUANTISED_KINDS = {
     "QuantizeLinear",
@@ -45,7 +46,7 @@ def load(path: Path, *, name: str | None = None) -> Graph:
         )
     if not kinds & QUANTISED_KINDS:
         raise TinygenError(f"{path} {NOT_QUANTISED}")
-    walk = _Walk(model, path)
+    walk = _Walk(spell_out(model, path), path)
     walk.run()
     graph = Graph(
         name=identifier(name or _title(path)),
@@ -181,6 +182,12 @@ class _Walk:
             raise TinygenError(
                 f"{self.path}: input {entry.name} of shape {shape} is too large for firmware: "
                 "export with the size that the device will see"
+            )
+        if tensor.elem_type != onnx.TensorProto.FLOAT:
+            kind = onnx.TensorProto.DataType.Name(tensor.elem_type).lower()
+            raise TinygenError(
+                f"{self.path}: input {entry.name} is {kind}, not float: tinygen takes models of "
+                "float inputs (look token ids up in their embedding before the model)"
             )
         self.types[entry.name] = onnx.helper.make_tensor_type_proto(tensor.elem_type, shape)
         self.values[entry.name] = Value(entry.name, tuple(shape))

@@ -7,6 +7,7 @@ from tinygen.errors import TinygenError
 from tinygen.graph import Graph, Node
 from tinygen.graph.ops import Float
 from tinygen.passes.elementwise import ELEMENTWISE
+from tinygen.passes.engine import kind_of
 
 ANCHORS = {"Linear", "Convolve", "Norm", "Scores", "Mean", "Join", "Softmax"}
 WORDS = {
@@ -19,6 +20,12 @@ WORDS = {
     "Softmax": "softmax",
 }
 KNOWN = ANCHORS | ELEMENTWISE | {"Move", "Grid", "Quant"}
+INSTEAD = {
+    "ReduceMax": "pools by maximum, which tinygen does not do: pool by mean, class or last token",
+    "MaxPool": "pools by maximum, which tinygen does not do: use a convolution with a stride",
+    "Attention": "has a mask, a cache, causality or grouped queries: tinygen takes plain encoders",
+    "RMSNormalization": "is not LayerNorm: tinygen takes LayerNorm and BatchNorm",
+}
 QUANTISE = "quantise it (`tinygen quantize` chooses operators that fit)"
 
 
@@ -27,13 +34,15 @@ def refuse_leftovers(graph: Graph) -> None:
     left = [n for n in graph.nodes if isinstance(n.op, Float)]
     for node in left:
         kind = _kind(node)
+        if kind in INSTEAD:
+            raise TinygenError(f"node {node.name} ({kind}) {INSTEAD[kind]}")
         if kind not in KNOWN and kind not in ("QuantizeLinear", "DequantizeLinear"):
             raise TinygenError(
                 f"node {node.name} has the unsupported operator {kind}: rewrite it with the "
                 "operators of a transformer encoder, or open an issue with this model"
             )
     quantised = {v.name for v in graph.values.values() if v.quant is not None}
-    for node in left:
+    for node in sorted(left, key=lambda n: _kind(n) != "Softmax"):
         if _kind(node) in ANCHORS | {"Add"}:
             _refuse(graph, node, quantised)
     for node in left:
@@ -50,6 +59,11 @@ def _refuse(graph: Graph, node: Node, quantised: set[str]) -> None:
     constants = {v.name for v in graph.values.values() if v.data is not None}
     grids = {n.output for n in graph.nodes if _kind(n) == "Grid"}
     known = quantised | constants | grids
+    if kind == "Softmax" and _masked(graph, node):
+        raise TinygenError(
+            f"node {node.name} ({what}) has a mask added to its scores: tinygen takes encoders in "
+            "which every token sees every other, so export without the mask"
+        )
     if kind in ("Scores", "Softmax"):
         raise TinygenError(
             f"node {node.name} ({what}) is not part of a self-attention that tinygen knows "
@@ -65,6 +79,14 @@ def _refuse(graph: Graph, node: Node, quantised: set[str]) -> None:
     readers = [n for n in graph.nodes if node.output in n.inputs]
     if not any(_kind(r) == "Quant" for r in readers):
         raise TinygenError(f"node {node.name} ({what}) has an output without a scale: {QUANTISE}")
+
+
+def _masked(graph: Graph, softmax: Node) -> bool:
+    """Whether an Add with another tensor than one number stands before the softmax."""
+    node = graph.producer(softmax.inputs[0])
+    while node is not None and kind_of(node) in ("Move", "Quant", "Reshape", "Lut"):
+        node = graph.producer(node.inputs[0])
+    return node is not None and kind_of(node) in ("Add", "Where")
 
 
 def _kind(node: Node) -> str:

@@ -11,9 +11,10 @@ import numpy as np
 from tinygen.graph import Node, Quant
 from tinygen.graph.ops import Conv, Float, Linear, Lut, PrependTokens, Reshape, SelectToken
 from tinygen.passes import multipliers
+from tinygen.passes.algebra import factor_of, offset_of, per_column
 from tinygen.passes.constants import as_grid, is_constant, real
 from tinygen.passes.engine import Result, Scope, rule
-from tinygen.passes.moves import index_of, positions
+from tinygen.passes.moves import index_of, move, positions
 from tinygen.passes.multipliers import projection
 from tinygen.passes.tables import real_inputs, to_grid
 
@@ -82,6 +83,30 @@ def integer_norm(scope: Scope, node: Node) -> Result:
     gamma, beta = _arrays(scope, inner.inputs[1:])
     op = multipliers.layer_norm(gamma, beta, inner.op.attrs["eps"], x, y)
     return scope.emit(op, inner.inputs[:1], scope.shape(node.output), quant=y, name=inner.name)
+
+
+@rule("Quant")
+def integer_affine(scope: Scope, node: Node) -> Result:
+    """round(x c + d), a factor and an offset for each feature (BatchNorm) -> depthwise Conv 1x1."""
+    y = scope.quant(node.output)
+    step = scope.made_by(node.inputs[0], "Mul", "Div", "Add", "Sub")
+    if step is None or y is None or len(scope.shape(step.output)) != 2:
+        return None
+    rows, width = scope.shape(step.output)
+    name, d = offset_of(scope, step) or (step.output, np.zeros(1))
+    inner = scope.made_by(name, "Mul", "Div")
+    found = factor_of(scope, inner) if inner is not None else None
+    x = scope.quant(found[0]) if found else None
+    if found is None or x is None or scope.shape(found[0]) != (rows, width):
+        return None
+    c, offset = per_column(found[1], width), per_column(d, width)
+    if c is None or offset is None or not np.all(np.isfinite(c)):
+        return None
+    q = (127 * np.sign(c)).astype(np.int32).reshape(-1, 1, 1, 1)
+    p = projection(q, np.abs(c) / 127, offset, x, y)
+    op = Conv(p.weight, p.bias, p.requant, (1, 1), groups=width, channels_last=True)
+    plane = move(scope, found[0], None, (rows, 1, width))
+    return scope.emit(op, (plane,), (rows, width), quant=y, name=step.name)
 
 
 @rule("Quant")
@@ -178,6 +203,7 @@ INTEGER = (
     integer_linear,
     integer_convolution,
     integer_norm,
+    integer_affine,
     integer_residual,
     integer_mean,
     integer_class_token,

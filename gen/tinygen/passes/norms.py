@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""LayerNorm as exporters below opset 17 spell it."""
+"""LayerNorm as exporters below opset 17 spell it, and BatchNorm."""
 
 from __future__ import annotations
 
@@ -110,4 +110,24 @@ def affine_after_norm(scope: Scope, node: Node) -> Result:
     return norm(scope, node, inner.inputs[0], gamma, beta, inner.op.attrs["eps"])
 
 
-NORMS = (spelled_out_norm, affine_after_norm)
+@rule("BatchNormalization")
+def batch_norm_is_affine(scope: Scope, node: Node) -> Result:
+    """With frozen statistics, BatchNormalization is a factor and an offset for each channel."""
+    assert isinstance(node.op, Float)
+    x, *rest = node.inputs
+    parameters = [real(scope, i) for i in rest]
+    if len(node.outputs) != 1 or node.op.attrs.get("training_mode", 0):
+        return None
+    if len(parameters) != 4 or any(p is None for p in parameters):
+        return None
+    gamma, beta, mean, variance = (np.asarray(p) for p in parameters)
+    factor = gamma / np.sqrt(variance + float(node.op.attrs.get("epsilon", 1e-5)))
+    shape = scope.shape(node.output)
+    wide = (1, -1, *[1] * (len(shape) - 2))
+    scaled = (x, scope.constant(factor.reshape(wide)))
+    y = scope.emit(Float("Mul"), scaled, shape)
+    moved = (y, scope.constant((beta - mean * factor).reshape(wide)))
+    return scope.emit(Float("Add"), moved, shape)
+
+
+NORMS = (spelled_out_norm, affine_after_norm, batch_norm_is_affine)

@@ -25,6 +25,7 @@ from tinygen.passes.names import systematic
 from tinygen.passes.norms import NORMS
 from tinygen.passes.quantisation import PAIRS, ROUNDING
 from tinygen.passes.rows import ROWS
+from tinygen.passes.scales import choose_scales
 from tinygen.passes.sharing import share_roundings
 from tinygen.passes.tables import make_tables
 from tinygen.passes.tail import fuse_tables, select_early
@@ -46,8 +47,8 @@ def import_model(
 ) -> Graph:
     """Read a quantised ONNX model into the verified integer graph.
 
-    name: the model's name, by default from the file.  samples: float inputs [N, ...], reserved for
-    choosing scales that a model lacks.  Raises `TinygenError`: one sentence with file and node.
+    name: the model's name, by default from the file.  samples: float inputs [N, ...] for
+    choosing the scales that a model lacks.  Raises `TinygenError`: one sentence with file and node.
     """
     return import_with_origins(path, name=name, samples=samples).graph
 
@@ -59,17 +60,17 @@ def import_with_origins(
     path = Path(path)
     loaded = load(path, name=name)
     try:
-        graph, origins = to_integer(loaded)
+        graph, origins = to_integer(loaded, samples)
     except TinygenError as error:
         message = re.sub(r"~\w+", "", str(error))  # the numbers that rewriting adds to names
         raise TinygenError(f"{path}: {message}") from error
     return Imported(graph, origins)
 
 
-def to_integer(graph: Graph) -> tuple[Graph, dict[str, str]]:
+def to_integer(graph: Graph, samples: NDArray[Any] | None = None) -> tuple[Graph, dict[str, str]]:
     """A Graph of `Float` nodes -> the integer graph and the ONNX tensor behind each value."""
     graph = rewrite(rewrite(graph, SPELLED_OUT), CANONICAL)
-    for step in STEPS:
+    for step in (*ROUNDED, choose_scales(samples), *STEPS):
         graph = verify(step(graph))
     refuse_leftovers(graph)
     _refuse_other_networks(graph)
@@ -121,10 +122,12 @@ def _refuse_other_networks(graph: Graph) -> None:
         )
 
 
-STEPS: tuple[Callable[[Graph], Graph], ...] = (
+ROUNDED: tuple[Callable[[Graph], Graph], ...] = (
     quantised_ends,
     _rules(moves_compose),
     share_roundings,
+)
+STEPS: tuple[Callable[[Graph], Graph], ...] = (
     _rules(*ATTENTION),
     make_tables,
     _rules(*INTEGER, *VIEWS),

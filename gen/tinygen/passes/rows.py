@@ -103,6 +103,38 @@ def product_of_activations(scope: Scope, node: Node) -> Result:
     return move(scope, y, None, scope.shape(node.output))
 
 
+@rule("Attention")
+def attention_node(scope: Scope, node: Node) -> Result:
+    """ONNX's one-node attention (opset 23), without mask, cache or causality, spelled out."""
+    plain = not any(
+        attribute(node, k, 0) for k in ("is_causal", "softcap", "qk_matmul_output_mode")
+    )
+    if not plain or any(node.inputs[3:]) or len(node.outputs) != 1:
+        return None
+    heads = [attribute(node, "q_num_heads", 0), *[attribute(node, "kv_num_heads", 0)] * 2]
+    parts = []
+    for name, h in zip(node.inputs[:3], heads, strict=True):
+        shape = scope.shape(name)
+        if len(shape) == 3:  # [B, S, H * P]
+            split = move(scope, name, None, (shape[0], shape[1], h, shape[2] // h))
+            name = transposed(scope, split, (0, 2, 1, 3))
+        parts.append(name)
+    q, k, v = parts
+    if scope.shape(q)[1] != scope.shape(k)[1] or scope.shape(k)[:3] != scope.shape(v)[:3]:
+        return None  # grouped queries, or two sequences
+    shape = scope.shape(q)
+    alpha = attribute(node, "scale") or shape[3] ** -0.5
+    scores = (*shape[:3], scope.shape(k)[2])
+    product = scope.emit(Float("MatMul"), (q, transposed(scope, k, (0, 1, 3, 2))), scores)
+    factor = scope.constant(np.asarray(alpha, np.float32))
+    scaled = scope.emit(Float("Mul"), (product, factor), scores)
+    weights = scope.emit(Float("Softmax", {"axis": -1}), (scaled,), scores)
+    mixed = scope.emit(Float("MatMul"), (weights, v), shape)
+    if len(scope.shape(node.output)) == 3:
+        mixed = transposed(scope, mixed, (0, 2, 1, 3))
+    return move(scope, mixed, None, scope.shape(node.output))
+
+
 @rule("LayerNormalization")
 def norm_of_rows(scope: Scope, node: Node) -> Result:
     """LayerNormalization over the last axis."""
@@ -324,6 +356,7 @@ ROWS = (
     product_with_weights,
     gemm_is_linear,
     product_of_activations,
+    attention_node,
     norm_of_rows,
     softmax_last_axis,
     residual_of_rows,

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from tinygen.boards import Board
 from tinygen.errors import TinygenError
-from tinygen.fidelity import load_samples
+from tinygen.fidelity import import_for, load_samples
 from tinygen.graph import Graph
-from tinygen.passes import import_model
 from tinygen.planner import Options, Plan, make_plan
 from tinygen.project.create import create_project, require_free
 from tinygen.project.promise import Progress, promise, random_samples
@@ -53,12 +52,15 @@ class Created:
     template: str = ""
 
 
-def load_graph(model: Path, name: str | None = None) -> Graph:
-    """ONNX file -> integer graph, named after the file (or its folder if that says more)."""
+def load_graph(model: Path, name: str | None = None, samples: Path | None = None) -> Graph:
+    """ONNX file -> integer graph, named after the file (or its folder if that says more).
+
+    samples: .npz file from which scales that the model lacks are chosen.
+    """
     if name is None:
         stem = model.stem
         name = model.resolve().parent.name if stem.lower() in GENERIC_NAMES else stem
-    return import_model(model, name=name)
+    return import_for(model, samples, name=name).graph
 
 
 def new_project(request: Request, progress: Progress | None = None) -> Created:
@@ -84,7 +86,7 @@ def new_project(request: Request, progress: Progress | None = None) -> Created:
         samples_path = samples_path or example / "samples.npz"
     if request.folder is not None:
         require_free(request.folder)
-    graph = load_graph(model, request.name)
+    graph = load_graph(model, request.name, samples_path)
     folder = request.folder or Path(f"{graph.name}-{board.name}")
     require_free(folder)
     plan = make_plan(graph, board, request.options)

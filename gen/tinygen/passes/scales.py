@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scales that a model lacks (PT2E leaves products, sums or scores in float) are chosen here.
+
+A value that an integer operator reads or writes needs a grid. Where the model gives none, the
+range that the value has on samples makes one; without samples, on inputs drawn from the input's
+own grid. Either way the user is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinygen.graph import Graph, Node, Quant, Value
+from tinygen.graph.ops import Float
+from tinygen.passes.engine import tidy
+from tinygen.passes.simulate import simulate
+
+NEEDING = {"Linear", "Convolve", "Norm", "Scores", "Mean", "Join", "Add"}
+CHOSEN = "has no scale in the model; chosen from"
+SAMPLES = 64
+
+
+def choose_scales(samples: NDArray[Any] | None) -> Callable[[Graph], Graph]:
+    """The pass; ``samples`` [N, ...] real inputs or None."""
+
+    def step(graph: Graph) -> Graph:
+        missing = unrounded(graph)
+        if not missing or graph.values[graph.input].quant is None:
+            return graph
+        x = _drawn(graph) if samples is None else samples[:SAMPLES]
+        low, high = ({m: 0.0 for m in missing} for _ in range(2))
+        for sample in x:
+            values = simulate(graph, sample)
+            for name in missing:
+                low[name] = min(low[name], float(values[name].min()))
+                high[name] = max(high[name], float(values[name].max()))
+        grids = {m: grid_of(low[m], high[m]) for m in missing}
+        source = f"{len(x)} samples" if samples is not None else "random inputs (--samples)"
+        return _rounded(graph, grids, source)
+
+    return step
+
+
+def lacks_scales(graph: Graph) -> bool:
+    """Whether scales of an imported graph were chosen here, so that samples would matter."""
+    return any(CHOSEN in note for note in graph.notes)
+
+
+def unrounded(graph: Graph) -> list[str]:
+    """Values that need a grid and have none."""
+    readers: dict[str, list[Node]] = {}
+    for node in graph.nodes:
+        for name in node.inputs:
+            readers.setdefault(name, []).append(node)
+    missing = []
+    for node in graph.nodes:
+        if _kind(node) not in NEEDING:
+            continue
+        after = readers.get(node.output, [])
+        if node.output != graph.output and all(_kind(n) == "Quant" for n in after):
+            continue
+        # a sum inside a function of one tensor (GELU by its formula) belongs to its table
+        if _kind(node) == "Add" and _one_activation(graph, node):
+            continue
+        missing.append(node.output)
+    return missing
+
+
+def _one_activation(graph: Graph, node: Node) -> bool:
+    constant = {v.name for v in graph.values.values() if v.data is not None}
+    constant |= {n.output for n in graph.nodes if _kind(n) == "Grid"}
+    small = [i for i in node.inputs if i in constant and np.prod(graph.values[i].shape) == 1]
+    return bool(small) or len(set(node.inputs)) == 1
+
+
+def grid_of(low: float, high: float) -> Quant:
+    """An int8 grid that holds a range and zero."""
+    low, high = min(low, 0.0), max(high, 0.0)
+    scale = float(np.float32((high - low) / 255)) or 1.0
+    return Quant(scale, int(np.clip(np.rint(-128 - low / scale), -128, 127)))
+
+
+def _drawn(graph: Graph) -> NDArray[np.float32]:
+    """Normally distributed inputs whose three sigma fill the input's range; always the same."""
+    quant = graph.values[graph.input].quant
+    assert quant is not None
+    middle = (-0.5 - quant.zero_point) * quant.scale
+    rng = np.random.default_rng(0)
+    shape = SAMPLES, *graph.values[graph.input].shape
+    return rng.normal(middle, 255 * quant.scale / 6, shape).astype(np.float32)
+
+
+def _rounded(graph: Graph, grids: dict[str, Quant], source: str) -> Graph:
+    """A rounding behind each of the values; everyone who read the value reads that."""
+    values, nodes, notes = dict(graph.values), [], list(graph.notes)
+    renamed: dict[str, str] = {}
+    for node in graph.nodes:
+        node = replace(node, inputs=tuple(renamed.get(i, i) for i in node.inputs))
+        nodes.append(node)
+        grid = grids.get(node.output)
+        if grid is None:
+            continue
+        name = f"{node.output}~grid"
+        values[name] = Value(name, values[node.output].shape, grid)
+        attrs = {"scale": grid.scale, "zp": grid.zero_point}
+        nodes.append(Node(f"{node.name}~grid", Float("Quant", attrs), (node.output,), (name,)))
+        renamed[node.output] = name
+        notes.append(f"{node.name.split('~')[0]} {CHOSEN} {source}")
+    moved = _moves_keep_grids(nodes, values)
+    output = renamed.get(graph.output, graph.output)
+    return tidy(replace(graph, values=values, nodes=moved, output=output, notes=tuple(notes)))
+
+
+def _moves_keep_grids(nodes: list[Node], values: dict[str, Value]) -> tuple[Node, ...]:
+    """A moved value stands on the grid of its source."""
+    for node in nodes:
+        source = values[node.inputs[0]] if node.inputs and node.inputs[0] else None
+        if _kind(node) == "Move" and source is not None and source.quant is not None:
+            values[node.output] = replace(values[node.output], quant=source.quant)
+    return tuple(nodes)
+
+
+def _kind(node: Node) -> str:
+    return node.op.kind if isinstance(node.op, Float) else ""

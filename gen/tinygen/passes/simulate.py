@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run the canonical float graph in numpy: what its values are on samples."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinygen.errors import TinygenError
+from tinygen.graph import Graph, Node
+from tinygen.graph.ops import Float
+from tinygen.passes.elementwise import ELEMENTWISE, evaluate
+
+Array = NDArray[Any]
+
+
+def simulate(graph: Graph, x: Array) -> dict[str, Array]:
+    """Every value for one real input of the graph input's shape, its batch axis aside."""
+    data = {k: v.data for k, v in graph.values.items() if v.data is not None}
+    known: dict[str, Array] = {**data, graph.input: _on_grid(graph, x)}
+    for node in graph.nodes:
+        assert isinstance(node.op, Float)
+        inputs = [known[i] if i else None for i in node.inputs]
+        shape = graph.values[node.output].shape
+        known[node.output] = np.asarray(_run(node, inputs, shape), np.float32).reshape(shape)
+    return known
+
+
+def _on_grid(graph: Graph, x: Array) -> Array:
+    quant = graph.values[graph.input].quant
+    shape = graph.values[graph.input].shape
+    if quant is None:
+        return x.reshape(shape).astype(np.float32)
+    q = np.clip(np.rint(x / np.float32(quant.scale)) + quant.zero_point, -128, 127)
+    return ((q - quant.zero_point) * quant.scale).reshape(shape).astype(np.float32)
+
+
+def _run(node: Node, i: list[Any], shape: tuple[int, ...]) -> Array:
+    assert isinstance(node.op, Float)
+    kind, attrs = node.op.kind, node.op.attrs
+    special: dict[str, Callable[[], Any]] = {
+        "Grid": lambda: i[0] * i[1],
+        "Move": lambda: _moved(i[0], attrs["index"]),
+        "Linear": lambda: i[0] @ (i[1] * i[2][:, None]).T + i[3],
+        "Convolve": lambda: _convolved(i, attrs, shape),
+        "Scores": lambda: (i[0] @ i[1]) * attrs["alpha"],
+        "Softmax": lambda: _softmax(i[0] * attrs.get("beta", 1.0)),
+        "Mean": lambda: i[0].mean(axis=0),
+        "Join": lambda: np.concatenate(i),
+        "Norm": lambda: _norm(i, attrs["eps"]),
+    }
+    if kind in special:
+        return np.asarray(special[kind]())
+    if kind in ELEMENTWISE:
+        return evaluate(kind, attrs, i)
+    raise TinygenError(
+        f"node {node.name} has the unsupported operator {kind}: rewrite it with the operators of a "
+        "transformer encoder, or open an issue with this model"
+    )
+
+
+def _moved(x: Array, index: Array | None) -> Array:
+    flat = x.reshape(-1)
+    return flat if index is None else flat[index.reshape(-1)]
+
+
+def _softmax(x: Array) -> Array:
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    y: Array = e / e.sum(axis=-1, keepdims=True)
+    return y
+
+
+def _norm(i: list[Any], eps: float) -> Array:
+    centred = i[0] - i[0].mean(axis=-1, keepdims=True)
+    y: Array = centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + eps) * i[1] + i[2]
+    return y
+
+
+def _convolved(i: list[Any], attrs: Any, shape: tuple[int, ...]) -> Array:
+    """[C, H, W] -> [OH * OW, N], window by window."""
+    x, q, scales, bias = i
+    if attrs["channels_last"]:
+        x = x.transpose(2, 0, 1)
+    weight = q * scales.reshape(-1, 1, 1, 1)
+    top, left, bottom, right = attrs["pads"]
+    x = np.pad(x, ((0, 0), (top, bottom), (left, right)))
+    (sh, sw), (dh, dw), groups = attrs["strides"], attrs["dilations"], attrs["group"]
+    n, c, kh, kw = weight.shape
+    high = (x.shape[1] - dh * (kh - 1) - 1) // sh + 1
+    wide = (x.shape[2] - dw * (kw - 1) - 1) // sw + 1
+    y = np.zeros((high * wide, n), np.float32)
+    for g in range(groups):
+        outs = slice(g * n // groups, (g + 1) * n // groups)
+        part = x[g * c : (g + 1) * c]
+        for a in range(kh):
+            for b in range(kw):
+                seen = part[:, a * dh :, b * dw :][:, : sh * (high - 1) + 1 : sh]
+                seen = seen[:, :, : sw * (wide - 1) + 1 : sw].reshape(c, -1)
+                y[:, outs] += seen.T @ weight[outs, :, a, b].T
+    assert math.prod(shape) == y.size
+    return y + bias
