@@ -102,4 +102,5 @@ def _convolved(i: list[Any], attrs: Any, shape: tuple[int, ...]) -> Array:
                 seen = seen[:, :, : sw * (wide - 1) + 1 : sw].reshape(c, -1)
                 y[:, outs] += seen.T @ weight[outs, :, a, b].T
     assert math.prod(shape) == y.size
-    return y + bias
+    result: Array = y + bias
+    return result
