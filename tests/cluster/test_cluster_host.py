@@ -57,3 +57,13 @@ def test_one_head_is_shared_by_rows() -> None:
     plan = make_plan(graph, load_board("gap9"))
     how = [s.schedule for s in plan.steps if s.op == "attention"]
     assert how == ["rows to cores"]
+
+
+def test_weights_beyond_l1(tmp_path: Path) -> None:
+    """Streamed in chunks: six times what L1 holds."""
+    graph = random_encoder(tokens=8, e=128, p=32, h=8, ffn=1024, blocks=2)
+    board = load_board("gap9")
+    plan = make_plan(graph, board)
+    assert plan.const_bytes > 6 * board.ram[0].size
+    create_project(plan, promise(graph, random_samples(graph, 3), None), "pulp-sdk", tmp_path / "n")
+    test_bit_equal(tmp_path / "n", "thread", 8)
