@@ -208,3 +208,22 @@ def test_a_module(tmp_path: Path) -> None:
     assert not (project / "src/main.c").exists()
     listed = re.findall(r"^  (\S+\.c)$", (project / "app.cmake").read_text(), re.MULTILINE)
     assert set(listed) == sources(project)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ("nucleo_l476rg", "mps2_an385"))
+@pytest.mark.parametrize("model", MODELS)
+def test_clang_tidy_finds_nothing_bug_prone(model: str, name: str, tmp_path: Path) -> None:
+    """As for the core: there int and ptrdiff_t have the same width."""
+    tidy, newlib = shutil.which("clang-tidy"), Path("/usr/include/newlib")
+    if tidy is None or not newlib.is_dir():
+        pytest.skip("clang-tidy or Debian's libnewlib-arm-none-eabi is not installed")
+    board = load_board(name)
+    project = make(board, tmp_path / "app", model)
+    checks = "-*,bugprone-*,-bugprone-easily-swappable-parameters"
+    files = [str(project / f) for f in generated(project) if not f.endswith("_samples.c")]
+    include = [f"-I{project / folder}" for folder in INCLUDES]
+    target = ["--target=arm-none-eabi", f"-mcpu={board.core.cpu}", "-mthumb", f"-isystem{newlib}"]
+    command = [tidy, "--quiet", f"--checks={checks}", "--warnings-as-errors=*", *files, "--"]
+    done = subprocess.run([*command, "-std=c11", *target, *include], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout

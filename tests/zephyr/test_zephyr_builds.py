@@ -150,3 +150,13 @@ def test_a_product_carries_no_samples(tmp_path: Path) -> None:
     found = symbols(build(made, *options).elf)
     assert "digits_sample_inputs" not in found
     assert "digits_run" in found
+
+
+def test_the_entry_of_platformio_builds(tmp_path: Path) -> None:
+    """PlatformIO configures <project>/zephyr and compiles with what CMake says about target app."""
+    made = make("digits", board_of("nucleo_h743zi"), tmp_path / "app")
+    inner = build(Made(made.folder / "zephyr", made.board, made.plan))
+    found = symbols(inner.elf)
+    region = {r.name: r for r in made.board.memory}
+    assert inside(found["digits_arena_dtcm"], region["dtcm"])
+    assert inside(found["tg_linear_s8"], region["flash"])

@@ -80,8 +80,15 @@ def build(made: Made, *options: str) -> Made:
         )
         log += done.stdout
         assert done.returncode == 0, log[-4000:]
-    assert "warning" not in log.lower(), [x for x in log.splitlines() if "warning" in x.lower()]
+    assert not warnings(log)
     return Made(made.folder, made.board, made.plan, log)
+
+
+def warnings(log: str) -> list[str]:
+    """All but those about Zephyr's own files: a devicetree of a board, a tree without git."""
+    theirs = (str(os.environ.get("ZEPHYR_BASE")), "zephyr.dts:", "Warning (spi_bus_reg)")
+    found = [line for line in log.splitlines() if "warning" in line.lower()]
+    return [line for line in found if not any(name in line for name in theirs)]
 
 
 def environment() -> dict[str, str]:

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* {{ cookiecutter.model }} for {{ cookiecutter.board_title }}: self-test, then inference on your data. This file is
- * yours: `tinygen update` never changes it. */
+/* {{ cookiecutter.model }} for {{ cookiecutter.board_title }}:
+ * self-test, then inference on your data. Your edits stay when `tinygen update` is run. */
 #include <errno.h>
 
 #include <zephyr/kernel.h>
@@ -14,7 +14,8 @@ LOG_MODULE_REGISTER(app, CONFIG_TINYGEN_LOG_LEVEL);
 static int8_t input[{{ cookiecutter.MODEL }}_INPUT_SIZE];
 static int8_t output[{{ cookiecutter.MODEL }}_OUTPUT_SIZE];
 
-/* ---- Your sensor ---------------------------------------------------------------------------------
+/* ---- Your sensor ----
+ *
  * Wait for data and fill in the {{ cookiecutter.MODEL }}_INPUT_SIZE values of one input. From floats, scaled as
  * in training:
  *
@@ -28,7 +29,7 @@ static int read_sensor(int8_t *in) {
   return -ENODATA;
 }
 
-/* ---- What to do with the answer ------------------------------------------------------------------ */
+/* ---- What to do with the answer ---- */
 static void use_answer(const int8_t *out) {
   LOG_INF("class %d", {{ cookiecutter.model }}_argmax(out));
 }

@@ -17,8 +17,7 @@ uint32_t tg_layer_counts[{{ cookiecutter.MODEL }}_LAYERS];
 const char tg_counter_name[] = "instructions";
 typedef uint32_t reading_t;
 
-static void start_counter(void) {
-}
+static void start_counter(void) {}
 
 __noinline static reading_t read_counter(void) {
   return k_cycle_get_32();
@@ -91,7 +90,6 @@ void tg_profile_calibrate(void) {
 
 const char tg_counter_name[] = "none";
 
-void tg_profile_calibrate(void) {
-}
+void tg_profile_calibrate(void) {}
 
 #endif
