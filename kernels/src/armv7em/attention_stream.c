@@ -55,6 +55,6 @@ void tg_attention_requantise_s8(const tg_attention_t *op, const int32_t *acc, in
       const int8_t v = tg_is_fast(m, o->s)
                            ? (int8_t)tg_requant_fast(acc[j], tg_shift_up(m, o->s), o->zp)
                            : tg_requant(acc[j], m, o->s, o->zp);
-      y[j] = o->table ? o->table[v + 128] : v;
+      y[j] = (int8_t)(o->table ? o->table[v + 128] : v);
     }
 }

@@ -15,7 +15,7 @@ static void by_hand(const tg_linear_t *op, const tg_tile_set_t *set, const uint3
     for (int32_t r = 0; r < rows; r++)
       for (int32_t c = 0; c < 2 && column + c < op->n; c++) {
         const int8_t v = tg_requant_marked(op, acc[2 * r + c], m[c]);
-        y[(ptrdiff_t)r * y_stride + c] = op->table ? op->table[v + 128] : v;
+        y[(ptrdiff_t)r * y_stride + c] = (int8_t)(op->table ? op->table[v + 128] : v);
       }
   }
 }

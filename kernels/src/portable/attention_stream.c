@@ -41,6 +41,6 @@ void tg_attention_requantise_s8(const tg_attention_t *op, const int32_t *acc, in
   for (int32_t i = 0; i < rows; i++, acc += o->n, y += y_stride)
     for (int32_t j = 0; j < o->n; j++) {
       const int8_t v = tg_requant(acc[j], o->m[j], o->s, o->zp);
-      y[j] = o->table ? o->table[v + 128] : v;
+      y[j] = (int8_t)(o->table ? o->table[v + 128] : v);
     }
 }

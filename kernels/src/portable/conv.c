@@ -41,8 +41,9 @@ static void gather(const tg_conv_t *op, const int8_t *x, int32_t group, int32_t 
       for (int32_t j = 0; j < op->kernel_w; j++) {
         const int32_t w = left + j * op->dilation_w;
         const int inside = h >= 0 && h < op->height && w >= 0 && w < op->width;
-        *row++ = inside ? plane[(ptrdiff_t)h * op->x_stride_h + (ptrdiff_t)w * op->x_stride_w]
-                        : (int8_t)op->x_zp;
+        *row++ =
+            (int8_t)(inside ? plane[(ptrdiff_t)h * op->x_stride_h + (ptrdiff_t)w * op->x_stride_w]
+                            : op->x_zp);
       }
     }
   }
