@@ -233,13 +233,14 @@ def fit_core(target: str, board_name: str, scale: float) -> tuple[str, dict[str,
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--target", choices=sorted({t for t, _ in CORES}))
+    parser.add_argument("--board", help="only this one; the other cores keep their fits")
     parser.add_argument("--quick", action="store_true", help="fewer networks")
     parser.add_argument("--check", action="store_true", help="measure the present fit, write none")
     args = parser.parse_args()
     for target in sorted({t for t, _ in CORES if args.target in (None, t)}):
         fits = {}
         for t, board_name in CORES:
-            if t != target:
+            if t != target or args.board not in (None, board_name):
                 continue
             if args.check:
                 board = board_for(target, board_name)
@@ -255,7 +256,8 @@ def main() -> None:
             fits[cpu] = found
         if fits:
             path = cost.FOLDER / f"{target}.json"
-            path.write_text(json.dumps(fits, indent=1, sort_keys=True) + "\n")
+            kept = json.loads(path.read_text()) if args.board and path.exists() else {}
+            path.write_text(json.dumps({**kept, **fits}, indent=1, sort_keys=True) + "\n")
             print(f"wrote {path}")
 
 

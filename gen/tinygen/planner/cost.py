@@ -97,9 +97,9 @@ def features(step: p.Step, target: str) -> Features:
         case p.NormStep() as a:
             return {"norm": a.rows * len(a.gamma), "norm.row": a.rows, "norm.call": 1}
         case p.AddStep() as a:
-            return {"add": a.count, "add.call": 1}
+            return {"add": a.count // 4, "add.tail": a.count % 4, "add.call": 1}
         case p.LutStep() as a:
-            return {"lut": a.count, "lut.call": 1}
+            return {"lut": a.count // 4, "lut.tail": a.count % 4, "lut.call": 1}
         case p.MeanStep() as a:
             return {"mean": a.rows * a.features, "mean.column": a.features, "mean.call": 1}
         case p.CopyStep() as a:
@@ -120,15 +120,15 @@ def product(name: str, tile: Tile, rows: int, n: int, k: int, heads: int = 1) ->
     """One call of a product rows x k by k x n for each head; rows are expanded once for all."""
     counts: Counter[str] = Counter()
     columns, depth = heads * math.ceil(n / tile.columns), math.ceil(k / tile.depth)
+    loop = "c.product" if tile is COMPACT else "product"  # what all products on this tile share
     for size, count in groups(rows, tile).items():
-        counts[f"{name}.tile{size}"] += count * columns * depth
+        counts[f"{loop}.tile{size}"] += count * columns * depth
         counts[f"{name}.column{size}"] += count * columns
-        counts[f"{name}.depth{size}"] += count * depth
-        counts[f"{name}.group{size}"] += count
-        counts[f"{name}.tail{size}"] += count * (k % tile.depth > 0)
-        counts[f"{name}.byte{size}"] += count * (k % tile.depth)
-        counts[f"{name}.lone{size}"] += count * heads * (n % tile.columns)
-        counts[f"{name}.lone.tile{size}"] += count * heads * (n % tile.columns) * depth
+        counts[f"{loop}.depth{size}"] += count * depth
+        counts[f"{loop}.group{size}"] += count
+        counts[f"{loop}.tail{size}"] += count * (k % tile.depth > 0)
+        counts[f"{loop}.lone{size}"] += count * heads * (n % tile.columns)
+        counts[f"{loop}.lone.tile{size}"] += count * heads * (n % tile.columns) * depth
     counts[f"{name}.call"] += 1
     return counts
 
@@ -205,9 +205,9 @@ def _attend(mark: str, tile: Tile, rows: int, tokens: int, dim: int) -> Counter[
     key_columns, key_depth = math.ceil(tokens / tile.columns), math.ceil(dim / tile.depth)
     value_columns, value_depth = math.ceil(dim / tile.columns), math.ceil(tokens / tile.depth)
     for size, count in groups(rows, tile).items():
-        counts[f"{mark}score.tile{size}"] += count * key_columns * key_depth
+        counts[f"{mark}attend.tile{size}"] += count * key_columns * key_depth
         counts[f"{mark}score.column{size}"] += count * key_columns
-        counts[f"{mark}context.tile{size}"] += count * value_columns * value_depth
+        counts[f"{mark}attend.tile{size}"] += count * value_columns * value_depth
         counts[f"{mark}context.column{size}"] += count * value_columns
         counts[f"{mark}attend.group{size}"] += count
     counts[f"{mark}softmax"] += rows * tokens
