@@ -39,6 +39,7 @@ from tinygen.targets import PackedLinear, get_target
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 CORES = {"cortex-m7": "mps2-an500", "cortex-m4": "mps2-an386"}
+TARGETS = ("armv7em", "armv7em_wide")
 SHAPES = ((81, 32, 32, 8), (66, 16, 2, 8), (5, 32, 32, 8), (64, 64, 64, 4))
 PARTS = ("qkv", "scores", "softmax", "context", "out")
 BASELINES = {  # shape -> core -> contender -> instructions: shared measurements, July 2026
@@ -89,8 +90,8 @@ def linear(name: str, packed: PackedLinear, n: int, k: int, r: Requant) -> tuple
     return data, f"{{{', '.join(fields)}, .k = {k}, .n = {n}, .s = {r.s}, .zp = {r.zp}}}"
 
 
-def layer_source(op: Attention, x: NDArray[np.int8]) -> str:
-    target = get_target("armv7em")
+def layer_source(target_name: str, op: Attention, x: NDArray[np.int8]) -> str:
+    target = get_target(target_name)
     s, e = x.shape
     h, p = op.heads, op.dim
     inner, n = h * p, len(op.wo)
@@ -150,9 +151,9 @@ def layer_header(size: int) -> str:
     )
 
 
-def operator_source(op: Any, inputs: list[NDArray[np.int8]]) -> str:
+def operator_source(target_name: str, op: Any, inputs: list[NDArray[np.int8]]) -> str:
     """A linear layer, LayerNorm, residual or table by itself."""
-    target = get_target("armv7em")
+    target = get_target(target_name)
     text = '#include "layer.h"\n#include "tinygen/elementwise.h"\n'
     text += '#include "tinygen/layernorm.h"\n#include "tinygen/linear.h"\n'
     for name, x in zip("xz", inputs, strict=False):
@@ -192,11 +193,13 @@ def operator_source(op: Any, inputs: list[NDArray[np.int8]]) -> str:
     return text + f"void bench_run(void) {{\n  {call};\n}}\n"
 
 
-def build(core: str, source: str, size: int, operators: Sequence[str], folder: Path) -> Path:
+def build(
+    target_name: str, core: str, source: str, size: int, operators: Sequence[str], folder: Path
+) -> Path:
     (folder / "layer.c").write_text(source)
     (folder / "layer.h").write_text(layer_header(size))
     kernels = ROOT / "kernels"
-    target = get_target("armv7em")
+    target = get_target(target_name)
     sources = sorted({str(kernels / "src" / f) for o in operators for f in target.sources(o)})
     elf = folder / "layer.elf"
     command = [
@@ -331,13 +334,20 @@ def profile(elf: Path, core: str, code: Code) -> Counter[tuple[str, int, int, bo
     return counts
 
 
-def measure(core: str, shape: tuple[int, int, int, int]) -> dict[str, Any]:
+def measure(target_name: str, core: str, shape: tuple[int, int, int, int]) -> dict[str, Any]:
     s, e, p, h = shape
     builder = GraphBuilder((s, e), seed=1)
     op = builder.attention(e, p, h)
     x = builder.int8(s, e)
     with tempfile.TemporaryDirectory() as name:
-        elf = build(core, layer_source(op, x), s * len(op.wo), ("attention",), Path(name))
+        elf = build(
+            target_name,
+            core,
+            layer_source(target_name, op, x),
+            s * len(op.wo),
+            ("attention",),
+            Path(name),
+        )
         counted = count_qemu(elf, core)
         code = disassemble(elf)
         blocks = profile(elf, core, code)
@@ -363,6 +373,7 @@ def measure(core: str, shape: tuple[int, int, int, int]) -> dict[str, Any]:
     return {
         "shape": list(shape),
         "fused": False,
+        "weight_bits": 16 if target_name.endswith("wide") else 8,
         "insn": counted + extra,
         "ldm_words": extra,
         "cycles_a": round(total_a) if a_of else None,
@@ -371,7 +382,7 @@ def measure(core: str, shape: tuple[int, int, int, int]) -> dict[str, Any]:
     }
 
 
-def measure_operators(core: str) -> dict[str, tuple[int, int]]:
+def measure_operators(target_name: str, core: str) -> dict[str, tuple[int, int]]:
     """What -> (instructions, elements or MACs) of the other operators of an encoder block."""
     b = GraphBuilder((1, 1), seed=2)
     found = {}
@@ -380,8 +391,11 @@ def measure_operators(core: str) -> dict[str, tuple[int, int]]:
         kind = type(op).__name__.lower()
         size = run_op(op, inputs).size
         with tempfile.TemporaryDirectory() as name:
-            source = operator_source(op, inputs)
-            found[what] = (count_qemu(build(core, source, size, (kind,), Path(name)), core), per)
+            source = operator_source(target_name, op, inputs)
+            found[what] = (
+                count_qemu(build(target_name, core, source, size, (kind,), Path(name)), core),
+                per,
+            )
 
     for s, e in ((66, 16), (81, 32), (64, 64)):
         one(f"layernorm {s}x{e}", b.norm(e), [b.int8(s, e)], s * e)
@@ -399,8 +413,8 @@ def measure_operators(core: str) -> dict[str, tuple[int, int]]:
     return found
 
 
-def operator_table(core: str, found: dict[str, tuple[int, int]]) -> str:
-    text = [f"**{core}**\n", "| operator | instructions | an element or MAC |", "|---|--:|--:|"]
+def operator_table(title: str, found: dict[str, tuple[int, int]]) -> str:
+    text = [f"**{title}**\n", "| operator | instructions | an element or MAC |", "|---|--:|--:|"]
     text += [f"| {what} | {n:,} | {n / per:.2f} |" for what, (n, per) in found.items()]
     return "\n".join(text) + "\n"
 
@@ -408,9 +422,9 @@ def operator_table(core: str, found: dict[str, tuple[int, int]]) -> str:
 # -- reporting -------------------------------------------------------------------------------------
 
 
-def table(core: str, rows: list[dict[str, Any]]) -> str:
+def table(title: str, core: str, rows: list[dict[str, Any]]) -> str:
     text = [
-        f"**{core}**\n",
+        f"**{title}**\n",
         "| S, E, P, H | instructions | a MAC | QKV | scores | softmax (an element) | context "
         "| output | cycles a | cycles b | CMSIS-NN best | TFLite-Micro's calls | paper's kernels |",
         "|---|" + "--:|" * 12,
@@ -458,13 +472,16 @@ def main() -> int:
             return 1
     (HERE / "out").mkdir(exist_ok=True)
     found, tables = {}, []
-    for core in options.core or CORES:
-        rows = [measure(core, shape) for shape in SHAPES]
-        (HERE / "out" / f"{core}.json").write_text(json.dumps(rows, indent=1) + "\n")
-        found[core] = {"x".join(map(str, row["shape"])): row["insn"] for row in rows}
-        others = measure_operators(core)
-        found[core] |= {what: n for what, (n, _) in others.items()}
-        tables += [table(core, rows), operator_table(core, others)]
+    variants = [(core, target) for core in options.core or CORES for target in TARGETS]
+    for core, target in variants:
+        what = core + target.removeprefix("armv7em")
+        rows = [measure(target, core, shape) for shape in SHAPES]
+        (HERE / "out" / f"{what}.json").write_text(json.dumps(rows, indent=1) + "\n")
+        found[what] = {"x".join(map(str, row["shape"])): row["insn"] for row in rows}
+        others = measure_operators(target, core)
+        found[what] |= {name: n for name, (n, _) in others.items()}
+        title = f"{core}, weights in {rows[0]['weight_bits']} bits"
+        tables += [table(title, core, rows), operator_table(title, others)]
         print("\n".join(tables[-2:]))
     counts = HERE / "counts.json"
     if options.update:

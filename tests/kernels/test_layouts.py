@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tinygen.graph.ops import Conv, Requant
 from tinygen.targets import PackedLinear, get_target
 
-TARGETS = ("portable", "armv7em")
+TARGETS = ("portable", "armv7em", "armv7em_wide")
 targets = pytest.mark.parametrize("name", TARGETS)
 sizes = st.integers(1, 40)
 

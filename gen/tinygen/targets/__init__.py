@@ -7,10 +7,11 @@ __all__ = ["PackedLinear", "Target", "get_target"]
 
 
 def get_target(name: str) -> Target:
-    """portable | armv7em | xpulpv2; KeyError otherwise."""
-    from tinygen.targets.armv7em import ArmV7EM
+    """portable | armv7em | armv7em_wide | xpulpv2; KeyError otherwise."""
+    from tinygen.targets.armv7em import ArmV7EM, ArmV7EMWide
     from tinygen.targets.portable import Portable
     from tinygen.targets.xpulpv2 import Xpulpv2
 
-    targets: dict[str, type[Target]] = {t.name: t for t in (Portable, ArmV7EM, Xpulpv2)}
+    every: tuple[type[Target], ...] = (Portable, ArmV7EM, ArmV7EMWide, Xpulpv2)
+    targets = {t.name: t for t in every}
     return targets[name]()

@@ -6,6 +6,7 @@
  *
  *   a        [pairs][rows] words
  *   strip8   bias0, bias1, [pairs] words of int8 (w0[i], w1[i], w0[j], w1[j]), m0, m1
+ *            (TG_WEIGHT_BITS = 16, target armv7em_wide: [pairs][2] words instead, unpacked)
  *   strip16  [pairs][2] words
  *
  * One call multiplies one group by strips [b, b_end), and hands each tile of rows x 2 accumulators
@@ -20,7 +21,11 @@
 #include "common/arith.h"
 #include "tinygen/linear.h"
 
-enum { TG_STRIP8_HEAD = 8, TG_STRIP8_TAIL = 8 };
+#ifndef TG_WEIGHT_BITS
+#define TG_WEIGHT_BITS 8
+#endif
+
+enum { TG_STRIP_HEAD = 8, TG_STRIP_TAIL = 8 };
 
 static inline int32_t tg_group_rows(int32_t left) {
   return left >= 4 ? 4 : left >= 2 ? 2 : 1;
@@ -31,8 +36,8 @@ static inline int32_t tg_pairs8(int32_t k) {
   return (k + 3) / 4 * 2;
 }
 
-static inline int32_t tg_strip8_bytes(int32_t k) {
-  return TG_STRIP8_HEAD + 4 * tg_pairs8(k) + TG_STRIP8_TAIL;
+static inline int32_t tg_strip_bytes(int32_t k) {
+  return TG_STRIP_HEAD + TG_WEIGHT_BITS / 2 * tg_pairs8(k) + TG_STRIP_TAIL;
 }
 
 /* Epilogues; the four values e0..e3 are theirs.
