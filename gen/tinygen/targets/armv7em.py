@@ -116,7 +116,7 @@ class ArmV7EM(Portable):
     def linear_scratch(self, n: int, k: int, rows: int) -> int:
         return self.group_rows(rows) * round_up(k, 4) * 2
 
-    def compact(self) -> Target:
+    def compact(self) -> Target | None:
         return ArmV7EMCompact()
 
     def pack_output(self, op: Attention) -> PackedLinear:
@@ -196,6 +196,11 @@ class ArmV7EMWide(ArmV7EM):
     name = "armv7em_wide"
     layouts = {**ArmV7EM.layouts, "linear": "strip16", "conv": "strip16"}  # noqa: RUF012
     WEIGHT_BITS = 16
+
+    def compact(self) -> Target | None:
+        """None: the compact attention brings 8-bit weights of its own."""
+        return None
+
     _WIDE = frozenset({"linear", "attention_project", "tiles"})
 
     def sources(self, operator: str) -> tuple[str, ...]:
