@@ -62,7 +62,7 @@ NETS = {
     "batchnorm": Net(norm="batch", act="relu"),
     "stem": Net(patches="deep", act="relu"),
     "plain": Net(plain=True, act="relu"),
-    "slim": Net(act="silu", depth=2),
+    "slim": Net(act="silu"),
     "post_linear": Net(norm="post", act="relu"),
     "mask": Net(mask=True),
     "max": Net(pool="max"),

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from rule_bench import Bench, apply, kinds
+from rule_bench import Bench, apply, kinds, run
 
 from tinygen.errors import TinygenError
 from tinygen.graph import Graph
 from tinygen.graph.ops import Float
-from tinygen.passes import algebra, norms, quantisation, rows
+from tinygen.passes import algebra, integer, moves, norms, quantisation, rows
 from tinygen.passes.engine import rewrite
 from tinygen.passes.sharing import share_roundings
 
@@ -283,3 +283,59 @@ def test_readers_of_one_value_share_its_rounding_if_there_is_one() -> None:
         after = share_roundings(b.graph(y))
         assert (after.nodes[-1].inputs[0] == rounded[0]) == shared
         assert bool(after.notes) == shared
+
+
+# batch norm, the Attention node
+
+
+def batch_norm(**attrs: object) -> Graph:
+    b = Bench(1, 3, 2)
+    parts = [b.const(v) for v in ([1, 2, 3], [0, 1, 2], [1, 1, 0], [1, 4, 2])]
+    return b.graph(b.node("BatchNormalization", "x", *parts, shape=(1, 3, 2), **attrs))
+
+
+def test_batch_norm_is_a_factor_and_an_offset() -> None:
+    after = rewrite(batch_norm(epsilon=0.0), norms.NORMS)
+    assert kinds(after) == ["Mul", "Add"]
+    x = np.arange(6, dtype=np.float32).reshape(1, 3, 2)
+    expected = [[-1, 0], [2, 3], [2 + 12 / 2**0.5, 2 + 15 / 2**0.5]]
+    np.testing.assert_allclose(run(after, x)[0], expected, rtol=1e-5)
+
+
+def test_batch_norm_in_training_stays() -> None:
+    assert kinds(rewrite(batch_norm(training_mode=1), norms.NORMS)) == ["BatchNormalization"]
+
+
+def test_an_attention_node_is_spelled_out() -> None:
+    b = Bench(1, 4, 6)
+    y = b.node("Attention", "x", "x", "x", shape=(1, 4, 6), q_num_heads=2, kv_num_heads=2)
+    after = rewrite(b.graph(y), (*rows.ROWS, *moves.MOVES))
+    assert {"Scores", "Softmax"} <= set(kinds(after)) and "Attention" not in kinds(after)
+    x = np.random.default_rng(0).normal(size=(1, 4, 6)).astype(np.float32)
+    heads = x.reshape(4, 2, 3).transpose(1, 0, 2)
+    e = np.exp(heads @ heads.transpose(0, 2, 1) / 3**0.5)
+    mixed = e / e.sum(axis=-1, keepdims=True) @ heads
+    np.testing.assert_allclose(run(after, x)[0], mixed.transpose(1, 0, 2).reshape(4, 6), rtol=1e-4)
+
+
+def test_causal_attention_stays() -> None:
+    b = Bench(1, 2, 4, 3)
+    y = b.node("Attention", "x", "x", "x", shape=(1, 2, 4, 3), is_causal=1)
+    assert kinds(rewrite(b.graph(y), rows.ROWS)) == ["Attention"]
+
+
+# affine without a product
+
+
+def test_an_affine_of_features_is_a_depthwise_product() -> None:
+    b = Bench(4, 3)
+    scaled = b.node("Mul", b.quant("x"), b.const([[2.0, -1.0, 0.5]]), shape=(4, 3))
+    y = b.quant(b.node("Add", scaled, b.const([[0.1, 0.2, 0.3]]), shape=(4, 3)))
+    after = rewrite(b.graph(y), integer.INTEGER)
+    assert kinds(after) == ["Quant", "Move", "Conv"]
+
+
+def test_a_factor_that_differs_between_rows_is_none() -> None:
+    b = Bench(2, 2)
+    y = b.quant(b.node("Mul", b.quant("x"), b.const([[1.0, 2.0], [3.0, 4.0]]), shape=(2, 2)))
+    assert "Conv" not in kinds(rewrite(b.graph(y), integer.INTEGER))
