@@ -48,7 +48,7 @@ typedef struct {
   }                                                                                                \
   SIXTEENS(add_##shift, finish_##shift)
 
-#define FINISH_ANY(x) (int8_t) tg_ssat8((x) >> s)
+#define FINISH_ANY(x) (int8_t)tg_ssat8((x) >> s)
 
 SATURATE_BY(19)
 SATURATE_BY(20)

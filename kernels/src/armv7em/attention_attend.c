@@ -48,8 +48,8 @@ static inline __attribute__((always_inline)) uint32_t exponents(const uint8_t *s
 #define PAIR_OF_WEIGHTS(i)                                                                         \
   do {                                                                                             \
     const uint32_t w_ =                                                                            \
-        table[scores[2 * (i)*rows]] | (uint32_t)table[scores[(2 * (i) + 1) * rows]] << 16;         \
-    weights[(i)*rows] = w_;                                                                        \
+        table[scores[2 * (i) * rows]] | (uint32_t)table[scores[(2 * (i) + 1) * rows]] << 16;       \
+    weights[(i) * rows] = w_;                                                                      \
     sum = tg_smlad(w_, ones, sum);                                                                 \
   } while (0)
   for (; pairs >= 8; pairs -= 8, scores += 16 * rows, weights += 8 * rows) {

@@ -555,9 +555,9 @@ __asm__(
 
 #define TILE_SET(rows)                                                                             \
   {                                                                                                \
-    tg_project_##rows, tg_linear_##rows, tg_table_##rows, tg_query_##rows, tg_key_##rows,          \
-        tg_value_##rows, tg_raw8_##rows, tg_attend_##rows, tg_score_##rows, tg_context_##rows,     \
-        tg_raw16_##rows,                                                                           \
+      tg_project_##rows, tg_linear_##rows,  tg_table_##rows, tg_query_##rows,                      \
+      tg_key_##rows,     tg_value_##rows,   tg_raw8_##rows,  tg_attend_##rows,                     \
+      tg_score_##rows,   tg_context_##rows, tg_raw16_##rows,                                       \
   }
 
 #define DECLARE(rows)                                                                              \
