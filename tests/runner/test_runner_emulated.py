@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +16,8 @@ from runner_toy import ProjectOf, make_project
 from tinygen.boards import Board, Region, load_board
 from tinygen.errors import TinygenError
 from tinygen.runner import PLACES, build, find_toolchain, run
+from tinygen.runner.console import Console
+from tinygen.runner.qemu import run_qemu
 from tinygen.runner.toolchain import find_qemu, has_unicorn
 
 pytestmark = pytest.mark.emulated
@@ -23,8 +28,6 @@ EMULATORS = [place for place in PLACES if place != "host"]
 
 def _use(compiler: Compiler, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the runner choose this compiler, or skip."""
-    import shutil
-
     if compiler == "zig":
         ziglang = pytest.importorskip("ziglang", reason="PyPI's ziglang is not installed")
         zig = Path(ziglang.__file__).parent / "zig"
@@ -75,6 +78,7 @@ def test_all_samples(place: Literal["qemu", "unicorn"], project_of: ProjectOf) -
     assert result.passed and result.samples == result.matching == expected
     assert result.predictions == result.labels
     assert seen[-1] == (expected, expected)
+    assert ("only the first 8" in result.note) == (place == "unicorn")
 
 
 @pytest.mark.parametrize("place", EMULATORS)
@@ -104,8 +108,100 @@ def test_faults_are_located(place: Literal["qemu", "unicorn"], tmp_path: Path) -
     with pytest.raises(TinygenError, match=r"crashed: .*overflow"):
         run(deep, board, place)
     hang = make_project(tmp_path / "hang", board, defines="#define TOY_HANG")
-    with pytest.raises(TinygenError, match=r"did not end within 1 s.*finished 0 of"):
-        run(hang, board, place, timeout=1)
+    with pytest.raises(TinygenError, match=r"did not end within 5 s.*finished 0 of"):
+        run(hang, board, place, timeout=5)
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "zig"])
+@pytest.mark.parametrize("level", ["-O0", "-Og", "-O3"])
+def test_a_fault_names_the_place_at_every_level(
+    level: str, compiler: Compiler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The report must not run over the frame that it reads, which is near the top of the stack."""
+    _use(compiler, monkeypatch)
+    _need("qemu")
+    board = load_board("mps2_an500")
+    project = make_project(tmp_path / "p", board)
+    main = project / "src" / "main.c"
+    crash = "  *(volatile int *)0x90000000 = 1;\n#ifdef TG_SELF_TEST"
+    main.write_text(main.read_text().replace("#ifdef TG_SELF_TEST", crash))
+    cmake = project / "CMakeLists.txt"
+    cmake.write_text(cmake.read_text().replace('"-O3 -g"', f'"{level} -g"'))
+    with pytest.raises(TinygenError, match="crashed: ") as e:
+        run(project, board, "qemu")
+    found = re.search(r"at main\+0x(\w+) ", str(e.value))
+    assert found, e.value
+    (elf,) = project.glob("build/*/firmware.elf")
+    with elf.open("rb") as file:
+        symbols = ELFFile(file).get_section_by_name(".symtab")
+        assert symbols is not None
+        (size,) = [s["st_size"] for s in symbols.iter_symbols() if s.name == "main"]
+    assert 0 < int(found[1], 16) < size
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "zig"])
+@pytest.mark.parametrize("handled", [False, True])
+def test_interrupts(
+    handled: bool, compiler: Compiler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that nothing handles is reported; tg_irq returns to the code that it interrupted."""
+    _use(compiler, monkeypatch)
+    _need("qemu")
+    board = load_board("mps2_an500")
+    mine = "void tg_irq(int number); volatile int seen; void tg_irq(int number) { seen = number; }"
+    project = make_project(tmp_path / "p", board, defines=mine if handled else "")
+    source = project / "src" / "model" / "toy.c"
+    pend = "*(volatile int *)0xe000e100 = 1 << 13; *(volatile int *)0xe000e200 = 1 << 13;"
+    check = (
+        "*(volatile int *)(seen == 13 ? (int *)&seen : (int *)0x90000000) = 0;" if handled else ""
+    )
+    layer = "  TG_PROFILE_LAYER(2);"
+    source.write_text(source.read_text().replace(layer, f"  {pend}\n  {check}\n{layer}"))
+    if handled:
+        assert run(project, board, "qemu").passed
+    else:
+        with pytest.raises(TinygenError, match=r"crashed: interrupt 13, .* at toy_run\+0x"):
+            run(project, board, "qemu")
+
+
+def test_code_of_the_users_may_use_newlib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _use("gcc", monkeypatch)
+    _need("qemu")
+    board = load_board("mps2_an500")
+    libc = subprocess.run(
+        ["arm-none-eabi-gcc", "-print-file-name=libnosys.a"], capture_output=True, text=True
+    ).stdout.strip()
+    if not Path(libc).is_absolute():
+        pytest.skip("newlib is not installed")
+    project = make_project(tmp_path / "p", board)
+    main = project / "src" / "main.c"
+    text = main.read_text().replace(
+        "  tg_exit(0);",
+        '  char *x = malloc(8);\n  strcpy(x, "four");\n'
+        '  printf("length %d %s\\n", (int)strlen(x), x);\n  fflush(stdout);\n  tg_exit(0);',
+    )
+    main.write_text(f"#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n{text}")
+    result = run(project, board, "qemu")
+    assert result.passed
+    for suffix in ("map", "hex", "bin"):
+        assert result.elf.with_suffix(f".{suffix}").stat().st_size > 0
+    console = Console()
+    assert run_qemu(build(project, board, find_toolchain(board)), board, console, 1, 60) == 0
+    assert console.other == ["length 4 four"]
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "zig"])
+def test_a_product_has_no_self_test(
+    compiler: Compiler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _use(compiler, monkeypatch)
+    board = load_board("mps2_an500")
+    project = make_project(tmp_path / "p", board)
+    whole = build(project, board, find_toolchain(board)).flash_bytes
+    cmake = project / "CMakeLists.txt"
+    cmake.write_text(cmake.read_text().replace('before your own code" ON', 'before your own" OFF'))
+    shutil.rmtree(project / "build")
+    assert build(project, board, find_toolchain(board)).flash_bytes < whole
 
 
 @pytest.mark.parametrize("compiler", ["gcc", "zig"])

@@ -14,6 +14,9 @@ from runner_toy import LAYERS, ProjectOf, make_project
 from tinygen.boards import load_board
 from tinygen.errors import TinygenError
 from tinygen.runner import build, find_toolchain, run
+from tinygen.runner.build import compiler_flags
+from tinygen.runner.console import Sample, typical
+from tinygen.runner.elf import read_elf
 
 HOST = load_board("host")
 
@@ -26,6 +29,8 @@ def test_passes(project_of: ProjectOf) -> None:
     assert [layer.name for layer in result.layers] == list(LAYERS)
     assert all(layer.op == "Toy" and layer.count is not None for layer in result.layers)
     assert result.predictions == result.labels and result.accuracy == 1.0
+    assert (result.correct, result.labelled) == (12, 12) and not result.note
+    assert sum(layer.count or 0 for layer in result.layers) == result.total
     assert result.arena_bytes == 64 and result.flash_bytes > 0
     assert seen == [(i, 12) for i in range(13)]
 
@@ -57,18 +62,65 @@ def test_sanitizers_and_no_profile(tmp_path: Path) -> None:
         [tools.cmake, "--build", "b"],
     ):
         subprocess.run(command, cwd=project, check=True, capture_output=True)
-    output = subprocess.run([project / "b" / "toy"], check=True, capture_output=True, text=True)
+    output = subprocess.run(
+        [project / "b" / "firmware"], check=True, capture_output=True, text=True
+    )
     lines = [json.loads(line) for line in output.stdout.splitlines()]
     assert lines[0]["counter"] == "none"
     assert lines[1]["counts"] == [] and lines[1]["total"] is None
     assert lines[-1]["equal"] == 12
 
 
+def _by_hand(project: Path, *options: str) -> Path:
+    """Build with CMake as README.md says; the program."""
+    tools = find_toolchain(HOST)
+    for command in (
+        [tools.cmake, "-G", "Ninja", "-B", "b", f"-DCMAKE_MAKE_PROGRAM={tools.ninja}", *options],
+        [tools.cmake, "--build", "b"],
+    ):
+        subprocess.run(command, cwd=project, check=True, capture_output=True)
+    return project / "b" / "firmware"
+
+
+def test_a_product_has_no_self_test(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", HOST)
+    program = _by_hand(project, "-DTG_SELF_TEST=OFF")
+    assert subprocess.run([program], check=True, capture_output=True).stdout == b""
+    symbols = read_elf(program).functions
+    assert not [name for _, name in symbols if "self_test" in name or "profile" in name]
+    assert b"toy_sample_inputs" not in program.read_bytes()
+
+
+def test_warnings_and_build_types(tmp_path: Path) -> None:
+    """By hand a warning is none of ours; tinygen's own builds stop at it."""
+    project = make_project(tmp_path / "p", HOST, defines="static int unused_of_mine;")
+    program = _by_hand(project, "-DCMAKE_BUILD_TYPE=Debug")
+    assert subprocess.run([program], capture_output=True).returncode == 0
+    flags = compiler_flags(project / "b")
+    assert "-Og" in flags and "-O3" not in flags and "-Werror" not in flags
+    with pytest.raises(TinygenError, match="unused_of_mine"):
+        run(project, HOST)
+
+
+def test_which_sample_is_shown() -> None:
+    """One whole sample, so that layers add up: the largest, or the median of times."""
+    rows = [(9, 90), (1, 20), (8, 8), (6, 5)]
+    samples = [
+        Sample(i=i, equal=True, argmax=0, label=-1, total=sum(row), counts=row)
+        for i, row in enumerate(rows)
+    ]
+    for counter, expected in (("cycles", 0), ("ns", 2)):
+        shown = typical(samples, counter)
+        assert shown is not None and shown.i == expected
+    assert typical(samples[:1], "ns") is samples[0]
+    assert typical([], "ns") is None
+
+
 def test_rebuild_after_an_edit_and_a_move(tmp_path: Path) -> None:
     project = make_project(tmp_path / "p", HOST, samples=2)
     tools = find_toolchain(HOST)
     first = build(project, HOST, tools)
-    assert first.elf == project / "build" / "host" / "toy" and "-O3" in first.flags
+    assert first.elf == project / "build" / "host" / "firmware" and "-O3" in first.flags
     moved = tmp_path / "q"
     shutil.move(project, moved)
     source = moved / "src" / "model" / "toy.c"

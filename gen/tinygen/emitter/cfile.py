@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygen import __version__
+from tinygen.names import identifier as identifier
 
 _TYPES = {
     np.dtype(np.int8): "int8_t",
@@ -24,12 +24,6 @@ _TYPES = {
 
 def ctype(array: NDArray[Any]) -> str:
     return _TYPES[array.dtype]
-
-
-def identifier(name: str) -> str:
-    """Any name -> lower-case C identifier."""
-    text = re.sub(r"\W+", "_", name).strip("_").lower() or "model"
-    return text if not text[0].isdigit() else f"m{text}"
 
 
 def head(what: str, *, model: str) -> str:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from tinygen.importer.fold import fold, foldable
 from tinygen.importer.infer import infer
 from tinygen.importer.read import NOT_QUANTISED, read_model
 from tinygen.importer.spell import spell_out
+from tinygen.names import model_name
 
 QUANTISED_KINDS = {
     "QuantizeLinear",
@@ -49,7 +49,7 @@ def load(path: Path, *, name: str | None = None) -> Graph:
     walk = _Walk(spell_out(model, path), path)
     walk.run()
     graph = Graph(
-        name=identifier(name or _title(path)),
+        name=model_name(name or _title(path)),
         values=walk.values,
         nodes=tuple(walk.nodes),
         input=walk.input,
@@ -63,12 +63,6 @@ def _title(path: Path) -> str:
     """The file's name, or its folder's where the file is just called model.onnx."""
     folder = path.resolve().parent.name
     return folder if path.stem == "model" and folder else path.stem
-
-
-def identifier(text: str) -> str:
-    """A C identifier in lower case: ``Model-v2`` -> ``model_v2``."""
-    clean = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_") or "model"
-    return clean if clean[0].isalpha() else f"m_{clean}"
 
 
 class _Walk:

@@ -11,6 +11,7 @@ from cookiecutter.generate import generate_files
 
 from tinygen.emitter import Samples
 from tinygen.errors import TinygenError
+from tinygen.names import check_folder
 from tinygen.planner import Options, Plan
 from tinygen.project.context import variables
 from tinygen.project.files import write_generated
@@ -67,12 +68,8 @@ def render_project(
 
 def require_free(folder: Path) -> None:
     """`TinygenError` unless the folder is absent or empty (.git does not count), and CMake can
-    take its name."""
-    bad = next((c for c in ';"\\' if c in str(folder.resolve())), None)
-    if bad:
-        raise TinygenError(
-            f"{folder}: CMake cannot build in a path with {bad}: choose another name"
-        )
+    build there."""
+    check_folder(folder)
     if folder.exists() and (not folder.is_dir() or any(f.name != ".git" for f in folder.iterdir())):
         raise TinygenError(
             f"{folder} exists and is not empty: choose another folder, or bring a project of "

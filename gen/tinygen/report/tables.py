@@ -162,7 +162,10 @@ def run_table(result: RunResult) -> RenderableType:
             Text(f"first difference: sample {m.sample}, output {m.at}: {m.got}, not {m.promised}")
         )
     if result.accuracy is not None:
-        rows.append(Text(f"accuracy on the labelled samples {100 * result.accuracy:.2f} %"))
+        share = f"{result.correct}/{result.labelled} ({100 * result.accuracy:.2f} %)"
+        rows.append(Text(f"correct on the labelled samples {share}"))
+    if result.note:
+        rows.append(Text(f"note: {result.note}", style="yellow"))
     stack = "" if result.stack is None else f", stack {size(result.stack)}"
     rows.append(
         Text(

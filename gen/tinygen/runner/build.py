@@ -33,11 +33,16 @@ class Built:
 
 def build(project: Path, board: Board, toolchain: Toolchain) -> Built:
     """The project's ELF file, up to date. The build folder is <project>/build/<toolchain>."""
-    model = read_project(project).model
+    read_project(project)
     folder = project / "build" / toolchain.name
     configure = _configure_command(project.resolve(), folder.resolve(), toolchain)
     configure_and_build(configure, folder, project, toolchain.cmake)
-    path = folder / (model if board.emulation.host else f"{model}.elf")
+    path = folder / ("firmware" if board.emulation.host else "firmware.elf")
+    if not path.is_file():
+        raise TinygenError(
+            f"{project} builds, but not to {path.name}: its CMakeLists.txt must call "
+            "add_executable(firmware ...); `tinygen new` writes one to compare with"
+        )
     elf = read_elf(path)
     return Built(path, elf.flash_bytes, elf.ram_bytes, toolchain.version, compiler_flags(folder))
 
@@ -66,6 +71,7 @@ def _configure_command(project: Path, folder: Path, toolchain: Toolchain) -> lis
         *("-S", str(project), "-B", str(folder), "-G", "Ninja", "-Wno-dev"),
         f"-DCMAKE_MAKE_PROGRAM={toolchain.ninja}",
         "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON",
+        "-DTG_WERROR=ON",
     ]
     compiler = ";".join(toolchain.compiler)
     if toolchain.kind == "host":

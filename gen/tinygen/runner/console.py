@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -49,7 +49,7 @@ class Done(_Line):
 
 
 class Fault(_Line):
-    """Registers of a Cortex-M fault; pc and lr are missing when the stack itself broke."""
+    """Registers of a Cortex-M fault; pc and lr are missing where the stack left the memory."""
 
     exception: int
     sp: int
@@ -58,6 +58,18 @@ class Fault(_Line):
     cfsr: int | None = None
     hfsr: int | None = None
     bfar: int | None = None
+
+
+def typical(samples: Sequence[Sample], counter: str) -> Sample | None:
+    """The sample whose counts are shown: the one with the largest total. Of times, which a busy
+    computer disturbs, the median, without the first sample where there are more."""
+    counted = [s for s in samples if s.total is not None]
+    if not counted:
+        return None
+    if counter == "ns":
+        ordered = sorted(counted[1:] or counted, key=lambda s: s.total or 0)
+        return ordered[(len(ordered) - 1) // 2]
+    return max(counted, key=lambda s: s.total or 0)
 
 
 _KINDS: dict[str, type[_Line]] = {"boot": Boot, "sample": Sample, "done": Done, "fault": Fault}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from tinygen.errors import TinygenError
-from tinygen.runner.console import Console, Progress
+from tinygen.runner.console import Console, Progress, typical
 from tinygen.runner.project import Project, read_project
 from tinygen.runner.run import LayerCount, Mismatch
 
@@ -21,6 +21,7 @@ class Profile:
 
     passed     all samples ran, every output byte was as promised, and the model was this project's
     counter    unit of total and layers; None: nothing was counted
+    total      of one inference, the worst over the samples (for ns the median); layers: of the same
     predicted  the same layers by the cost model, in that unit; None where it has none
     clock_hz   of the core, as the board's description says
     """
@@ -40,7 +41,7 @@ class Profile:
 
     @property
     def milliseconds(self) -> float | None:
-        """Of one inference, the worst over the samples."""
+        """Of one inference: that of total."""
         if self.total is None or self.counter not in ("cycles", "ns"):
             return None
         return self.total * 1e3 / (self.clock_hz if self.counter == "cycles" else 1e9)
@@ -129,8 +130,8 @@ def _result(description: Project, console: Console, where: str) -> Profile:
             f"{len(description.layers)} layers were expected: was the connection interrupted?"
         )
     counter = None if boot.counter == "none" else boot.counter
-    worst = [max(column) for column in zip(*(s.counts for s in samples), strict=True)]
-    counts: list[int | None] = list(worst) if counter else [None] * len(description.layers)
+    shown = typical(samples, boot.counter) if counter else None
+    counts: list[int | None] = list(shown.counts) if shown else [None] * len(description.layers)
     matching = sum(s.equal for s in samples)
     labelled = [s for s in samples if s.label >= 0]
     wrong = next((s for s in samples if not s.equal), None)
@@ -143,7 +144,7 @@ def _result(description: Project, console: Console, where: str) -> Profile:
         samples=len(samples),
         matching=matching,
         counter=counter,
-        total=max((s.total for s in samples if s.total is not None), default=None),
+        total=shown.total if shown else None,
         layers=tuple(
             LayerCount(layer.name, layer.op, count)
             for layer, count in zip(description.layers, counts, strict=True)

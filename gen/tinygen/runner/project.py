@@ -24,7 +24,7 @@ class Layer(BaseModel):
 
 
 class Project(BaseModel):
-    """model: prefix of the generated functions, and name of the program."""
+    """model: prefix of the generated functions. samples: how many the firmware carries."""
 
     model_config = ConfigDict(frozen=True)
     board: str
@@ -34,6 +34,7 @@ class Project(BaseModel):
     board_description: Board | None = None
     layers: tuple[Layer, ...]
     arena_bytes: int
+    samples: int | None = None
 
     def load_board(self) -> Board:
         """The board as it was when the project was made."""

@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast
 
 from tinygen.boards import Board
 from tinygen.errors import TinygenError
 from tinygen.runner.build import Built, build
-from tinygen.runner.console import Console, Fault, Progress
+from tinygen.runner.console import Console, Fault, Progress, typical
 from tinygen.runner.elf import read_elf
 from tinygen.runner.host import run_host
 from tinygen.runner.project import Project, read_project
@@ -27,7 +27,7 @@ _UNICORN_SAMPLES = 8
 
 @dataclass(frozen=True)
 class LayerCount:
-    """count: the worst over the samples; None where nothing counts."""
+    """count: of the sample that RunResult shows; None where nothing counts."""
 
     name: str
     op: str
@@ -50,9 +50,12 @@ class RunResult:
 
     passed       every sample that ran was equal to the promised outputs, bit for bit
     counter      unit of total and layers; None: nothing was counted
-    total        of one inference, the worst over the samples
+    total        of one inference, the worst over the samples; for ns the median, without the
+                 first, which warms up. The layers are those of the same sample: they add up
     predictions, labels  one a sample, label -1 = none
+    labelled, correct  samples with a label, and those of them that were answered with it
     stack        largest use, bytes; None on the host
+    note         what a reader should know about this run, or empty
     """
 
     passed: bool
@@ -71,12 +74,21 @@ class RunResult:
     ram_bytes: int
     mismatch: Mismatch | None
     elf: Path
+    note: str = ""
+
+    @property
+    def labelled(self) -> int:
+        return sum(label >= 0 for label in self.labels)
+
+    @property
+    def correct(self) -> int:
+        pairs = zip(self.predictions, self.labels, strict=True)
+        return sum(answer == label for answer, label in pairs if label >= 0)
 
     @property
     def accuracy(self) -> float | None:
         """Over the labelled samples."""
-        pairs = [p for p in zip(self.predictions, self.labels, strict=True) if p[1] >= 0]
-        return sum(a == b for a, b in pairs) / len(pairs) if pairs else None
+        return self.correct / self.labelled if self.labelled else None
 
 
 def run(
@@ -93,8 +105,14 @@ def run(
     """
     description = read_project(project)
     place = _place(project, description, board, on)
+    note = ""
     if place == "unicorn" and max_samples is None:
-        max_samples = _UNICORN_SAMPLES
+        max_samples, have = _UNICORN_SAMPLES, description.samples
+        if have is None or have > max_samples:
+            note = (
+                f"Unicorn is slow: only the first {max_samples} of "
+                f"{'the' if have is None else have} samples ran; --samples N runs more"
+            )
     if max_samples is not None and max_samples < 1:
         raise TinygenError(f"{max_samples} samples prove nothing: ask for at least 1")
     console = Console(progress)
@@ -109,7 +127,7 @@ def run(
         "unicorn": run_unicorn,
     }
     status = runners[place](built, board, console, max_samples, timeout)
-    return _result(description, place, built, console, status)
+    return replace(_result(description, place, built, console, status), note=note)
 
 
 def _place(project: Path, description: Project, board: Board, on: Place | None) -> Place:
@@ -158,8 +176,8 @@ def _result(
     first = next((s for s in samples if not s.equal), None)
     # Unicorn counts the first sample only.
     counted = [] if boot.counter == "none" else samples[:1] if place == "unicorn" else samples
-    worst = [max(column) for column in zip(*(s.counts for s in counted), strict=True)]
-    counts: list[int | None] = list(worst) if worst else [None] * len(description.layers)
+    shown = typical(counted, boot.counter)
+    counts: list[int | None] = list(shown.counts) if shown else [None] * len(description.layers)
     return RunResult(
         passed=status == 0 and matching == len(samples) > 0,
         on=place,
@@ -167,7 +185,7 @@ def _result(
         samples=len(samples),
         matching=matching,
         counter=None if boot.counter == "none" else boot.counter,
-        total=max((s.total for s in counted if s.total is not None), default=None),
+        total=shown.total if shown else None,
         layers=tuple(
             LayerCount(layer.name, layer.op, count)
             for layer, count in zip(description.layers, counts, strict=True)
@@ -216,4 +234,6 @@ _CAUSES = (
 
 def _cause(fault: Fault) -> str:
     found = next((text for mask, text in _CAUSES if (fault.cfsr or 0) & mask), None)
+    if found is None and fault.exception >= 16:
+        return f"interrupt {fault.exception - 16}, for which there is no tg_irq"
     return found or f"exception {fault.exception}"
