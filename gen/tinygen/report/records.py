@@ -82,7 +82,7 @@ def quantised_record(result: Quantised) -> Record:
 
 
 def run_record(result: RunResult) -> Record:
-    """`run --json`: counts are per inference, the worst over the samples."""
+    """`run --json`: counts are those of one inference, the worst sample (ns: the median)."""
     return {
         "passed": result.passed,
         "on": result.on,
