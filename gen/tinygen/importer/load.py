@@ -116,7 +116,7 @@ class _Walk:
     def _array(self, tensor: onnx.TensorProto) -> NDArray[Any]:
         try:
             return onnx.numpy_helper.to_array(tensor)
-        except (TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError) as error:
             raise TinygenError(
                 f"{self.path}: the constant {tensor.name} does not hold what its shape says: "
                 "export or copy the model again"

@@ -166,11 +166,7 @@ def spell_out(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
     """The model with every fused integer operator spelled out; the same object if there is none."""
     if not any((_domain(n), n.op_type) in SPELLINGS for n in model.graph.node):
         return model
-    constants = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
-    for n in model.graph.node:
-        if n.op_type == "Constant" and n.attribute and n.attribute[0].name == "value":
-            constants[n.output[0]] = numpy_helper.to_array(n.attribute[0].t)
-    speller = Speller(constants)
+    speller = Speller(_constants(model, path))
     for position, node in enumerate(model.graph.node):
         spell = SPELLINGS.get((_domain(node), node.op_type))
         if spell is None:
@@ -189,6 +185,19 @@ def spell_out(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
     model.graph.node.extend(nodes)
     model.graph.initializer.extend(speller.added)
     return model
+
+
+def _constants(model: onnx.ModelProto, path: Path) -> dict[str, NDArray[Any]]:
+    stored = {t.name: t for t in model.graph.initializer}
+    for n in model.graph.node:
+        if n.op_type == "Constant" and n.attribute and n.attribute[0].name == "value":
+            stored[n.output[0]] = n.attribute[0].t
+    try:
+        return {name: numpy_helper.to_array(t) for name, t in stored.items()}
+    except (LookupError, TypeError, ValueError) as error:
+        raise TinygenError(
+            f"{path}: a constant does not hold what its shape says: export or copy the model again"
+        ) from error
 
 
 def _copy(node: onnx.NodeProto) -> onnx.NodeProto:

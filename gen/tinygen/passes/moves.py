@@ -183,7 +183,11 @@ def gather_is_a_move(scope: Scope, node: Node) -> Result:
     if which is None:
         return None
     grid = positions(scope.shape(node.inputs[0]))
-    part = np.take(grid, which.astype(np.int64), axis=_attr(node, "axis", 0), mode="wrap")
+    axis = _attr(node, "axis", 0)
+    size, chosen = grid.shape[axis], which.astype(np.int64)
+    if np.any((chosen < -size) | (chosen >= size)):
+        raise ValueError("an index beyond the axis")  # numpy's wrapping would count down to it
+    part = np.take(grid, chosen % size, axis=axis)
     return move(scope, node.inputs[0], normal(part, grid.shape), part.shape)
 
 
