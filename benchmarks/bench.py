@@ -121,7 +121,7 @@ def layer_source(target_name: str, op: Attention, x: NDArray[np.int8]) -> str:
         f"static const tg_attention_t op = {{{members}, .heads = {h}, .dim = {p}, "
         f".score_m = {int(op.score.m[0])}, .score_s = {op.score.s}, .score_zp = {op.score.zp}, "
         f".exp_table = (const uint16_t *)exponents_words, .context_mult = {c.mult}, "
-        f".context_frac = {c.frac}, .context_s = {c.s}, .context_zp = {c.zp}}};\n"
+        f".context_frac = {c.frac}, .context_s = {c.s}, .context_offset = {c.offset}}};\n"
     )
     text += buffer("q", target.q_bytes(op, h, s)) + buffer("k", target.k_bytes(op, h, s))
     text += buffer("v", target.v_bytes(op, h, s)) + buffer("scratch", max(scratch, 4))

@@ -74,7 +74,7 @@ class GraphBuilder:
             self.requant(1, p, 1),
             table,
             bits,
-            ops.RowScale(int(self.rng.integers(1 << 14, 1 << 15)), 14, s, 3),
+            ops.RowScale(int(self.rng.integers(1 << 14, 1 << 15)), 14, s, 7 << (s - 33)),
             *(self.int8(e, inner), self.bias(e), self.requant(e, inner)),
         )
 

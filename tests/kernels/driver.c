@@ -168,7 +168,7 @@ static void run_attention(run_t *run) {
   op.dim = word(run);
   op.score_m = word(run), op.score_s = word(run), op.score_zp = word(run);
   op.context_mult = word(run), op.context_frac = word(run);
-  op.context_s = word(run), op.context_zp = word(run);
+  op.context_s = word(run), op.context_offset = word(run);
   op.exp_table = blob(run, 0);
   op.q = linear(run);
   op.k = linear(run);

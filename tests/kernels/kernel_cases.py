@@ -206,11 +206,10 @@ def exponents(rng: Rng, bits: int) -> NDArray[np.uint16]:
 
 def row_scale(rng: Rng, bits: int) -> RowScale:
     frac = int(rng.integers(18 - bits if bits < 12 else 6, 20))
+    s = int(rng.integers(33, min(40, 47 - (32 - bits) + frac) + 1))
+    reach = int(rng.choice([1, 128, 600, 1 << (61 - s)])) << (s - 32)
     return RowScale(
-        int(rng.integers(1 << 14, 1 << 15)),
-        frac,
-        int(rng.integers(33, min(40, 47 - (32 - bits) + frac) + 1)),
-        int(rng.integers(-128, 128)),
+        int(rng.integers(1 << 14, 1 << 15)), frac, s, int(rng.integers(1 - reach, reach))
     )
 
 
@@ -274,7 +273,7 @@ def attention_case(
     stream = Stream().put(ATTENTION, s, xs, row_block, head_block, cs, *rng.integers(0, 4, 2), h, p)
     stream.put(int(op.score.m[0]), op.score.s, op.score.zp)
     c = op.context
-    stream.put(c.mult, c.frac, c.s, c.zp).blob(target.pack_exp(op.exp_table))
+    stream.put(c.mult, c.frac, c.s, c.offset).blob(target.pack_exp(op.exp_table))
     for which, r in (("q", op.rq), ("k", op.rk), ("v", op.rv)):
         stream.linear(target.pack_project(op, which), h * p, e, r)
     stream.linear(target.pack_linear(op.wo, op.bo, op.ro), n, h * p, op.ro)

@@ -118,8 +118,8 @@ def attention(zeros: tuple[int, ...]) -> tuple[ops.Attention, dict[str, Quant], 
     step = np.full(8, 0.006)
     p = [m.projection(w[i], step, b[i], g["x"], g[n]) for i, n in enumerate("qkv")]
     bits = m.weight_bits(9)
-    context, zero = m.row_scale(g["v"], g["c"], bits)
-    po = m.projection(w[3], np.full(features, 0.006), b[3], g["c"], g["y"], x_zp=zero)
+    context = m.row_scale(g["v"], g["c"], bits)
+    po = m.projection(w[3], np.full(features, 0.006), b[3], g["c"], g["y"])
     ratio = np.asarray([g["q"].scale * g["k"].scale / 2 / g["s"].scale])
     table = m.exp_table(g["s"].scale, bits)
     op = ops.Attention(

@@ -29,7 +29,8 @@ def attend_op(step: float, ratio: float, zp: int) -> Attention:
         mult, frac = mult >> 1, frac - 1
     one, none = np.zeros((1, 1), np.int8), np.zeros(1, np.int32)
     requant = Requant(np.ones(1, np.int32), 1, 0)
-    scale = RowScale(mult, frac, min(40, 47 - (32 - BITS) + frac), zp)
+    s = min(40, 47 - (32 - BITS) + frac)
+    scale = RowScale(mult, frac, s, (2 * zp + 1) << (s - 33))
     projections = (one, none, requant) * 3
     return Attention(1, 1, *projections, requant, table, BITS, scale, one, none, requant)
 

@@ -110,7 +110,7 @@ def _struct(plan: p.Plan, step: p.Step) -> str:
                 f".dim = {a.dim}, .score_m = {a.score_m}, .score_s = {a.score_s}, "
                 f".score_zp = {a.score_zp}, .exp_table = {symbol(plan, step, 'exp')}, "
                 f".context_mult = {c.mult}, .context_frac = {c.frac}, .context_s = {c.s}, "
-                f".context_zp = {c.zp}}};\n"
+                f".context_offset = {c.offset}}};\n"
             )
         case p.NormStep():
             return (

@@ -75,16 +75,17 @@ class RowScale:
     """Context requantisation with one reciprocal a row (softmax's normalisation folded in).
 
     For a row with weight sum L (uint32): ``z = clz32(L); q = (2^32 - 1) // ((L << z) >> 15)``;
-    ``r = (q * mult) >> (47 - z + frac - s)``; ``y = clamp(zp + ((acc * r + 2^(s-1)) >> s))``.
+    ``r = (q * mult) >> (47 - z + frac - s)``; ``y = clamp((acc * r + 2^32 * offset) >> s)``.
 
     mult: 2^14 <= mult < 2^15, scale_v / scale_context = mult * 2^-frac.  s: 33..40, chosen so that
-    the shift is never negative.
+    the shift is never negative.  offset: zero point and rounding with s - 32 fractional bits; V's
+    zero point is in it, which is why an integer zero point would not do.  |offset| < 2^30.
     """
 
     mult: int
     frac: int
     s: int
-    zp: int
+    offset: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +95,7 @@ class Attention:
     wq, wk, wv: int8 [H*P, E]; wo: int8 [N, H*P].  Biases int32 with input zero points folded in.
     Per head: scores = ``requant_score(sum_p (q - zq)(k - zk))`` int8; weights e = ``exp_table[max -
     score]``; context = ``row_scale(sum_j e_j v_j)`` with v raw (its zero point lives in the
-    context's and in bo).
+    offset).
     exp_table: uint16 [256], exp_table[0] = 2^weight_bits - 1 is its maximum.
     """
 

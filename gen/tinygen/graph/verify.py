@@ -76,7 +76,12 @@ def _check_ranges(op: ops.IntOp, name: str, tokens: int) -> None:
         case ops.Attention():
             c = op.context
             least = 47 - (32 - op.weight_bits) + c.frac - c.s
-            if not (1 << 14 <= c.mult < 1 << 15 and 33 <= c.s <= 40 and least >= 0):
+            if not (
+                1 << 14 <= c.mult < 1 << 15
+                and 33 <= c.s <= 40
+                and least >= 0
+                and abs(c.offset) < 1 << 30
+            ):
                 raise TinygenError(f"node {name}: context requantisation out of range")
             full = (1 << op.weight_bits) - 1
             if op.weight_bits > 15 or not int(op.exp_table[0]) == int(op.exp_table.max()) == full:

@@ -124,12 +124,12 @@ def multi_head_attention(scope: Scope, node: Node) -> Result:
     alpha, beta = _attr(product, "alpha", 1.0), _attr(softmax, "beta", 1.0)
     if feature is None or x is None or alpha <= 0:
         return None
-    scale, zero = row_scale(v.grid, context, bits)
+    scale = row_scale(v.grid, context, bits)
     pq, pk, pv = (_project(scope, s, x) for s in (q, k, v))
     wo = _arrays(scope, out)
     # feature[n] is the flat (head, p) that column n of the output projection reads
     back = np.argsort(feature)
-    po = projection(wo[0][:, back], wo[1], wo[2], context, y, x_zp=zero)
+    po = projection(wo[0][:, back], wo[1], wo[2], context, y)
     ratio = np.asarray([q.grid.scale * k.grid.scale * alpha / score_grid.scale])
     if scope.quant(_same_place(scope, weighted.inputs[0])) is not None:
         scope.notes.append(

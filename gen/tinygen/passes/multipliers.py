@@ -56,18 +56,12 @@ def projection(
     bias: F64,
     x: Quant,
     y: Quant,
-    *,
-    x_zp: float | None = None,
 ) -> Projection:
-    """Integers [N, ...], a scale and a real bias for each of N outputs, and both ends' grids.
-
-    x_zp: the input's zero point where it is not an integer (the context of attention).
-    """
+    """Integers [N, ...], a scale and a real bias for each of N outputs, and both ends' grids."""
     q, scales = _fit_int8(q, scales)
     q, scales = _fit_bias(q, scales.copy(), bias, x, y)
     flat = q.reshape(len(q), -1).astype(np.float64)
-    zero = x.zero_point if x_zp is None else x_zp
-    start = bias / (x.scale * scales) - zero * flat.sum(axis=1)
+    start = bias / (x.scale * scales) - x.zero_point * flat.sum(axis=1)
     return Projection(
         q.astype(np.int8),
         np.clip(np.rint(start), -(2**31), 2**31 - 1).astype(np.int32),
@@ -113,11 +107,11 @@ def exp_table(step: float, bits: int) -> U16:
     return table
 
 
-def row_scale(v: Quant, y: Quant, bits: int) -> tuple[RowScale, float]:
-    """Context requantisation and the zero point that the output projection has to subtract.
+def row_scale(v: Quant, y: Quant, bits: int) -> RowScale:
+    """Context requantisation, from the grid of V to the context's.
 
     v enters raw, so sum e (v - zv) / L = acc / L - zv: the constant -zv * sv / sy joins the zero
-    point. What of it is not an integer stays behind in the stored context and returns in the bias.
+    point in the offset.
     """
     ratio = v.scale / y.scale
     mantissa, exponent = math.frexp(ratio)
@@ -127,9 +121,9 @@ def row_scale(v: Quant, y: Quant, bits: int) -> tuple[RowScale, float]:
     s = 40
     while s > 33 and 47 - (32 - bits) + frac - s < 0:
         s -= 1
-    moved = y.zero_point - v.zero_point * ratio
-    zp = int(np.clip(round(moved), -128, 127))
-    return RowScale(mult, frac, s, zp), y.zero_point + (zp - moved)
+    one = 1 << (s - 32)
+    offset = round((y.zero_point - v.zero_point * ratio) * one) + one // 2
+    return RowScale(mult, frac, s, offset)
 
 
 def layer_norm(gamma: F64, beta: F64, eps: float, x: Quant, y: Quant) -> LayerNorm:

@@ -30,8 +30,7 @@ def context(e: I64, v: I8, op: Attention) -> I8:
     """weights [S, S], v [S, P] -> int8 [S, P], normalised by one reciprocal a row."""
     r = row_reciprocal(e.sum(axis=1), op.context)[:, None]
     acc = exact_matmul(e, v)
-    shift = op.context.s
-    return clamp8(op.context.zp + ((acc * r + (1 << (shift - 1))) >> shift))
+    return clamp8((acc * r + (op.context.offset << 32)) >> op.context.s)
 
 
 def attention(x: I8, op: Attention) -> I8:

@@ -21,14 +21,14 @@ TG_BEGIN
  * exp_table    [256] uint16, indexed by row maximum - score; exp_table[0] is the largest, at most
  *              2^15 - 1, and 128 * tokens * exp_table[0] < 2^31
  * context_*    one reciprocal a row: z = clz(L); r = ((2^32-1) / ((L << z) >> 15)) * mult
- *              >> (47 - z + frac - s); y = clamp8(zp + (acc * r + 2^(s-1) >> s)), 33 <= s <= 40
+ *              >> (47 - z + frac - s); y = clamp8(acc * r + 2^32 offset >> s), 33 <= s <= 40
  */
 typedef struct {
   tg_linear_t q, k, v, o;
   int32_t heads, dim;
   int32_t score_m, score_s, score_zp;
   const uint16_t *exp_table;
-  int32_t context_mult, context_frac, context_s, context_zp;
+  int32_t context_mult, context_frac, context_s, context_offset;
 } tg_attention_t;
 
 /* Bytes of q, k or v for `heads` heads of `tokens` tokens; buffers are 4-byte aligned. Head i of a

@@ -252,7 +252,7 @@ static int32_t weigh(const attend_t *t, int8_t *scores, int32_t tile, uint32_t *
   return tg_row_reciprocal((uint32_t)total, op->context_mult, op->context_frac, op->context_s);
 }
 
-/* clamp8(zp + (acc * r + 2^(s-1) >> s)) for s = 32 + shift; start = zp and rounding, << shift */
+/* clamp8((acc * r + 2^32 start) >> s) for s = 32 + shift */
 TG_INLINE int8_t context(int32_t acc, int32_t r, int32_t start, int32_t shift) {
   return (int8_t)tg_ssat8(tg_smmla(acc, r, start) >> shift);
 }
@@ -260,7 +260,7 @@ TG_INLINE int8_t context(int32_t acc, int32_t r, int32_t start, int32_t shift) {
 static void context4(const attend_t *t, const uint32_t *v, const int32_t r[4], int8_t *const y[4]) {
   const tg_attention_t *op = t->op;
   const int32_t dim = op->dim, words = t->tokens4 / 2, shift = op->context_s - 32;
-  const int32_t start = op->context_zp * (1 << shift) + (1 << (shift - 1));
+  const int32_t start = op->context_offset;
   for (int32_t p = 0; p < dim; p += 2, v += words) {
     const tg_acc4_t a = tg_tile4(t->weights, v, words, (tg_acc4_t){0});
     const int32_t second = dim - p == 1 ? p : p + 1; /* a padded feature is overwritten */
@@ -278,7 +278,7 @@ static void context4(const attend_t *t, const uint32_t *v, const int32_t r[4], i
 static void context1(const attend_t *t, const uint32_t *v, int32_t r, int8_t *y) {
   const tg_attention_t *op = t->op;
   const int32_t dim = op->dim, words = t->tokens4 / 2, shift = op->context_s - 32;
-  const int32_t start = op->context_zp * (1 << shift) + (1 << (shift - 1));
+  const int32_t start = op->context_offset;
   for (int32_t p = 0; p < dim; p += 2, v += words) {
     const tg_acc1_t a = tg_tile1(t->weights, v, words, (tg_acc1_t){0, 0});
     y[dim - p == 1 ? p : p + 1] = context(a.a1, r, start, shift);

@@ -49,6 +49,12 @@ static inline int32_t tg_row_reciprocal(uint32_t total, int32_t mult, int32_t fr
   return (int32_t)(q * (uint32_t)mult >> (shift & 31) & (0u - ((uint32_t)(shift - 32) >> 31)));
 }
 
+/* One context element: clamp8((acc * r + 2^32 offset) >> s), 33 <= s <= 40; see attention.h. */
+static inline int8_t tg_normalise(int32_t acc, int32_t r, int32_t offset, int32_t s) {
+  const int32_t high = (int32_t)((int64_t)acc * r >> 32); /* |high| < 2^30 */
+  return tg_clamp8((high + offset) >> (s - 32));
+}
+
 /* floor(log2(x)) + 1 of x >= 1. */
 static inline int32_t tg_bit_length64(uint64_t x) {
   uint32_t high = (uint32_t)(x >> 32);

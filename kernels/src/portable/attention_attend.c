@@ -47,9 +47,9 @@ static void context_row(const tg_attention_t *op, const uint16_t *weights, const
     const int8_t *v0 = v + (ptrdiff_t)p * tokens, *v1 = last ? v0 : v0 + tokens;
     int32_t acc0 = 0, acc1 = 0;
     DOT2(weights, v0, v1, tokens, acc0, acc1);
-    y[p] = tg_requant(acc0, reciprocal, op->context_s, op->context_zp);
+    y[p] = tg_normalise(acc0, reciprocal, op->context_offset, op->context_s);
     if (!last)
-      y[p + 1] = tg_requant(acc1, reciprocal, op->context_s, op->context_zp);
+      y[p + 1] = tg_normalise(acc1, reciprocal, op->context_offset, op->context_s);
   }
 }
 

@@ -115,8 +115,8 @@ static inline void store(int32_t word, int32_t features, int aligned, int8_t *y)
 static void context(const attend_t *a, const tg_word_t *e, const tg_word_t *v, const int32_t r[2],
                     int32_t rows, int8_t *y, int32_t y_stride) {
   const tg_attention_t *op = a->op;
-  const int32_t s = op->context_s - 32; /* the low half of the product never rounds up: s >= 33 */
-  const int32_t c = op->context_zp * (1 << s) + (1 << (s - 1));
+  const int32_t s = op->context_s - 32;
+  const int32_t c = op->context_offset;
   const int aligned = (((uintptr_t)y | (uintptr_t)y_stride) & 3) == 0;
   for (int32_t p = 0; p < op->dim; p += 4, y += 4) {
     const int32_t features = op->dim - p < 4 ? op->dim - p : 4;
