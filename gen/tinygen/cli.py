@@ -209,6 +209,10 @@ def boards_import(
 def inspect(
     model: Model,
     board: BoardName = "host",
+    samples: Annotated[
+        Path | None,
+        typer.Option(help=".npz with x [N, ...], for choosing scales that the model lacks."),
+    ] = None,
     attention: Attention = "auto",
     row_block: RowBlock = None,
     max_ram: MaxRam = None,
@@ -222,7 +226,7 @@ def inspect(
     from tinygen.report import records, tables
 
     options = _options(attention, row_block, max_ram, max_flash, max_latency)
-    plan = make_plan(load_graph(model), load_board(board), options)
+    plan = make_plan(load_graph(model, samples=samples), load_board(board), options)
     show(json, records.plan_record(plan), tables.plan_tables(plan))
 
 

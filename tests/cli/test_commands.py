@@ -14,6 +14,7 @@ import pytest
 from tinygen.resources import resource
 
 DIGITS = resource("example_models/digits")
+CORPUS = Path(__file__).parents[1] / "corpus" / "models"
 
 
 def tinygen(*args: str | Path, cwd: Path) -> str:
@@ -49,6 +50,21 @@ def test_inspect(tmp_path: Path) -> None:
     assert record["arena_bytes"] >= record["arena_lower_bound_bytes"] > 0
     assert "attention" in {layer["op"] for layer in record["layers"]}
     assert all(r["used"] <= r["size"] for r in record["regions"])
+
+
+def test_samples_choose_missing_scales_everywhere(tmp_path: Path) -> None:
+    """`inspect`, `new` and `update` see the same samples, so they make the same graph."""
+    name = CORPUS / "dynamo20-xnnpack-base"
+    model, data = name.with_suffix(".onnx"), name.with_suffix(".npz")
+    assert "random inputs" in tinygen("inspect", model, cwd=tmp_path)
+    assert "from 64 samples" in tinygen("inspect", model, "--samples", data, cwd=tmp_path)
+    given = ("--model", model, "--samples", data)
+    tinygen("new", "app", "--board", "host", *given, cwd=tmp_path)
+    made = (tmp_path / "app/src/model").glob("*_weights.c")
+    before = {f: f.read_bytes() for f in made}
+    assert before
+    tinygen("update", "app", *given, cwd=tmp_path)
+    assert {f: f.read_bytes() for f in before} == before
 
 
 def test_check(tmp_path: Path) -> None:

@@ -161,13 +161,22 @@ def test_a_missing_scale_is_chosen_and_said(tmp_path: Path, kind: str, node: str
     data = np.load(GOOD.with_suffix(".npz"))
     graph = import_model(path)
     notes = " ".join(graph.notes)
-    assert f"{node} has no scale" in notes and "random inputs (--samples)" in notes
+    assert f"{node} has no scale" in notes and "random inputs (give real ones" in notes
     graph = import_model(path, samples=data["x"])
     assert f"{node} has no scale in the model; chosen from {len(data['x'])} samples" in " ".join(
         graph.notes
     )
     ours = np.stack([run(graph, quantise(graph, x)).reshape(-1) for x in data["x"]])
     assert (ours.argmax(axis=1) == data["logits"].argmax(axis=1)).mean() >= 0.9
+
+
+def test_softmax_at_the_end(tmp_path: Path) -> None:
+    def change(model: onnx.ModelProto) -> None:
+        graph = model.graph
+        graph.node.append(helper.make_node("Softmax", [graph.output[0].name], ["p"], "probs"))
+        graph.output[0].name = "p"
+
+    refused(changed(tmp_path, change), "probs (softmax) is the model's last step", "largest logit")
 
 
 def test_input_without_a_scale(tmp_path: Path) -> None:

@@ -59,6 +59,11 @@ def _refuse(graph: Graph, node: Node, quantised: set[str]) -> None:
     constants = {v.name for v in graph.values.values() if v.data is not None}
     grids = {n.output for n in graph.nodes if _kind(n) == "Grid"}
     known = quantised | constants | grids
+    if kind == "Softmax" and _last(graph, node):
+        raise TinygenError(
+            f"node {node.name} ({what}) is the model's last step, which firmware does not need: "
+            "export the model without it (the largest logit is the class)"
+        )
     if kind == "Softmax" and _masked(graph, node):
         raise TinygenError(
             f"node {node.name} ({what}) has a mask added to its scores: tinygen takes encoders in "
@@ -79,6 +84,17 @@ def _refuse(graph: Graph, node: Node, quantised: set[str]) -> None:
     readers = [n for n in graph.nodes if node.output in n.inputs]
     if not any(_kind(r) == "Quant" for r in readers):
         raise TinygenError(f"node {node.name} ({what}) has an output without a scale: {QUANTISE}")
+
+
+def _last(graph: Graph, node: Node) -> bool:
+    """Whether nothing but movement and roundings stands between a node and the output."""
+    name = node.output
+    while name != graph.output:
+        readers = graph.consumers(name)
+        if len(readers) != 1 or kind_of(readers[0]) not in ("Move", "Quant"):
+            return False
+        name = readers[0].output
+    return True
 
 
 def _masked(graph: Graph, softmax: Node) -> bool:

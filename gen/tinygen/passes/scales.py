@@ -22,6 +22,7 @@ from tinygen.passes.simulate import simulate
 
 NEEDING = {"Linear", "Convolve", "Norm", "Scores", "Mean", "Join", "Add"}
 CHOSEN = "has no scale in the model; chosen from"
+RANDOM = "random inputs (give real ones with --samples)"
 SAMPLES = 64
 
 
@@ -40,7 +41,7 @@ def choose_scales(samples: NDArray[Any] | None) -> Callable[[Graph], Graph]:
                 low[name] = min(low[name], float(values[name].min()))
                 high[name] = max(high[name], float(values[name].max()))
         grids = {m: grid_of(low[m], high[m]) for m in missing}
-        source = f"{len(x)} samples" if samples is not None else "random inputs (--samples)"
+        source = f"{len(x)} samples" if samples is not None else RANDOM
         return _rounded(graph, grids, source)
 
     return step

@@ -55,7 +55,7 @@ def update_project(
     Raises `TinygenError` before anything is written.
     """
     old = read_manifest(folder)
-    graph = load_graph(model, old["model"])
+    graph = load_graph(model, old["model"], samples)
     options = Options(**old.get("options", {}))
     plan = make_plan(graph, _board(old), options)
     x, y = samples_of(graph, samples, self_test)
