@@ -119,7 +119,8 @@ def layer_source(target_name: str, op: Attention, x: NDArray[np.int8]) -> str:
         f"const int8_t bench_expected[] = {{{','.join(map(str, expected.reshape(-1)))}}};\n"
         "int8_t bench_output[BENCH_OUTPUT];\n"
         f"static const tg_attention_t op = {{{members}, .heads = {h}, .dim = {p}, "
-        f".score_m = {int(op.score.m[0])}, .score_s = {op.score.s}, .score_zp = {op.score.zp}, "
+        f".value_dim = {p}, .score_m = {int(op.score.m[0])}, .score_s = {op.score.s}, "
+        f".score_zp = {op.score.zp}, "
         f".exp_table = (const uint16_t *)exponents_words, .context_mult = {c.mult}, "
         f".context_frac = {c.frac}, .context_s = {c.s}, .context_offset = {c.offset}}};\n"
     )

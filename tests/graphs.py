@@ -61,17 +61,24 @@ class GraphBuilder:
     def residual(self) -> ops.Add:
         return ops.Add(11000, 9000, (3 << 14) + (1 << 13), 14)
 
-    def attention(self, e: int, p: int, h: int, bits: int = 15) -> ops.Attention:
-        inner = h * p
+    def attention(
+        self, e: int, p: int, h: int, bits: int = 15, fusion: ops.Fusion = "unfused"
+    ) -> ops.Attention:
+        dim, value_dim = (
+            e if fusion in (one, "fused") else p for one in ("fused-scores", "fused-values")
+        )
+        rows = h * dim, 0 if fusion in ("fused-scores", "fused") else h * dim
+        values = 0 if fusion in ("fused-values", "fused") else h * p
+        inner = h * value_dim
         s = 40 if bits == 15 else 36
         table = np.rint(((1 << bits) - 1) * np.exp(-np.arange(256) * 0.05)).astype(np.uint16)
         return ops.Attention(
             h,
-            p,
-            *(self.int8(inner, e), self.bias(inner), self.requant(inner, e)),
-            *(self.int8(inner, e), self.bias(inner), self.requant(inner, e)),
-            *(self.int8(inner, e), self.bias(inner), self.requant(inner, e)),
-            self.requant(1, p, 1),
+            dim,
+            *(self.int8(rows[0], e), self.bias(rows[0]), self.requant(rows[0], e)),
+            *(self.int8(rows[1], e), self.bias(rows[1]), self.requant(rows[1], e, rows[1] or 1)),
+            *(self.int8(values, e), self.bias(values), self.requant(values, e, values or 1)),
+            self.requant(1, dim, 1),
             table,
             bits,
             ops.RowScale(int(self.rng.integers(1 << 14, 1 << 15)), 14, s, 7 << (s - 33)),

@@ -76,3 +76,22 @@ def test_requantisation_out_of_range() -> None:
     bad = ops.Requant(np.array([1], np.int32), 33, 0)
     with pytest.raises(TinygenError, match="node head: requantisation"):
         verify(with_op(graph, "head", requant=bad), integer=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"wk": np.zeros((0, 8), np.int8)}, "keys differ in width"),
+        ({"wv": np.zeros((0, 8), np.int8)}, "values differ in width"),
+    ],
+)
+def test_fused_weights_need_the_width_of_x(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(TinygenError, match=message):
+        verify(with_op(random_encoder(), "block0.attention", **changes), integer=True)
+
+
+@pytest.mark.parametrize("fusion", ["fused-scores", "fused-values", "fused"])
+def test_accepts_fused_weights(fusion: ops.Fusion) -> None:
+    builder = GraphBuilder((5, 7))
+    builder.add("attention", builder.attention(7, 3, 2, fusion=fusion))
+    assert attention_of(builder.graph()).fusion == fusion

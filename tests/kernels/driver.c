@@ -166,6 +166,7 @@ static void run_attention(run_t *run) {
   tg_attention_t op;
   op.heads = word(run);
   op.dim = word(run);
+  op.value_dim = word(run);
   op.score_m = word(run), op.score_s = word(run), op.score_zp = word(run);
   op.context_mult = word(run), op.context_frac = word(run);
   op.context_s = word(run), op.context_offset = word(run);
@@ -177,7 +178,9 @@ static void run_attention(run_t *run) {
   tg_attention_t streamed = op; /* the same layer, its output projection packed head by head */
   streamed.o = linear(run);
   const int8_t *x = blob(run, x_offset);
-  const size_t context_size = span(tokens, context_stride, op.heads * op.dim);
+  /* fused weights: x itself, one head for all */
+  const int load_k = op.k.w == NULL, load_v = op.v.w == NULL;
+  const size_t context_size = span(tokens, context_stride, op.heads * op.value_dim);
   int8_t *context = buffer(run, context_size, context_offset);
   const size_t y_size = span(tokens, op.o.n, op.o.n);
   int8_t *y = buffer(run, y_size, 3);
@@ -185,12 +188,20 @@ static void run_attention(run_t *run) {
   uint32_t total = 0;
   for (int32_t head = 0; head < op.heads; head += head_block) {
     const int32_t heads = head + head_block > op.heads ? op.heads - head : head_block;
-    uint8_t *k = buffer(run, tg_attention_k_bytes(&op, heads, tokens), 0);
-    uint8_t *v = buffer(run, tg_attention_v_bytes(&op, heads, tokens), 0);
+    uint8_t *k = buffer(run, tg_attention_k_bytes(&op, load_k ? 1 : heads, tokens), 0);
+    uint8_t *v = buffer(run, tg_attention_v_bytes(&op, load_v ? 1 : heads, tokens), 0);
+    const size_t k_head = load_k ? 0 : tg_attention_k_bytes(&op, 1, tokens);
+    const size_t v_head = load_v ? 0 : tg_attention_v_bytes(&op, 1, tokens);
     void *scratch = buffer(run, tg_attention_project_scratch(&op, tokens), 0);
     uint32_t start = ticks();
-    tg_attention_project_k_s8(&op, x, tokens, x_stride, head, heads, k, scratch);
-    tg_attention_project_v_s8(&op, x, tokens, x_stride, head, heads, v, scratch);
+    if (load_k)
+      tg_attention_load_k_s8(&op, x, tokens, x_stride, k);
+    else
+      tg_attention_project_k_s8(&op, x, tokens, x_stride, head, heads, k, scratch);
+    if (load_v)
+      tg_attention_load_v_s8(&op, x, tokens, x_stride, v);
+    else
+      tg_attention_project_v_s8(&op, x, tokens, x_stride, head, heads, v, scratch);
     total += ticks() - start;
     for (int32_t row = 0; row < tokens; row += row_block) {
       const int keep = run->count;
@@ -204,9 +215,9 @@ static void run_attention(run_t *run) {
                                 q_scratch);
       for (int32_t h = 0; h < heads; h++)
         tg_attention_attend_s8(&op, q + (size_t)h * tg_attention_q_bytes(&op, 1, rows),
-                               k + (size_t)h * tg_attention_k_bytes(&op, 1, tokens),
-                               v + (size_t)h * tg_attention_v_bytes(&op, 1, tokens), rows, tokens,
-                               context + (ptrdiff_t)row * context_stride + (head + h) * op.dim,
+                               k + (size_t)h * k_head, v + (size_t)h * v_head, rows, tokens,
+                               context + (ptrdiff_t)row * context_stride +
+                                   (head + h) * op.value_dim,
                                context_stride, attend);
       total += ticks() - start;
       run_t block = *run; /* check and drop this block's three buffers only */
@@ -228,8 +239,8 @@ static void run_attention(run_t *run) {
   int32_t *acc = buffer(run, (size_t)tokens * (size_t)op.o.n * sizeof *acc, 0);
   scratch = stream_scratch ? buffer(run, stream_scratch, 0) : NULL;
   for (int32_t h = 0; h < op.heads; h++)
-    tg_attention_accumulate_s8(&streamed, context + (ptrdiff_t)h * op.dim, tokens, context_stride,
-                               h, acc, scratch);
+    tg_attention_accumulate_s8(&streamed, context + (ptrdiff_t)h * op.value_dim, tokens,
+                               context_stride, h, acc, scratch);
   tg_attention_requantise_s8(&streamed, acc, tokens, y_streamed, op.o.n);
   put(run, total);
   put(run, 7);

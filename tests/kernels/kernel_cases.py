@@ -25,12 +25,11 @@ from tinygen.graph.ops import (
 from tinygen.graph.shapes import conv_output
 from tinygen.reference import attention as att
 from tinygen.reference import run_op
-from tinygen.reference.matmul import exact_matmul
-from tinygen.reference.requant import requantise
 from tinygen.targets import PackedLinear, Target
 
 Rng = np.random.Generator
 POISON = 0x5A
+NO_WEIGHTS = PackedLinear(*(np.zeros(0, np.int32),) * 3, "none")
 LINEAR, CONV, ATTENTION, LAYERNORM, ADD, LUT, MEAN = range(7)
 
 
@@ -213,8 +212,15 @@ def row_scale(rng: Rng, bits: int) -> RowScale:
     )
 
 
-def attention_op(rng: Rng, s: int, e: int, p: int, h: int, n: int) -> Attention:
-    def projection(rows: int, k: int) -> tuple[Any, ...]:
+def attention_op(
+    rng: Rng, s: int, e: int, p: int, h: int, n: int, form: str = "unfused"
+) -> Attention:
+    keys, values = (form in (what, "fused") for what in ("fused-scores", "fused-values"))
+
+    def projection(rows: int, k: int, missing: bool = False) -> tuple[Any, ...]:
+        if missing:
+            one = Requant(np.ones(1, np.int32), 1, int(rng.integers(-128, 128)))
+            return np.zeros((0, k), np.int8), np.zeros(0, np.int32), one
         return (
             int8s(rng, rows, k),
             biases(rng, rows, k << 14),
@@ -223,35 +229,19 @@ def attention_op(rng: Rng, s: int, e: int, p: int, h: int, n: int) -> Attention:
 
     most_bits = min(15, 31 - 7 - math.ceil(math.log2(s))) if s > 512 else 15
     bits = int(rng.choice([8, most_bits, most_bits]))
-    score = requant(rng, 1, spread_of(p))
+    score = requant(rng, 1, spread_of(e if keys else p))
+    dim, value_dim = (e if fused else p for fused in (keys, values))
     return Attention(
         h,
-        p,
-        *projection(h * p, e),
-        *projection(h * p, e),
-        *projection(h * p, e),
+        dim,
+        *projection(h * dim, e),
+        *projection(h * dim, e, keys),
+        *projection(h * p, e, values),
         score,
         exponents(rng, bits),
         bits,
         row_scale(rng, bits),
-        *projection(n, h * p),
-    )
-
-
-def context_rows(x: NDArray[np.int8], op: Attention) -> NDArray[np.int8]:
-    """The reference's context [S, H*P], which `reference.attention` keeps to itself."""
-
-    def heads(w: Any, b: Any, r: Requant) -> Any:
-        flat = requantise(exact_matmul(x, w.T) + b, r)
-        return flat.reshape(len(x), op.heads, op.dim).swapaxes(0, 1)
-
-    q, k, v = heads(op.wq, op.bq, op.rq), heads(op.wk, op.bk, op.rk), heads(op.wv, op.bv, op.rv)
-    return np.concatenate(
-        [
-            att.context(att.weights(att.scores(q[h], k[h], op), op.exp_table), v[h], op)
-            for h in range(op.heads)
-        ],
-        axis=1,
+        *projection(n, h * value_dim),
     )
 
 
@@ -262,26 +252,29 @@ def attention_case(
     n: int,
     row_block: int,
     head_block: int,
+    form: str = "unfused",
     op: Attention | None = None,
 ) -> Case:
     s, e, p, h = shape
-    op = op or attention_op(rng, s, e, p, h, n)
+    op = op or attention_op(rng, s, e, p, h, n, form if target.fuses else "unfused")
+    inner = op.wo.shape[1]
     x = int8s(rng, s, e)
     row_block, head_block = min(row_block, s), min(head_block, h)
-    xs, cs = wider(rng, e), wider(rng, h * p)
-    context = context_rows(x, op)
-    stream = Stream().put(ATTENTION, s, xs, row_block, head_block, cs, *rng.integers(0, 4, 2), h, p)
+    xs, cs = wider(rng, e), wider(rng, inner)
+    context = att.contexts(x, op)
+    stream = Stream().put(ATTENTION, s, xs, row_block, head_block, cs, *rng.integers(0, 4, 2))
+    stream.put(h, op.dim, op.value_dim)
     stream.put(int(op.score.m[0]), op.score.s, op.score.zp)
     c = op.context
     stream.put(c.mult, c.frac, c.s, c.offset).blob(target.pack_exp(op.exp_table))
-    for which, r in (("q", op.rq), ("k", op.rk), ("v", op.rv)):
-        stream.linear(target.pack_project(op, which), h * p, e, r)
-    stream.linear(target.pack_linear(op.wo, op.bo, op.ro), n, h * p, op.ro)
-    stream.linear(target.pack_output(op), n, h * p, op.ro)
+    for which, w, r in (("q", op.wq, op.rq), ("k", op.wk, op.rk), ("v", op.wv, op.rv)):
+        stream.linear(target.pack_project(op, which) if len(w) else NO_WEIGHTS, len(w), e, r)
+    stream.linear(target.pack_linear(op.wo, op.bo, op.ro), n, inner, op.ro)
+    stream.linear(target.pack_output(op), n, inner, op.ro)
     y = run_op(op, [x]).reshape(-1)
     stream.blob(strided(rng, x, xs))
     return Case(
-        f"attention {shape} n={n} blocks={row_block, head_block} bits={op.weight_bits}",
+        f"attention {shape} {op.fusion} n={n} blocks={row_block, head_block} bits={op.weight_bits}",
         stream.bytes(),
         [
             target.q_bytes(op, h, row_block),
@@ -289,7 +282,7 @@ def attention_case(
             target.v_bytes(op, h, s),
             target.project_scratch(op, s),
             target.attend_scratch(op, row_block, s),
-            target.linear_scratch(n, h * p, s),
+            target.linear_scratch(n, inner, s),
             target.accumulate_scratch(op, s),
         ],
         [poisoned(context, cs), y, y],

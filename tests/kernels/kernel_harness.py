@@ -21,7 +21,10 @@ from tinygen.targets import Target, get_target
 
 HERE = Path(__file__).parent
 KERNELS = HERE.parents[1] / "kernels"
-OPERATORS = ("linear", "conv", "attention", "attention_stream", "layernorm", "add", "lut", "mean")
+OPERATORS = (
+    *("linear", "conv", "attention", "attention_stream", "attention_load"),
+    *("layernorm", "add", "lut", "mean"),
+)
 WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wdouble-promotion", "-Werror")
 INCLUDES = (f"-I{KERNELS / 'include'}", f"-I{KERNELS / 'src'}", f"-I{HERE}")
 IN, OUT, MOST_IN, MOST_OUT = 0x20180000, 0x20300000, 0x180000, 0x100000

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import get_args
 
 import kernel_cases as cases
 import kernel_harness as harness
@@ -15,8 +16,11 @@ from hypothesis import strategies as st
 from kernel_cases import Case
 from kernel_harness import Machine
 
+from tinygen.graph.ops import Fusion
+
 # -- drawing shapes ------------------------------------------------------------------------------
 
+FORMS = get_args(Fusion)
 small, width = st.integers(1, 9), st.one_of(st.integers(1, 12), st.integers(13, 70))
 pair = st.tuples(st.integers(1, 3), st.integers(1, 3))
 
@@ -33,7 +37,8 @@ def convs(draw: st.DrawFn) -> tuple:
 @st.composite
 def attentions(draw: st.DrawFn) -> tuple:
     shape = (draw(st.integers(1, 21)), draw(width), draw(small), draw(st.integers(1, 5)))
-    return (shape, draw(small), draw(small), draw(st.integers(1, 5)))
+    blocks = (draw(small), draw(st.integers(1, 5)))
+    return (shape, draw(small), *blocks, draw(st.sampled_from(FORMS)))
 
 
 SHAPES = {
@@ -66,6 +71,9 @@ FIXED = [
     (cases.attention_case, ((5, 7, 3, 12), 11, 2, 12)),
     (cases.attention_case, ((66, 16, 2, 8), 16, 8, 8)),
     (cases.attention_case, ((512, 4, 5, 1), 3, 7, 1)),
+    *((cases.attention_case, ((81, 32, 32, 2), 32, 81, 1, form)) for form in FORMS[1:]),
+    *((cases.attention_case, ((1, 1, 3, 2), 3, 1, 2, form)) for form in FORMS[1:]),
+    *((cases.attention_case, ((7, 18, 5, 3), 5, 3, 2, form)) for form in FORMS[1:]),
     (cases.layernorm_case, (1, 1)),
     (cases.layernorm_case, (3, 1025)),
     (cases.layernorm_case, (4, 363)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import kernel_cases as cases
 import kernel_harness as harness
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tinygen.graph.ops import Fusion
 from tinygen.targets import Target
 
 CASES = 10_000
@@ -53,7 +55,14 @@ def conv(target: Target, rng: cases.Rng) -> cases.Case:
 
 def attention(target: Target, rng: cases.Rng) -> cases.Case:
     shape = (size(rng, 13), size(rng, 20), size(rng, 8), size(rng, 3))
-    return cases.attention_case(target, rng, shape, size(rng, 5), size(rng, 13), size(rng, 3))
+    blocks = (size(rng, 13), size(rng, 3))
+    return cases.attention_case(target, rng, shape, size(rng, 5), *blocks)
+
+
+def fused_attention(target: Target, rng: cases.Rng) -> cases.Case:
+    shape = (size(rng, 13), size(rng, 20), size(rng, 8), size(rng, 3))
+    blocks, form = (size(rng, 13), size(rng, 3)), str(rng.choice(get_args(Fusion)[1:]))
+    return cases.attention_case(target, rng, shape, size(rng, 5), *blocks, form)
 
 
 def layernorm(target: Target, rng: cases.Rng) -> cases.Case:
@@ -72,7 +81,7 @@ def mean(target: Target, rng: cases.Rng) -> cases.Case:
     return cases.mean_case(target, rng, size(rng, 30), size(rng, 20))
 
 
-DRAWS = (linear, conv, attention, layernorm, add, lut, mean)
+DRAWS = (linear, conv, attention, fused_attention, layernorm, add, lut, mean)
 
 
 @pytest.mark.slow
@@ -104,6 +113,7 @@ def adversaries(shape: tuple[int, ...]) -> list[NDArray[np.int8]]:
 SHAPES = {
     "linear": (cases.linear_case, (7, 33, 9)),
     "attention": (cases.attention_case, ((23, 18, 5, 3), 18, 23, 3)),
+    "attention, fused": (cases.attention_case, ((23, 18, 5, 3), 18, 23, 3, "fused")),
     "attention P = 2": (cases.attention_case, ((22, 16, 2, 4), 16, 22, 4)),
     "layernorm": (cases.layernorm_case, (3, 35)),
     "layernorm 1025": (cases.layernorm_case, (2, 1025)),

@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hostnet import random_samples, wrong_outputs
 
 from graphs import GraphBuilder, random_encoder
 from tinygen.boards import Board, load_board
+from tinygen.errors import TinygenError
 from tinygen.graph import Graph
+from tinygen.graph.ops import Fusion
 from tinygen.planner import KINDS, Options, attention, make_plan
 from tinygen.planner.schedule import AttentionSchedule, attention_schedules
 from tinygen.targets import get_target
@@ -22,11 +25,11 @@ SHAPES = [(5, 8, 4, 2), (1, 5, 7, 1), (9, 18, 2, 3), (13, 7, 3, 12), (7, 6, 2, 1
 """S, E, P, H: odd ones, P = 2, one head, twelve."""
 
 
-def layer(s: int, e: int, p: int, h: int) -> Graph:
+def layer(s: int, e: int, p: int, h: int, fusion: Fusion = "unfused") -> Graph:
     """One attention layer between two linear ones, so that all its buffers are the arena's."""
     b = GraphBuilder((s, 3), seed=s)
     b.add("embed", b.linear(e, 3))
-    b.add("attention", b.attention(e, p, h))
+    b.add("attention", b.attention(e, p, h, fusion=fusion))
     b.add("head", b.linear(2, e))
     return b.graph()
 
@@ -40,6 +43,42 @@ def test_bits(shape: tuple[int, ...], kind: str, row_block: int | None, tmp_path
     plan = make_plan(graph, load_board("host"), Options(kind, row_block))
     assert plan.steps[1].schedule.startswith(kind)
     assert wrong_outputs(plan, random_samples(graph, 2), tmp_path / "net") == 0
+
+
+@needs_cc
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("fusion", get_args(Fusion)[1:])
+@pytest.mark.parametrize(("shape", "row_block"), [((13, 7, 3, 3), 4), ((6, 8, 8, 2), None)])
+def test_bits_of_fused_weights(
+    shape: tuple[int, ...], row_block: int | None, fusion: Fusion, kind: str, tmp_path: Path
+) -> None:
+    graph = layer(*shape, fusion)
+    plan = make_plan(graph, load_board("host"), Options(kind, row_block))
+    step = plan.steps[1]
+    assert step.schedule.startswith(kind) and "portable/attention_load.c" in plan.sources
+    assert step.macs == attention.macs(graph.nodes[1].op, shape[0])
+    assert wrong_outputs(plan, random_samples(graph, 2), tmp_path / "net") == 0
+
+
+def test_keys_and_values_that_are_x_take_the_memory_of_one_head() -> None:
+    board = load_board("mps2_an386")
+    how = AttentionSchedule("whole", 8)
+    sizes = {
+        fusion: {
+            q.buffer.name: q.buffer.size
+            for q in make_plan(
+                layer(8, 16, 16, 4, fusion), board, Options(schedules={"attention": how})
+            ).placements
+        }
+        for fusion in ("unfused", "fused")
+    }
+    for buffer in ("k_1", "v_1"):
+        assert 4 * sizes["fused"][buffer] == sizes["unfused"][buffer]
+
+
+def test_a_cluster_without_kernels_for_fused_weights_is_a_sentence() -> None:
+    with pytest.raises(TinygenError, match=r"attention: pulp_open \(xpulpv2\) has no kernels"):
+        make_plan(layer(8, 16, 16, 4, "fused"), load_board("pulp_open"))
 
 
 def small(target: str, ram: int) -> Board:

@@ -20,24 +20,38 @@ class Names:
 
 
 def attention_calls(a: p.AttentionStep, names: Names) -> str:
+    loads = _loads(a, names)
+    every = loads + _keys_values(a, names, "0", str(a.heads))
     match a.schedule.kind:
         case "whole":
-            return _keys_values(a, names, "0", str(a.heads)) + _rows(a, names, str(a.tokens), None)
+            return every + _rows(a, names, str(a.tokens), None)
         case "depth-first":
-            return _keys_values(a, names, "0", str(a.heads)) + _blocks(a, names, None)
+            return every + _blocks(a, names, None)
         case "head-streaming":
             body = _keys_values(a, names, "h", "1") + _blocks(a, names, "h")
             loop = f"for (int32_t h = 0; h < {a.heads}; h++) {{\n{_indent(body)}}}\n"
-            return loop + _finish(a, names)
+            return loads + loop + _finish(a, names)
         case other:
             raise AssertionError(f"{other} is a schedule of clusters")
 
 
+def _loads(a: p.AttentionStep, names: Names) -> str:
+    """x itself as the keys or values of all heads."""
+    return "".join(
+        f"tg_attention_load_{which}_s8(&{names.op}, {names.x}, {a.tokens}, {a.q.k}, "
+        f"{names.place(slot)});\n"
+        for which, linear, slot in (("k", a.k, a.slots.k), ("v", a.v, a.slots.v))
+        if linear.n == 0
+    )
+
+
 def _keys_values(a: p.AttentionStep, names: Names, head: str, heads: str) -> str:
+    """Projections of heads [head, head + heads)."""
     return "".join(
         f"tg_attention_project_{which}{a.suffix}_s8(&{names.op}, {names.x}, {a.tokens}, {a.q.k}, "
         f"{head}, {heads}, {names.place(slot)}, {names.place(a.slots.project_scratch)});\n"
-        for which, slot in (("k", a.slots.k), ("v", a.slots.v))
+        for which, linear, slot in (("k", a.k, a.slots.k), ("v", a.v, a.slots.v))
+        if linear.n
     )
 
 
@@ -60,7 +74,7 @@ def _rows(
 ) -> str:
     """Query rows [row, row + rows) of one head, or of all."""
     s, place, op = a.slots, names.place, names.op
-    inner, n = a.heads * a.dim, a.o.n
+    inner, n = a.heads * a.value_dim, a.o.n
 
     def at(base: str, width: int) -> str:
         return base if row is None else f"{base} + {row} * {width}"
@@ -73,8 +87,8 @@ def _rows(
         attend = (
             f"tg_attention_attend{a.suffix}_s8(&{op}, "
             f"{place(s.q)} + (size_t)h * tg_attention_q{a.suffix}_bytes(&{op}, 1, {rows}), "
-            f"{place(s.k)} + h * {a.head_stride_k}, {place(s.v)} + h * {a.head_stride_v}, {rows}, "
-            f"{a.tokens}, (int8_t *){place(s.context)} + h * {a.dim}, {inner}, "
+            f"{_head(place(s.k), a.head_stride_k)}, {_head(place(s.v), a.head_stride_v)}, {rows}, "
+            f"{a.tokens}, (int8_t *){place(s.context)} + h * {a.value_dim}, {inner}, "
             f"{place(s.attend_scratch)});\n"
         )
         return (
@@ -83,9 +97,9 @@ def _rows(
             + f"tg_linear_s8(&{op}.o, (int8_t *){place(s.context)}, {rows}, {inner}, "
             f"{at(names.y, n)}, {n}, {place(s.output_scratch)});\n"
         )
-    context, stride = f"(int8_t *){place(s.context)}", a.dim
+    context, stride = f"(int8_t *){place(s.context)}", a.value_dim
     if s.sums is None:
-        context, stride = f"{at(context, inner)} + {head} * {a.dim}", inner
+        context, stride = f"{at(context, inner)} + {head} * {a.value_dim}", inner
     code += (
         f"tg_attention_attend{a.suffix}_s8(&{op}, {place(s.q)}, {place(s.k)}, {place(s.v)}, "
         f"{rows}, {a.tokens}, {context}, {stride}, {place(s.attend_scratch)});\n"
@@ -99,6 +113,11 @@ def _rows(
     return code
 
 
+def _head(buffer: str, stride: int) -> str:
+    """Of head h."""
+    return f"{buffer} + h * {stride}" if stride else buffer
+
+
 def _finish(a: p.AttentionStep, names: Names) -> str:
     """What is left when all heads are through."""
     s, place, n = a.slots, names.place, a.o.n
@@ -107,7 +126,7 @@ def _finish(a: p.AttentionStep, names: Names) -> str:
             f"tg_attention_requantise_s8(&{names.op}, (int32_t *){place(s.sums)}, {a.tokens}, "
             f"{names.y}, {n});\n"
         )
-    inner = a.heads * a.dim
+    inner = a.heads * a.value_dim
     return (
         f"tg_linear_s8(&{names.op}.o, (int8_t *){place(s.context)}, {a.tokens}, {inner}, "
         f"{names.y}, {n}, {place(s.output_scratch)});\n"

@@ -72,6 +72,8 @@ def _linear(plan: p.Plan, step: p.Step, prefix: str, a: p.LinearArgs) -> str:
     def name(role: str) -> str:
         return symbol(plan, step, prefix + role)
 
+    if a.n == 0:
+        return f"{{.k = {a.k}, .zp = {a.zp}}}"
     table = name("table") if a.table is not None else "NULL"
     apart = bool(a.packed.bias.size)
     bias, m = (name("bias"), name("m")) if apart else ("NULL", "NULL")
@@ -107,8 +109,9 @@ def _struct(plan: p.Plan, step: p.Step) -> str:
             c = a.context
             return (
                 f"static const tg_attention_t {ident} = {{{parts}, .heads = {a.heads}, "
-                f".dim = {a.dim}, .score_m = {a.score_m}, .score_s = {a.score_s}, "
-                f".score_zp = {a.score_zp}, .exp_table = {symbol(plan, step, 'exp')}, "
+                f".dim = {a.dim}, .value_dim = {a.value_dim}, .score_m = {a.score_m}, "
+                f".score_s = {a.score_s}, .score_zp = {a.score_zp}, "
+                f".exp_table = {symbol(plan, step, 'exp')}, "
                 f".context_mult = {c.mult}, .context_frac = {c.frac}, .context_s = {c.s}, "
                 f".context_offset = {c.offset}}};\n"
             )

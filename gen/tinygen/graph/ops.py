@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ from numpy.typing import NDArray
 I8 = NDArray[np.int8]
 U16 = NDArray[np.uint16]
 I32 = NDArray[np.int32]
+
+Fusion = Literal["unfused", "fused-scores", "fused-values", "fused"]
+"""Which products of an attention layer's weights were made offline: see `Attention`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +100,10 @@ class Attention:
     score]``; context = ``row_scale(sum_j e_j v_j)`` with v raw (its zero point lives in the
     offset).
     exp_table: uint16 [256], exp_table[0] = 2^weight_bits - 1 is its maximum.
+
+    Fused weights: without rows in wk, x itself is the keys of every head (then P = E in q and
+    scores, and zk = rk.zp); without rows in wv, x itself is the values of every head (then a
+    head's context has E features, and wo is [N, H*E]).
     """
 
     heads: int
@@ -117,6 +124,26 @@ class Attention:
     wo: I8
     bo: I32
     ro: Requant
+
+    @property
+    def fusion(self) -> Fusion:
+        if self.keys_are_x:
+            return "fused" if self.values_are_x else "fused-scores"
+        return "fused-values" if self.values_are_x else "unfused"
+
+    @property
+    def keys_are_x(self) -> bool:
+        return len(self.wk) == 0
+
+    @property
+    def values_are_x(self) -> bool:
+        return len(self.wv) == 0
+
+    @property
+    def value_dim(self) -> int:
+        """Features of a head's values and context."""
+        width: int = self.wo.shape[1]
+        return width // self.heads
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,6 +32,10 @@ def infer_shape(op: ops.IntOp, inputs: list[Shape], name: str = "") -> Shape:
         case ops.Attention():
             need(len(x) == 2 and x[1] == op.wq.shape[1], "attention takes [S, E]")
             need(op.wq.shape[0] == op.heads * op.dim, "projection rows are not heads x dim")
+            keys = op.dim == x[1] if op.keys_are_x else op.wk.shape == op.wq.shape
+            need(keys, "keys differ in width from queries")
+            inner = op.heads * (x[1] if op.values_are_x else len(op.wv) // op.heads)
+            need(op.wo.shape[1] == inner, "values differ in width from the output's weights")
             return (x[0], op.wo.shape[0])
         case ops.LayerNorm():
             need(x[-1] == len(op.gamma), f"gamma has {len(op.gamma)} features")

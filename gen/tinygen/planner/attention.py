@@ -10,30 +10,37 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from tinygen.graph import Node, ops
 from tinygen.planner import plan as p
 from tinygen.planner.check import ALIGN
 from tinygen.planner.exact import Item, live_peak
 from tinygen.planner.schedule import AttentionSchedule
-from tinygen.targets import Target
+from tinygen.targets import PackedLinear, Target
 
 if TYPE_CHECKING:
     from tinygen.planner.lower import Lowering
 
 KV, Q, ATTEND, OUT, FINISH = range(p.TICKS)
 """The ticks of an attention layer."""
+NO_WEIGHTS = PackedLinear(*(np.zeros(0, np.int32),) * 3, "")
+"""Of a projection that fused weights have not."""
 
 
 def macs(op: ops.Attention, tokens: int) -> int:
     """Projections, scores, context, output projection."""
-    inner, e = (int(i) for i in op.wq.shape)
-    return tokens * inner * (3 * e + 2 * tokens + len(op.wo))
+    e = int(op.wq.shape[1])
+    projections = len(op.wq) + len(op.wk) + len(op.wv)
+    values = op.heads * op.value_dim
+    attend = tokens * (op.heads * op.dim + values)
+    return tokens * (projections * e + attend + values * len(op.wo))
 
 
 def map_bytes(op: ops.Attention, tokens: int) -> int:
     """Working memory of the textbook schedule: input, Q, K, V and the whole int8 attention map."""
-    inner, e = (int(i) for i in op.wq.shape)
-    return tokens * e + 3 * tokens * inner + op.heads * tokens * tokens
+    projections = len(op.wq) + len(op.wk) + len(op.wv)
+    return tokens * (int(op.wq.shape[1]) + projections + op.heads * tokens)
 
 
 def lower(
@@ -44,10 +51,11 @@ def lower(
     e = op.wq.shape[1]
     t = operands(low.target, how)
 
-    def project(which: str, requant: ops.Requant) -> p.LinearArgs:
-        return low.linear(
-            node.name, which + t.suffix, lambda: t.pack_project(op, which), requant, (inner, e)
-        )
+    def project(which: str, weight: ops.I8, requant: ops.Requant) -> p.LinearArgs:
+        def pack() -> PackedLinear:
+            return t.pack_project(op, which) if len(weight) else NO_WEIGHTS
+
+        return low.linear(node.name, which + t.suffix, pack, requant, (len(weight), e))
 
     def output() -> p.LinearArgs:
         if how.accumulate:
@@ -64,13 +72,14 @@ def lower(
 
     step = p.AttentionStep(
         schedule=how,
-        q=project("q", op.rq),
-        k=project("k", op.rk),
-        v=project("v", op.rv),
+        q=project("q", op.wq, op.rq),
+        k=project("k", op.wk, op.rk),
+        v=project("v", op.wv, op.rv),
         o=output(),
         tokens=tokens,
         heads=op.heads,
         dim=op.dim,
+        value_dim=op.value_dim,
         score_m=int(op.score.m[0]),
         score_s=op.score.s,
         score_zp=op.score.zp,
@@ -78,8 +87,8 @@ def lower(
         exp_table=t.pack_exp(op.exp_table),
         context=op.context,
         slots=_slots(low, op, tokens, how),
-        head_stride_k=t.k_bytes(op, 1, tokens),
-        head_stride_v=t.v_bytes(op, 1, tokens),
+        head_stride_k=0 if op.keys_are_x else t.k_bytes(op, 1, tokens),
+        head_stride_v=0 if op.values_are_x else t.v_bytes(op, 1, tokens),
     )
     return step, io_span(how)
 
@@ -118,17 +127,24 @@ def needs(t: Target, op: ops.Attention, tokens: int, how: AttentionSchedule) -> 
     n, inner = op.wo.shape
     streaming = how.kind == "head-streaming"
     heads = 1 if streaming else op.heads
-    pairs = tokens * tokens * inner
-    """Multiplications of one of the two products, as a measure of traffic."""
+    pairs = tokens * tokens * op.heads
+    """Of rows and keys: times the features of a head, the traffic of a product."""
     kv_last = ATTEND if how.kind == "whole" else OUT
     kept = streaming and not how.accumulate  # the context of all heads
     out_first = FINISH if kept else OUT
     made = {
-        "k": Need(a.k_bytes(op, heads, tokens), KV, kv_last, pairs // 2),
-        "v": Need(a.v_bytes(op, heads, tokens), KV, kv_last, pairs // 2),
-        "q": Need(a.q_bytes(op, heads, block), Q, ATTEND, 2 * tokens * inner),
+        "k": Need(
+            a.k_bytes(op, 1 if op.keys_are_x else heads, tokens), KV, kv_last, pairs * op.dim // 2
+        ),
+        "v": Need(
+            a.v_bytes(op, 1 if op.values_are_x else heads, tokens),
+            KV,
+            kv_last,
+            pairs * op.value_dim // 2,
+        ),
+        "q": Need(a.q_bytes(op, heads, block), Q, ATTEND, 2 * tokens * op.heads * op.dim),
         "context": Need(
-            tokens * inner if kept else block * heads * op.dim,
+            tokens * inner if kept else block * heads * op.value_dim,
             KV if kept else ATTEND,
             FINISH if kept else OUT,
             tokens * inner * (1 + n // 2),

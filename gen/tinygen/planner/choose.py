@@ -54,6 +54,7 @@ def attention_layers(
                     None if model is None else model.attention(shape, how),
                 )
                 for how in wishes.allowed(node.name, tokens, target)
+                if op.fusion == "unfused" or not how.compact
             ]
             layers[node.name] = tuple(
                 sorted(every, key=lambda a: (a.instructions or 0, a.working_bytes))

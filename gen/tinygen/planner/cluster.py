@@ -155,6 +155,7 @@ class ClusterLowering(Lowering):
             tokens=tokens,
             heads=op.heads,
             dim=op.dim,
+            value_dim=op.value_dim,
             score_m=int(op.score.m[0]),
             score_s=op.score.s,
             score_zp=op.score.zp,

@@ -38,6 +38,8 @@ def constants(step: p.Step) -> Iterator[Constant]:
 
 
 def _linear(prefix: str, linear: p.LinearArgs) -> Iterator[Constant]:
+    if linear.n == 0:  # fused weights have no such projection
+        return
     yield f"{prefix}w", linear.packed.w.reshape(-1)
     if linear.packed.bias.size:  # else the weights hold both
         yield f"{prefix}bias", linear.packed.bias

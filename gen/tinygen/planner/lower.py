@@ -101,7 +101,9 @@ class Lowering:
                     "attention_stream" if how.accumulate else kind
                 )
                 self.sources.update(files)
-                reads = 3 * size * len(op.wq) // REUSE
+                if op.fusion != "unfused":
+                    self.sources.update(self.target.sources("attention_load"))
+                reads = size * (len(op.wq) + len(op.wk) + len(op.wv)) // REUSE
             case ops.LayerNorm() as op:
                 gamma, beta = (tuple(int(i) for i in a) for a in (op.gamma, op.beta))
                 kind = "layernorm"

@@ -126,7 +126,8 @@ class AttentionSlots:
 @dataclass(frozen=True, eq=False)
 class AttentionStep:
     """One attention layer. o: packed head by head if the schedule accumulates.  suffix: of the C
-    names of its projections and attend."""
+    names of its projections and attend.  k, v: without outputs (n = 0) where x itself is the keys
+    or values of all heads; their buffer holds one head then."""
 
     schedule: AttentionSchedule
     q: LinearArgs
@@ -136,6 +137,7 @@ class AttentionStep:
     tokens: int
     heads: int
     dim: int
+    value_dim: int
     score_m: int
     score_s: int
     score_zp: int
@@ -144,7 +146,7 @@ class AttentionStep:
     slots: AttentionSlots
     head_stride_k: int
     head_stride_v: int
-    """Bytes between heads."""
+    """Bytes between heads, 0 where all share one."""
     suffix: str = ""
 
 

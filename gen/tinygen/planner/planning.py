@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygen.boards import Board, all_boards
 from tinygen.errors import TinygenError
-from tinygen.graph import Graph, Quant, verify
+from tinygen.graph import Graph, Quant, ops, verify
 from tinygen.planner import arena, budgets, cluster
 from tinygen.planner import plan as p
 from tinygen.planner.choose import Attempt, Wishes, attention_layers, worth_having
@@ -18,7 +18,7 @@ from tinygen.planner.constants import const_bytes
 from tinygen.planner.cost import load_cost_model, predicted
 from tinygen.planner.lower import Lowering, lifetimes
 from tinygen.planner.schedule import AttentionSchedule, Kind
-from tinygen.targets import get_target
+from tinygen.targets import Target, get_target
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,10 @@ def make_plan(graph: Graph, board: Board, options: Options | None = None) -> p.P
 def _find(graph: Graph, board: Board, options: Options) -> p.Plan | budgets.TooLarge:
     """The fastest plan within RAM, else the smallest that there is."""
     verify(graph, integer=True)
+    target = get_target(board.core.target)
+    _refuse_fused(graph, board, target)
     if board.core.count > 1:
         return _cluster(graph, board)
-    target = get_target(board.core.target)
     model = load_cost_model(target.name, board.core.cpu)
     wishes = Wishes(options.attention, options.row_block, options.schedules)
     layers = attention_layers(graph, target, wishes, model)
@@ -75,6 +76,16 @@ def _find(graph: Graph, board: Board, options: Options) -> p.Plan | budgets.TooL
         attempt = attempt.smaller(buffers, low.steps)
     need = arena.smallest(buffers)
     return budgets.TooLarge(graph.name, board, tuple(low.steps), tuple(buffers), need)
+
+
+def _refuse_fused(graph: Graph, board: Board, target: Target) -> None:
+    for node in graph.nodes:
+        op = node.op
+        if isinstance(op, ops.Attention) and op.fusion != "unfused" and not target.fuses:
+            raise TinygenError(
+                f"node {node.name}: {board.name} ({target.name}) has no kernels for fused weights: "
+                "use --attention unfused"
+            )
 
 
 def _cluster(graph: Graph, board: Board) -> p.Plan | budgets.TooLarge:

@@ -36,9 +36,17 @@ def context(e: I64, v: I8, op: Attention) -> I8:
 def attention(x: I8, op: Attention) -> I8:
     """x [S, E] -> y [S, N]; see `Attention`."""
 
+    return requantise(exact_matmul(contexts(x, op), op.wo.T) + op.bo, op.ro)
+
+
+def contexts(x: I8, op: Attention) -> I8:
+    """x [S, E] -> the context of all heads [S, H*P], what the output projection reads."""
+
     def project(w: I8, b: I32, r: Requant) -> I8:
+        if not len(w):  # fused weights: x itself, the same for every head
+            return np.broadcast_to(x, (op.heads, *x.shape))
         flat = requantise(exact_matmul(x, w.T) + b, r)
-        return flat.reshape(len(x), op.heads, op.dim).swapaxes(0, 1)  # [H, S, P]
+        return flat.reshape(len(x), op.heads, -1).swapaxes(0, 1)  # [H, S, P]
 
     q, k, v = (
         project(w, b, r)
@@ -47,5 +55,4 @@ def attention(x: I8, op: Attention) -> I8:
     heads = [
         context(weights(scores(q[h], k[h], op), op.exp_table), v[h], op) for h in range(op.heads)
     ]
-    joined = np.concatenate(heads, axis=1)  # [S, H*P]
-    return requantise(exact_matmul(joined, op.wo.T) + op.bo, op.ro)
+    return np.concatenate(heads, axis=1)

@@ -55,7 +55,10 @@ class ArmV7EM(Portable):
         ),
     }
     _OWN = frozenset(
-        {*_SOURCES["attention_stream"], "attention_compact", "layernorm", "add", "lut"}
+        {
+            *_SOURCES["attention_stream"],
+            *("attention_load", "attention_compact", "layernorm", "add", "lut"),
+        }
     )
 
     @staticmethod
@@ -131,7 +134,8 @@ class ArmV7EM(Portable):
     def k_bytes(self, op: Attention, heads: int, tokens: int) -> int:
         return 8 * heads * halves(tokens) * halves(op.dim)
 
-    v_bytes = k_bytes
+    def v_bytes(self, op: Attention, heads: int, tokens: int) -> int:
+        return 8 * heads * halves(tokens) * halves(op.value_dim)
 
     def attend_scratch(self, op: Attention, rows: int, tokens: int) -> int:
         return round_up(6 * self.group_rows(rows) * halves(tokens), 4)
@@ -177,7 +181,7 @@ class ArmV7EMCompact(Portable):
         return self.tile_rows(rows) * round_up(k, 4) * 2
 
     def accumulate_scratch(self, op: Attention, rows: int) -> int:
-        return self.linear_scratch(len(op.wo), op.dim, rows)
+        return self.linear_scratch(len(op.wo), op.value_dim, rows)
 
     def k_bytes(self, op: Attention, heads: int, tokens: int) -> int:
         return heads * round_up(tokens, 2) * round_up(op.dim, 4)

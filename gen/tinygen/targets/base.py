@@ -40,6 +40,8 @@ class Target(ABC):
     """Folder under kernels/src."""
     suffix: str = ""
     """Of the C names of attention's projections and attend."""
+    fuses: bool = True
+    """Whether there are kernels for fused attention weights."""
     layouts: dict[str, str]
     """Operator (linear, conv, attention_q, ...) -> layout id."""
 
@@ -51,8 +53,8 @@ class Target(ABC):
     @abstractmethod
     def sources(self, operator: str) -> tuple[str, ...]:
         """C files for linear | conv | attention | attention_stream (attention whose heads are
-        streamed through int32 sums) | layernorm | add | lut | mean, relative to kernels/src (files
-        of several operators may repeat)."""
+        streamed through int32 sums) | attention_load (fused weights, beside either) | layernorm |
+        add | lut | mean, relative to kernels/src (files of several operators may repeat)."""
 
     @abstractmethod
     def pack_linear(self, weight: I8, bias: I32, requant: Requant) -> PackedLinear:

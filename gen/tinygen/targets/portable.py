@@ -31,6 +31,7 @@ class Portable(Target):
         "conv": ("conv", "linear"),
         "attention": ("attention_project", "attention_attend", "linear"),
         "attention_stream": ("attention_project", "attention_attend", "attention_stream"),
+        "attention_load": ("attention_load",),
         "layernorm": ("layernorm",),
         "add": ("add",),
         "lut": ("lut",),
@@ -114,7 +115,7 @@ class Portable(Target):
         return heads * tokens * op.dim
 
     def v_bytes(self, op: Attention, heads: int, tokens: int) -> int:
-        return heads * tokens * op.dim
+        return heads * tokens * op.value_dim
 
     def attend_scratch(self, op: Attention, rows: int, tokens: int) -> int:
         return round_up(2 * op.dim + 3 * tokens, 4)

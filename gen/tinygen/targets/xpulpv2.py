@@ -23,6 +23,7 @@ def multipliers(requant: Requant, n: int) -> I32:
 
 class Xpulpv2(Portable):
     name = "xpulpv2"
+    fuses = False
     layouts = {  # noqa: RUF012 (declared on Target)
         "linear": "tile4-header",
         "conv": "tile4-header",

@@ -12,11 +12,12 @@ TG_BEGIN
  *   attend                            q, k, v    -> context rows of one head, normalised
  *   tg_linear_s8(&op->o, ...)         context    -> y
  *
- * Logical orders: q, k [H][S][P], v [H][P][S], context [S][H*P]. The bytes in between (interleave,
- * padding, 8 or 16 bit) are the target's: sizes come from tg_attention_*_bytes and from
- * tinygen.targets, and only these functions look inside. No transpose ever runs.
+ * Logical orders: q, k [H][S][dim], v [H][value_dim][S], context [S][H*value_dim]. The bytes in
+ * between (interleave, padding, 8 or 16 bit) are the target's: sizes come from tg_attention_*_bytes
+ * and from tinygen.targets, and only these functions look inside. No transpose ever runs.
  *
- * q, k, v      n = heads * dim each; q.zp and k.zp are the zero points of q and k
+ * q, k         n = heads * dim each; q.zp and k.zp are the zero points of q and k
+ * v            n = heads * value_dim; without fused weights value_dim is dim
  * score_*      int32 scores -> int8, as in tg_linear_t
  * exp_table    [256] uint16, indexed by row maximum - score; exp_table[0] is the largest, at most
  *              2^15 - 1, and 128 * tokens * exp_table[0] < 2^31
@@ -25,7 +26,7 @@ TG_BEGIN
  */
 typedef struct {
   tg_linear_t q, k, v, o;
-  int32_t heads, dim;
+  int32_t heads, dim, value_dim;
   int32_t score_m, score_s, score_zp;
   const uint16_t *exp_table;
   int32_t context_mult, context_frac, context_s, context_offset;
@@ -50,10 +51,19 @@ void tg_attention_project_v_s8(const tg_attention_t *op, const int8_t *x, int32_
                                void *scratch);
 size_t tg_attention_project_scratch(const tg_attention_t *op, int32_t tokens);
 
+/* Fused weights (tinygen.passes.fused), on targets that have them: x [tokens][dim] itself as keys,
+ * or x [tokens][value_dim] as values, of every head, instead of project_k or project_v. The buffer
+ * holds one head, which attend gets for all of them. Of op->k only zp is read. */
+void tg_attention_load_k_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
+                            int32_t x_stride, void *k);
+void tg_attention_load_v_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
+                            int32_t x_stride, void *v);
+
 /* Context rows of one head: scores, exponent table, weighted sum, one reciprocal a row.
  * q     from project_q of exactly `rows` tokens, positioned at this head
  * k, v  from project_k, project_v of `tokens` tokens, positioned at this head
- * y     [rows][dim], rows y_stride apart (usually context + head * dim, stride heads * dim)
+ * y     [rows][value_dim], rows y_stride apart (usually context + head * value_dim, stride
+ *       heads * value_dim)
  * scratch: tg_attention_attend_scratch(op, rows, tokens) bytes, 4-byte aligned. */
 void tg_attention_attend_s8(const tg_attention_t *op, const void *q, const void *k, const void *v,
                             int32_t rows, int32_t tokens, int8_t *y, int32_t y_stride,
@@ -83,12 +93,13 @@ size_t tg_attention_attend_compact_scratch(const tg_attention_t *op, int32_t row
 
 /* Output projection of a schedule that streams heads, instead of tg_linear_s8(&op->o, ...): the
  * context of all heads never exists together. op->o.w is packed head by head here ([heads] blocks
- * of n x dim, Target.pack_output); everything else of op->o is as before, and so are the bits.
+ * of n x value_dim, Target.pack_output); everything else of op->o is as before, and so are the
+ * bits.
  *
  * accumulate   acc[i][j] = (head == 0 ? bias[j] : acc[i][j]) + sum_p context[i][p] wo_head[j][p]
- *              context [rows][dim], rows context_stride apart; acc int32 [rows][n], 4-byte aligned
- *              scratch: tg_attention_accumulate_scratch(op, rows) bytes, 4-byte aligned
- * requantise   y[i][j] = clamp8(...acc[i][j]...) as in tg_linear_s8 */
+ *              context [rows][value_dim], rows context_stride apart; acc int32 [rows][n], 4-byte
+ * aligned scratch: tg_attention_accumulate_scratch(op, rows) bytes, 4-byte aligned requantise
+ * y[i][j] = clamp8(...acc[i][j]...) as in tg_linear_s8 */
 void tg_attention_accumulate_s8(const tg_attention_t *op, const int8_t *context, int32_t rows,
                                 int32_t context_stride, int32_t head, int32_t *acc, void *scratch);
 size_t tg_attention_accumulate_scratch(const tg_attention_t *op, int32_t rows);

@@ -48,8 +48,8 @@ static inline __attribute__((always_inline)) uint32_t exponents(const uint8_t *s
 #define PAIR_OF_WEIGHTS(i)                                                                         \
   do {                                                                                             \
     const uint32_t w_ =                                                                            \
-        table[scores[2 * (i)*rows]] | (uint32_t)table[scores[(2 * (i) + 1) * rows]] << 16;         \
-    weights[(i)*rows] = w_;                                                                        \
+        table[scores[2 * (i) * rows]] | (uint32_t)table[scores[(2 * (i) + 1) * rows]] << 16;       \
+    weights[(i) * rows] = w_;                                                                      \
     sum = tg_smlad(w_, ones, sum);                                                                 \
   } while (0)
   for (; pairs >= 8; pairs -= 8, scores += 16 * rows, weights += 8 * rows) {
@@ -101,7 +101,7 @@ void tg_attention_attend_s8(const tg_attention_t *op, const void *q, const void 
   const int32_t pairs = tg_halves(op->dim), key_pairs = tg_halves(tokens);
   const int32_t k_bytes = 8 * pairs * key_pairs, v_strip = 8 * key_pairs;
   const int32_t m = score_multiplier(op), shift = op->context_s - 32;
-  const int32_t whole = op->dim / 2;
+  const int32_t whole = op->value_dim / 2;
   const uint32_t *group_q = q;
   while (rows) {
     const int32_t group = tg_group_rows(rows);
@@ -125,9 +125,9 @@ void tg_attention_attend_s8(const tg_attention_t *op, const void *q, const void 
       set->attend(weights, v, (const uint8_t *)v + (ptrdiff_t)whole * v_strip, v_strip, key_pairs,
                   y, set->context, op->context_offset, (int32_t)(uintptr_t)reciprocals, shift,
                   y_stride, 1, 0, 0);
-    if (op->dim & 1)
+    if (op->value_dim & 1)
       context_by_hand(op, set, weights, (const uint8_t *)v + (ptrdiff_t)whole * v_strip, group,
-                      key_pairs, reciprocals, y + op->dim - 1, y_stride);
+                      key_pairs, reciprocals, y + op->value_dim - 1, y_stride);
     group_q += group * pairs;
     rows -= group;
     y += (ptrdiff_t)group * y_stride;

@@ -20,9 +20,12 @@ static inline int32_t tg_q_head(const tg_attention_t *op, int32_t tokens) {
   return 4 * tg_halves(op->dim) * tokens;
 }
 
-/* Also of v. */
 static inline int32_t tg_k_head(const tg_attention_t *op, int32_t tokens) {
   return 8 * tg_halves(op->dim) * tg_halves(tokens);
+}
+
+static inline int32_t tg_v_head(const tg_attention_t *op, int32_t tokens) {
+  return 8 * tg_halves(op->value_dim) * tg_halves(tokens);
 }
 
 #endif

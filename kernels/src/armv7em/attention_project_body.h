@@ -35,16 +35,16 @@ static target_t place_v(const tg_attention_t *op, const tg_tile_set_t *set, uint
 
 /* Marked layers: the accumulators of each tile through C, then through the identity: a strip of one
  * weight a column and the raw values as rows would do, but this is rare enough to be plain. */
-static void by_hand(const tg_attention_t *op, const tg_linear_t *linear, const tg_tile_set_t *set,
+static void by_hand(int32_t dim, const tg_linear_t *linear, const tg_tile_set_t *set,
                     const uint32_t *a, const uint8_t *b, int32_t rows, int32_t heads, target_t to) {
   const int32_t step = tg_strip_bytes(linear->k);
   for (int32_t h = 0; h < heads; h++, to.out += to.head_skip)
-    for (int32_t p = 0; p < op->dim; p += 2, b += step) {
+    for (int32_t p = 0; p < dim; p += 2, b += step) {
       const int32_t *m = (const int32_t *)(const void *)(b + step - TG_STRIP_TAIL);
       int32_t acc[8], v[8];
       set->project(a, b, b + step, step, tg_pairs8(linear->k), acc, set->raw8, 0, 0, 0, 0, 1, 0, 0);
       for (int32_t i = 0; i < 2 * rows; i++)
-        v[i] = p + i % 2 < op->dim ? tg_requant_marked(linear, acc[i], m[i % 2]) : linear->zp;
+        v[i] = p + i % 2 < dim ? tg_requant_marked(linear, acc[i], m[i % 2]) : linear->zp;
       uint32_t *out = (uint32_t *)(void *)to.out;
       if (to.epilogue == set->v) {
         for (int32_t i = 0; i < rows; i += 2) {
@@ -70,10 +70,11 @@ static void by_hand(const tg_attention_t *op, const tg_linear_t *linear, const t
 }
 
 static inline __attribute__((always_inline)) void
-project(const tg_attention_t *op, const tg_linear_t *linear, const int8_t *x, int32_t tokens,
-        int32_t x_stride, int32_t head, int32_t heads, uint8_t *out, uint32_t *a, place_t *place) {
+project(const tg_attention_t *op, const tg_linear_t *linear, int32_t dim, const int8_t *x,
+        int32_t tokens, int32_t x_stride, int32_t head, int32_t heads, uint8_t *out, uint32_t *a,
+        place_t *place) {
   const int32_t step = tg_strip_bytes(linear->k), pairs = tg_pairs8(linear->k);
-  const int32_t head_bytes = tg_halves(op->dim) * step;
+  const int32_t head_bytes = tg_halves(dim) * step;
   const uint8_t *w = (const uint8_t *)linear->w + (ptrdiff_t)head * head_bytes;
   const int32_t marked = *(const int32_t *)(const void *)(w + step - TG_STRIP_TAIL) < 0;
   for (int32_t row = 0; row < tokens;) {
@@ -82,7 +83,7 @@ project(const tg_attention_t *op, const tg_linear_t *linear, const int8_t *x, in
     const target_t to = place(op, set, out, row, rows, tokens);
     tg_expand_rows(x, x_stride, linear->k, rows, a);
     if (marked)
-      by_hand(op, linear, set, a, w, rows, heads, to);
+      by_hand(dim, linear, set, a, w, rows, heads, to);
     else
       set->project(a, w, w + head_bytes, step, pairs, to.out, to.epilogue, linear->zp, to.stride, 0,
                    0, heads, head_bytes, to.head_skip);
@@ -94,19 +95,19 @@ project(const tg_attention_t *op, const tg_linear_t *linear, const int8_t *x, in
 void tg_attention_project_q_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
                                int32_t x_stride, int32_t head, int32_t heads, void *q,
                                void *scratch) {
-  project(op, &op->q, x, tokens, x_stride, head, heads, q, scratch, place_q);
+  project(op, &op->q, op->dim, x, tokens, x_stride, head, heads, q, scratch, place_q);
 }
 
 void tg_attention_project_k_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
                                int32_t x_stride, int32_t head, int32_t heads, void *k,
                                void *scratch) {
-  project(op, &op->k, x, tokens, x_stride, head, heads, k, scratch, place_k);
+  project(op, &op->k, op->dim, x, tokens, x_stride, head, heads, k, scratch, place_k);
 }
 
 void tg_attention_project_v_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
                                int32_t x_stride, int32_t head, int32_t heads, void *v,
                                void *scratch) {
-  project(op, &op->v, x, tokens, x_stride, head, heads, v, scratch, place_v);
+  project(op, &op->v, op->value_dim, x, tokens, x_stride, head, heads, v, scratch, place_v);
 }
 
 size_t tg_attention_project_scratch(const tg_attention_t *op, int32_t tokens) {
@@ -122,5 +123,5 @@ size_t tg_attention_k_bytes(const tg_attention_t *op, int32_t heads, int32_t tok
 }
 
 size_t tg_attention_v_bytes(const tg_attention_t *op, int32_t heads, int32_t tokens) {
-  return (size_t)heads * (size_t)tg_k_head(op, tokens);
+  return (size_t)heads * (size_t)tg_v_head(op, tokens);
 }

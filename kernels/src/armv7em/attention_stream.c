@@ -5,9 +5,9 @@
 
 void tg_attention_accumulate_s8(const tg_attention_t *op, const int8_t *context, int32_t rows,
                                 int32_t context_stride, int32_t head, int32_t *acc, void *scratch) {
-  const int32_t n = op->o.n, words = tg_round_up(op->dim, 4) / 2;
+  const int32_t n = op->o.n, words = tg_round_up(op->value_dim, 4) / 2;
   const uint32_t *head_w =
-      (const uint32_t *)op->o.w + (ptrdiff_t)head * tg_weight_words(n, op->dim);
+      (const uint32_t *)op->o.w + (ptrdiff_t)head * tg_weight_words(n, op->value_dim);
   uint32_t *xs = scratch;
   for (int32_t i = 0, taken; i < rows; i += taken) {
     taken = tg_take(rows - i);
@@ -15,7 +15,7 @@ void tg_attention_accumulate_s8(const tg_attention_t *op, const int8_t *context,
     int32_t *to[4];
     for (int32_t r = 0; r < tile; r++) {
       const ptrdiff_t row = i + (r < taken ? r : taken - 1);
-      tg_expand(context + row * context_stride, op->dim, 0, tile, xs + r);
+      tg_expand(context + row * context_stride, op->value_dim, 0, tile, xs + r);
       to[r] = acc + row * n;
     }
     const uint32_t *w = head_w;
@@ -43,7 +43,7 @@ void tg_attention_accumulate_s8(const tg_attention_t *op, const int8_t *context,
 }
 
 size_t tg_attention_accumulate_scratch(const tg_attention_t *op, int32_t rows) {
-  return tg_product_scratch(op->dim, rows);
+  return tg_product_scratch(op->value_dim, rows);
 }
 
 void tg_attention_requantise_s8(const tg_attention_t *op, const int32_t *acc, int32_t rows,

@@ -33,12 +33,6 @@ TG_INLINE int32_t tg_smmla(int32_t x, int32_t y, int32_t acc) {
   return z;
 }
 
-TG_INLINE uint32_t tg_ssub16(uint32_t x, uint32_t y) {
-  uint32_t z;
-  __asm("ssub16 %0, %1, %2" : "=r"(z) : "r"(x), "r"(y) : "cc");
-  return z;
-}
-
 TG_INLINE uint32_t tg_usub8(uint32_t x, uint32_t y) {
   uint32_t z;
   __asm("usub8 %0, %1, %2" : "=r"(z) : "r"(x), "r"(y) : "cc");

@@ -34,6 +34,20 @@ static inline uint32_t tg_pack16(uint32_t a, uint32_t b) {
   return y;
 }
 
+/* high half of a below high half of b. */
+static inline uint32_t tg_pack16_high(uint32_t a, uint32_t b) {
+  uint32_t y;
+  __asm__("pkhtb %0, %1, %2, asr #16" : "=r"(y) : "r"(b), "r"(a));
+  return y;
+}
+
+/* Half by half; for those who need no flags. */
+static inline uint32_t tg_ssub16(uint32_t a, uint32_t b) {
+  uint32_t y;
+  __asm__("ssub16 %0, %1, %2" : "=r"(y) : "r"(a), "r"(b) : "cc");
+  return y;
+}
+
 /* acc + a * low half of b, or its high half. */
 static inline int32_t tg_smlabb(int32_t a, uint32_t b, int32_t acc) {
   int32_t y;

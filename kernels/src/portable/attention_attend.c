@@ -41,7 +41,7 @@ static int32_t score_row(const tg_attention_t *op, const int8_t *q, const int8_t
 
 static void context_row(const tg_attention_t *op, const uint16_t *weights, const int8_t *v,
                         int32_t tokens, int32_t reciprocal, int8_t *y) {
-  const int32_t dim = op->dim;
+  const int32_t dim = op->value_dim;
   for (int32_t p = 0; p < dim; p += 2) {
     const int last = dim - p == 1;
     const int8_t *v0 = v + (ptrdiff_t)p * tokens, *v1 = last ? v0 : v0 + tokens;

@@ -3,49 +3,49 @@
 #include "common/rowmajor.h"
 #include "tinygen/attention.h"
 
-static size_t bytes(const tg_attention_t *op, int32_t heads, int32_t tokens) {
-  return (size_t)heads * (size_t)op->dim * (size_t)tokens;
+static size_t bytes(int32_t dim, int32_t heads, int32_t tokens) {
+  return (size_t)heads * (size_t)dim * (size_t)tokens;
 }
 
 size_t tg_attention_q_bytes(const tg_attention_t *op, int32_t heads, int32_t tokens) {
-  return bytes(op, heads, tokens);
+  return bytes(op->dim, heads, tokens);
 }
 
 size_t tg_attention_k_bytes(const tg_attention_t *op, int32_t heads, int32_t tokens) {
-  return bytes(op, heads, tokens);
+  return bytes(op->dim, heads, tokens);
 }
 
 size_t tg_attention_v_bytes(const tg_attention_t *op, int32_t heads, int32_t tokens) {
-  return bytes(op, heads, tokens);
+  return bytes(op->value_dim, heads, tokens);
 }
 
-static void project(const tg_attention_t *op, const tg_linear_t *linear, const int8_t *x,
-                    int32_t tokens, int32_t x_stride, int32_t head, int32_t heads, int8_t *y,
-                    ptrdiff_t y_token, ptrdiff_t y_feature) {
+static void project(int32_t dim, const tg_linear_t *linear, const int8_t *x, int32_t tokens,
+                    int32_t x_stride, int32_t head, int32_t heads, int8_t *y, ptrdiff_t y_token,
+                    ptrdiff_t y_feature) {
   for (int32_t h = 0; h < heads; h++)
-    tg_rowmajor(linear, (head + h) * op->dim, op->dim, x, tokens, x_stride,
-                y + (ptrdiff_t)h * op->dim * tokens, y_token, y_feature);
+    tg_rowmajor(linear, (head + h) * dim, dim, x, tokens, x_stride, y + (ptrdiff_t)h * dim * tokens,
+                y_token, y_feature);
 }
 
 void tg_attention_project_q_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
                                int32_t x_stride, int32_t head, int32_t heads, void *q,
                                void *scratch) {
   (void)scratch;
-  project(op, &op->q, x, tokens, x_stride, head, heads, q, op->dim, 1);
+  project(op->dim, &op->q, x, tokens, x_stride, head, heads, q, op->dim, 1);
 }
 
 void tg_attention_project_k_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
                                int32_t x_stride, int32_t head, int32_t heads, void *k,
                                void *scratch) {
   (void)scratch;
-  project(op, &op->k, x, tokens, x_stride, head, heads, k, op->dim, 1);
+  project(op->dim, &op->k, x, tokens, x_stride, head, heads, k, op->dim, 1);
 }
 
 void tg_attention_project_v_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
                                int32_t x_stride, int32_t head, int32_t heads, void *v,
                                void *scratch) {
   (void)scratch;
-  project(op, &op->v, x, tokens, x_stride, head, heads, v, 1, tokens);
+  project(op->value_dim, &op->v, x, tokens, x_stride, head, heads, v, 1, tokens);
 }
 
 size_t tg_attention_project_scratch(const tg_attention_t *op, int32_t tokens) {

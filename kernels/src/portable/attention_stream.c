@@ -7,7 +7,7 @@
 void tg_attention_accumulate_s8(const tg_attention_t *op, const int8_t *context, int32_t rows,
                                 int32_t context_stride, int32_t head, int32_t *acc, void *scratch) {
   (void)scratch;
-  const int32_t dim = op->dim, n = op->o.n;
+  const int32_t dim = op->value_dim, n = op->o.n;
   const int8_t *head_w = (const int8_t *)op->o.w + (ptrdiff_t)head * n * dim;
   for (int32_t i = 0; i < rows; i += 2) {
     /* At an odd end the second row repeats the first, and its result is dropped. */
