@@ -18,12 +18,13 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import torch
 from nets import CLASSES, Encoder, Net, input_shape
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import Tensor, nn
+
+from tinygen.fidelity import onnx_outputs
 
 HERE = Path(__file__).resolve().parent / "models"
 SAMPLES, CALIBRATION, TRAINING, STEPS = 256, 64, 512, 120
@@ -85,7 +86,7 @@ QDQ = {
         "softmax": True,
     },
 }
-QUANTISERS = (*QDQ, "xnnpack", "x86", "brevitas")
+QUANTISERS = (*QDQ, "xnnpack", "x86", "brevitas", "quantlib", "quantlib_ops")
 
 
 def corpus() -> list[Made]:
@@ -103,6 +104,9 @@ def corpus() -> list[Made]:
     for quantiser in ("xnnpack", "x86"):
         out += [Made("dynamo20", quantiser, n) for n in ("base", "post", "chunk", "mul_q", "layer")]
     out += [Made("legacy17", "brevitas", net) for net in ("base", "slim", "deep", "post_linear")]
+    nets = ("base", "post", "post_linear", "one_head")
+    out += [Made("hand10", "quantlib", net) for net in nets]
+    out += [Made("hand10", "quantlib_ops", net) for net in ("base", "post")]
     return list(dict.fromkeys(out))
 
 
@@ -209,6 +213,7 @@ def make(made: Made) -> None:
     x, y = data(net, SAMPLES + CALIBRATION, 3)
     example = torch.from_numpy(x[:1])
     calibration = x[SAMPLES:]
+    steps = 1.0, 1.0  # of the input and the output, where the model's are integers
     with tempfile.TemporaryDirectory() as folder:
         plain, out = Path(folder, "f.onnx"), Path(folder, "q.onnx")
         if made.quantiser in QDQ:
@@ -218,6 +223,11 @@ def make(made: Made) -> None:
             from brevitas_nets import quantise_brevitas
 
             quantise_brevitas(model, out, calibration, int(made.exporter[-2:]))
+        elif made.exporter == "hand10":
+            from quantlib_nets import quantise_quantlib
+
+            explicit = made.quantiser == "quantlib_ops"
+            steps = quantise_quantlib(model, out, calibration, explicit)
         else:
             quantise_pt2e(model, out, calibration, made.quantiser)
         result = onnx.load(out)
@@ -230,17 +240,15 @@ def make(made: Made) -> None:
     HERE.mkdir(exist_ok=True)
     content = result.SerializeToString(deterministic=True)
     (HERE / f"{made.name}.onnx").write_bytes(content)
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.intra_op_num_threads = 1
-    session = ort.InferenceSession(content, options)
-    feed = session.get_inputs()[0].name
-    logits = np.stack([session.run(None, {feed: row[None]})[0][0] for row in x[:SAMPLES]])
+    x, y = x[:SAMPLES], y[:SAMPLES]
     with torch.no_grad():
-        real = model(torch.from_numpy(x[:SAMPLES])).numpy()
-    right = (logits.argmax(1) == y[:SAMPLES]).mean(), (real.argmax(1) == y[:SAMPLES]).mean()
+        real = model(torch.from_numpy(x)).numpy() / steps[1]
+    if steps[0] != 1:
+        x = np.clip(np.rint(x / steps[0]), -128, 127).astype(np.float32)
+    logits = onnx_outputs(HERE / f"{made.name}.onnx", x)
+    right = (logits.argmax(1) == y).mean(), (real.argmax(1) == y).mean()
     print(f"{made.name}: {len(content)} bytes, accuracy int8 {right[0]:.3f}, float {right[1]:.3f}")
-    small = x[:SAMPLES].astype(np.float16 if x.dtype == np.float32 else np.uint8)
+    small = x.astype(np.float16 if x.dtype == np.float32 else np.uint8)
     np.savez_compressed(HERE / f"{made.name}.npz", x=small, logits=logits, real=real)
 
 

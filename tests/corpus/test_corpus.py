@@ -35,23 +35,25 @@ REFUSED = {
 }
 # Mean logit difference in steps of the output. onnxruntime rounds more often than the device does
 # where the model was not preprocessed (before each bias) and where softmax is quantised.
-USUAL, OTHER_TOOLS = 0.5, 1.0
+USUAL, OTHER_TOOLS, QUANTLIB = 0.5, 1.0, 1.8
 ROUNDED_MORE = {
     "dynamo20-raw-base": 0.9,
     "dynamo20-raw-post": 0.9,
     "legacy17-raw-post": 0.9,
     "legacy14-qdq-base": 0.9,
     "dynamo20-softmax-post": 0.6,
-    "dynamo20-qop_uint8-post": 0.6,
-    "legacy17-qop_uint8-post": 0.6,
 }
-TOP1 = {"legacy17-brevitas-post_linear": 0.985}
-"""Its positions are a float constant, which the device holds in 8 bits: 3 of 256 samples turn."""
+TOP1 = {"legacy17-brevitas-post_linear": 0.985, "hand10-quantlib-one_head": 0.96}
+"""Brevitas' positions are a float constant, which the device holds in 8 bits. QuantLib takes the
+norm's deviation and the softmax rounded down; the device is more exact."""
 SUPPORTED = sorted({p.stem for p in MODELS.glob("*.onnx")} - set(REFUSED))
 
 
 def limit(name: str) -> float:
-    other = name.split("-")[1] in ("xnnpack", "x86", "brevitas")
+    quantiser = name.split("-")[1]
+    if quantiser.startswith("quantlib"):
+        return QUANTLIB
+    other = quantiser in ("xnnpack", "x86", "brevitas")
     return ROUNDED_MORE.get(name, OTHER_TOOLS if other else USUAL)
 
 
@@ -95,7 +97,7 @@ def test_scales_that_a_model_lacks_are_said() -> None:
     for name in SUPPORTED:
         chosen = [n for n in imported(name).notes if "has no scale in the model" in n]
         tools = "xnnpack", "x86", "brevitas", "qop", "qop_uint8"
-        lacking = name.split("-")[1] in tools or "dynamo23" in name
+        lacking = name.split("-")[1] in tools or "dynamo23" in name or "quantlib" in name
         assert lacking or not chosen, (name, chosen)
         if "x86" in name:
             assert any("64 samples" in n for n in chosen)

@@ -9,7 +9,7 @@ from tinygen.graph import Graph, Node, Quant, Value, ops
 from tinygen.passes.multipliers import add, layer_norm, projection
 from tinygen.passes.names import systematic
 from tinygen.passes.tables import make_tables, real_inputs, to_grid
-from tinygen.passes.tail import fuse_tables, select_early
+from tinygen.passes.tail import drop_identities, fuse_tables, select_early
 from tinygen.reference import run
 
 G = Quant(0.05, 3)
@@ -39,6 +39,18 @@ def same(before: Graph, after: Graph) -> None:
 
 def lut() -> ops.Lut:
     return ops.Lut(RNG.integers(-128, 128, 256).astype(np.int8))
+
+
+def test_a_table_that_changes_nothing_goes() -> None:
+    same_bytes = ops.Lut(np.arange(-128, 128, dtype=np.int8))
+    before = build(
+        (linear(4, 4), ("x",), (5, 4)), (same_bytes, ("v0",), (5, 4)), (lut(), ("v0",), (5, 4))
+    )
+    after = drop_identities(before)
+    assert [type(n.op) for n in after.nodes] == [ops.Linear, ops.Lut]
+    same(before, after)
+    kept = build((same_bytes, ("x",), (5, 4)))  # the input keeps its name
+    assert [type(n.op) for n in drop_identities(kept).nodes] == [ops.Lut]
 
 
 def test_tables_join_the_product_before_them() -> None:

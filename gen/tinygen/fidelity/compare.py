@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from tinygen import reference
 from tinygen.errors import TinygenError
+from tinygen.fidelity.quantlib import Evaluator, is_quantlib
 from tinygen.graph import Graph
+from tinygen.importer.quantlib import DOMAIN, KINDS, with_domain
 
 Progress = Callable[[int, int], None]
 
@@ -73,18 +75,26 @@ def session(model: Path | bytes) -> Any:
     """An inference session on one thread.
 
     Graph optimisations are off: a fused operator would not be the model that was quantised.
+    QuantLib's nodes run in ONNX's reference evaluator instead.
     """
+    content = model if isinstance(model, bytes) else model.read_bytes()
+    if DOMAIN.encode() in content or any(k.encode() in content for k in KINDS):
+        proto = with_domain(onnx.load_from_string(content))
+        if is_quantlib(proto):
+            return Evaluator(proto)
     onnxruntime = runtime()
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    source = model if isinstance(model, bytes) else str(model)
+    source = model if isinstance(model, bytes) else str(model)  # a path finds its external data
     return onnxruntime.InferenceSession(source, options, ["CPUExecutionProvider"])
 
 
 def session_with_outputs(model: onnx.ModelProto, names: list[str]) -> Any:
     """A session that also gives these tensors."""
+    if is_quantlib(model := with_domain(model)):
+        return Evaluator(model)
     present = {o.name for o in model.graph.output}
     model.graph.output.extend(onnx.ValueInfoProto(name=n) for n in names if n not in present)
     return session(model.SerializeToString())
@@ -92,11 +102,12 @@ def session_with_outputs(model: onnx.ModelProto, names: list[str]) -> Any:
 
 def onnx_outputs(model: Path, x: NDArray[Any]) -> NDArray[np.float32]:
     """onnxruntime's outputs, one sample at a time -> float32 [N, outputs]."""
-    runtime()
     try:
         ready = session(model)
         feed = ready.get_inputs()[0].name
         rows = [ready.run(None, {feed: sample[None]})[0].reshape(-1) for sample in x]
+    except TinygenError:
+        raise
     except Exception as e:  # onnxruntime raises its own types, one for each status code
         raise TinygenError(
             f"{model}: onnxruntime cannot run it ({str(e).splitlines()[0]})"

@@ -13,6 +13,7 @@ from onnx.reference import ReferenceEvaluator
 
 from tinygen.errors import TinygenError
 from tinygen.graph import Value
+from tinygen.importer.quantlib import KINDS
 
 MAX_ELEMENTS = 1 << 24
 GROWING = {"ConstantOfShape", "Expand", "Tile", "Range", "Pad", "Resize", "OneHot", "EyeLike"}
@@ -25,7 +26,7 @@ def foldable(kind: str, inputs: list[Value | None]) -> bool:
     if kind in ("Shape", "Size", "Constant"):
         return True
     present = [v for v in inputs if v is not None]
-    return kind not in GRIDS and bool(present) and all(v.data is not None for v in present)
+    return kind not in GRIDS | KINDS and bool(present) and all(v.data is not None for v in present)
 
 
 def fold(

@@ -10,6 +10,7 @@ import onnx
 
 from tinygen.errors import TinygenError
 from tinygen.graph import Value
+from tinygen.importer import quantlib
 
 SHAPING = 64
 """Constants up to this many elements are shown to the inference (shapes, axes, indices)."""
@@ -24,6 +25,8 @@ def infer(
     path: Path,
 ) -> dict[str, onnx.TypeProto]:
     """Types with fully known shapes, by output name; raises `TinygenError` otherwise."""
+    if node.op_type in quantlib.KINDS and node.domain == quantlib.DOMAIN:
+        return quantlib.infer(node, label, types, path)
     versions = {o.domain: o.version for o in model.opset_import}
     domain = "" if node.domain == "ai.onnx" else node.domain
     try:

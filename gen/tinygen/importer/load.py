@@ -44,7 +44,7 @@ def load(path: Path, *, name: str | None = None) -> Graph:
             f"{path} is quantised dynamically (node type {min(kinds & DYNAMIC_KINDS)}): "
             "use static quantisation (`tinygen quantize`)"
         )
-    if not kinds & QUANTISED_KINDS:
+    if not kinds & QUANTISED_KINDS and not kinds >= {"Floor", "Clip"}:
         raise TinygenError(f"{path} {NOT_QUANTISED}")
     walk = _Walk(spell_out(model, path), path)
     walk.run()
@@ -134,6 +134,8 @@ class _Walk:
                     "cannot schedule: export the model without control flow"
                 )
             value = onnx.helper.get_attribute_value(a)
+            if isinstance(value, onnx.TensorProto):
+                value = self._array(value)
             attrs[a.name] = value.decode(errors="replace") if isinstance(value, bytes) else value
         return attrs
 

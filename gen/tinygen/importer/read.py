@@ -11,6 +11,7 @@ import onnx
 import onnx.inliner
 
 from tinygen.errors import TinygenError
+from tinygen.importer import quantlib
 
 MAX_BYTES = 512 << 20
 """Files beyond this are refused unread: no microcontroller holds such a model."""
@@ -36,7 +37,7 @@ def read_model(path: Path) -> tuple[onnx.ModelProto, str]:
     except OSError as error:
         reason = (error.strerror or "error").lower()
         raise TinygenError(f"{path} cannot be read ({reason}): check the path") from error
-    model = _parse(content, path)
+    model = quantlib.with_domain(_parse(content, path))
     _check(model, path)
     return model, hashlib.sha256(content).hexdigest()
 

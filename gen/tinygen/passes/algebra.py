@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from tinygen.graph import Node
+from tinygen.graph import Node, Quant
 from tinygen.graph.ops import Float
 from tinygen.passes.constants import F64, is_constant, is_scalar, real
 from tinygen.passes.elementwise import BINARY, UNARY
@@ -88,6 +88,51 @@ def alone(scope: Scope, name: str) -> bool:
     return scope.fanout[name] == 1
 
 
+@rule("Mul", "Div", "Add", "Sub")
+def nothing_done(scope: Scope, node: Node) -> Result:
+    """x 1 = x + 0 = x."""
+    for find, neutral in ((factor_of, 1), (offset_of, 0)):
+        found = find(scope, node)
+        if found is not None and np.all(found[1] == neutral):
+            return found[0] if scope.shape(found[0]) == scope.shape(node.output) else None
+    return None
+
+
+@rule("Mul", "Div")
+def factors_are_one(scope: Scope, node: Node) -> Result:
+    """(x a) b = x (a b) for two numbers."""
+    found = factor_of(scope, node)
+    inner = scope.made_by(found[0], "Mul", "Div") if found is not None else None
+    first = factor_of(scope, inner) if inner is not None else None
+    if found is None or first is None or found[1].size != 1 or first[1].size != 1:
+        return None
+    if scope.shape(first[0]) != scope.shape(node.output):
+        return None
+    factor = found[1].reshape(()) * first[1].reshape(())
+    pair = first[0], scope.constant(np.asarray(factor))
+    return scope.emit(Float("Mul"), pair, scope.shape(node.output))
+
+
+@rule("Quant")
+def rounding_of_a_scaled_sum(scope: Scope, node: Node) -> Result:
+    """round((a + b) c) to steps of s = c round(a + b) to steps of s / c: a sum is rounded once."""
+    step, grid = scope.made_by(node.inputs[0], "Mul", "Div"), scope.quant(node.output)
+    found = factor_of(scope, step) if step is not None else None
+    if step is None or found is None or found[1].size != 1 or grid is None:
+        return None
+    x, c = found[0], float(found[1].reshape(-1)[0])
+    both = scope.made_by(x, "Add")
+    if both is None or c <= 0 or not alone(scope, x):
+        return None
+    for name in both.inputs:
+        known = scope.quant(name) is not None or scope.made_by(name, "Join") is not None
+        if not known and (not is_constant(scope, name) or is_scalar(scope, name)):
+            return None
+    y = quant(scope, x, Quant(grid.scale / c, grid.zero_point))
+    y = scope.emit(Float("Mul"), (y, scope.constant(np.asarray(c))), scope.shape(node.output))
+    return quant(scope, y, grid)
+
+
 @rule("Mul", "Div")
 def factor_into_product(scope: Scope, node: Node) -> Result:
     """(x W) c = x (W c)."""
@@ -166,6 +211,8 @@ def factor_before_softmax(scope: Scope, node: Node) -> Result:
     found = factor_of(scope, step) if step is not None else None
     if found is None or found[1].size != 1 or found[1].reshape(-1)[0] <= 0:
         return None
+    if "weights" in node.op.attrs:
+        return None
     x = found[0]
     if before is not None:
         x = move(scope, x, index_of(before), scope.shape(node.inputs[0]))
@@ -224,6 +271,9 @@ def constant_pair(scope: Scope, node: Node) -> Result:
 
 ALGEBRA = (
     constant_pair,
+    nothing_done,
+    factors_are_one,
+    rounding_of_a_scaled_sum,
     factor_into_product,
     offset_into_product,
     rounding_once,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from tinygen.errors import TinygenError
 from tinygen.graph import Node, Quant
-from tinygen.graph.ops import Attention, Float
+from tinygen.graph.ops import U16, Attention, Float
 from tinygen.passes.engine import Result, Scope, rule
 from tinygen.passes.moves import index_of, trace
 from tinygen.passes.multipliers import (
@@ -121,10 +121,14 @@ def multi_head_attention(scope: Scope, node: Node) -> Result:
     feature = _context_columns(order, heads, tokens, dim)
     x_name = q.product.inputs[0]
     x = scope.quant(x_name)
-    alpha, beta = _attr(product, "alpha", 1.0), _attr(softmax, "beta", 1.0)
+    alpha = _attr(product, "alpha", 1.0)
     if feature is None or x is None or alpha <= 0:
         return None
-    scale = row_scale(v.grid, context, bits)
+    weighing = _attr(weighted, "alpha", 1.0)
+    own_table = isinstance(softmax.op, Float) and "weights" in softmax.op.attrs
+    if weighing <= 0 or (own_table and score_grid.scale != 1):
+        return None
+    scale = row_scale(Quant(v.grid.scale * weighing, v.grid.zero_point), context, bits)
     pq, pk, pv = (_project(scope, s, x) for s in (q, k, v))
     wo = _arrays(scope, out)
     # feature[n] is the flat (head, p) that column n of the output projection reads
@@ -149,7 +153,7 @@ def multi_head_attention(scope: Scope, node: Node) -> Result:
         bv=pv.bias,
         rv=pv.requant,
         score=requant(ratio, score_grid.zero_point),
-        exp_table=exp_table(score_grid.scale * beta, bits),
+        exp_table=_table(softmax, score_grid, bits),
         weight_bits=bits,
         context=scale,
         wo=po.weight,
@@ -157,6 +161,16 @@ def multi_head_attention(scope: Scope, node: Node) -> Result:
         ro=po.requant,
     )
     return scope.emit(op, (x_name,), scope.shape(node.output), quant=y, name=out.name)
+
+
+def _table(softmax: Node, scores: Quant, bits: int) -> U16:
+    """exp(-d beta step), or the softmax's own table, for the distances d from a row's maximum."""
+    assert isinstance(softmax.op, Float)
+    weights = softmax.op.attrs.get("weights")
+    if weights is None:
+        return exp_table(scores.scale * _attr(softmax, "beta", 1.0), bits)
+    table: U16 = np.rint(weights * ((1 << bits) - 1)).astype(np.uint16)
+    return table
 
 
 def _context_columns(order: Index, heads: int, tokens: int, dim: int) -> Index | None:

@@ -41,6 +41,12 @@ def _clip(attrs: Attrs, a: list[Any]) -> Any:
     return np.clip(a[0], np.float32(low), np.float32(high))
 
 
+def _integer_gelu(attrs: Attrs, a: list[Any]) -> Any:
+    """QuantLib's: x floor((one + L) / 2), L = sign(x) (one - (min(|x|, -b) + b)^2), integers."""
+    x, b, one = a[0].astype(np.float64), float(attrs["b"]), float(attrs["one"])
+    return x * np.floor((one + np.sign(x) * (one - (np.minimum(np.abs(x), -b) + b) ** 2)) / 2)
+
+
 _UNARY: dict[str, Function] = {
     "Quant": _round,
     "Gelu": _gelu,
@@ -77,6 +83,8 @@ _UNARY: dict[str, Function] = {
     "Neg": lambda at, a: -a[0],
     "Sin": lambda at, a: np.sin(a[0]),
     "Cos": lambda at, a: np.cos(a[0]),
+    "Floor": lambda at, a: np.floor(a[0]),
+    "iGELU": _integer_gelu,
 }
 _BINARY: dict[str, Function] = {
     "Add": lambda at, a: a[0] + a[1],

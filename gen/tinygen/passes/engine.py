@@ -77,6 +77,12 @@ class Scope:
         node = self.producers.get(name)
         return node if node is not None and kind_of(node) in kinds else None
 
+    @property
+    def root(self) -> Node:
+        """The node in hand."""
+        assert self._root is not None
+        return self._root
+
     # what rules add
 
     def constant(self, data: NDArray[Any], quant: Quant | None = None) -> str:

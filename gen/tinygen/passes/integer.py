@@ -124,7 +124,7 @@ def integer_residual(scope: Scope, node: Node) -> Result:
     if is_constant(scope, b):
         if scope.shape(b) != scope.shape(a):
             return None
-        other, qb = _constant_grid(scope, b)
+        other, qb = _constant_grid(scope, b, qa)
     if qa is None or qb is None or scope.shape(a) != scope.shape(b):
         return None
     op = multipliers.add(qa, qb, y, other)
@@ -132,8 +132,9 @@ def integer_residual(scope: Scope, node: Node) -> Result:
     return scope.emit(op, inputs, scope.shape(node.output), quant=y, name=inner.name)
 
 
-def _constant_grid(scope: Scope, name: str) -> tuple[Any, Quant | None]:
-    """int8 integers of a constant: its own grid if that is one int8 scale, else a symmetric one."""
+def _constant_grid(scope: Scope, name: str, beside: Quant | None) -> tuple[Any, Quant | None]:
+    """int8 integers of a constant: its own grid if that is one int8 scale, the step of the
+    activation beside it if it stands on that, else a symmetric grid."""
     grid = as_grid(scope, name)
     if grid is not None:
         q, scales = grid
@@ -143,6 +144,10 @@ def _constant_grid(scope: Scope, name: str) -> tuple[Any, Quant | None]:
             return (q + zero).astype(np.int8), Quant(float(scales.flat[0]), zero)
     values = real(scope, name)
     assert values is not None
+    if beside is not None:
+        whole = np.rint(values / beside.scale)
+        if np.abs(whole).max() <= 127 and np.allclose(whole * beside.scale, values, 0, 1e-6):
+            return whole.astype(np.int8), Quant(beside.scale, 0)
     step = float(np.abs(values).max()) / 127 or 1.0
     return np.rint(values / step).astype(np.int8), Quant(step, 0)
 

@@ -77,7 +77,9 @@ def _constant_row(scope: Scope, node: Node, width: int) -> tuple[str, np.ndarray
 
 
 def _norm_before(scope: Scope, name: str) -> tuple[Node, str] | None:
-    """The Norm behind roundings and reshapes of the same rows."""
+    """The Norm behind roundings, read by nobody else, and reshapes of the same rows."""
+    if scope.made_by(name, "Quant") is not None and scope.fanout[name] > 1:
+        return None
     name = _plain(scope, name)
     before = scope.made_by(name, "Move")
     if before is not None:

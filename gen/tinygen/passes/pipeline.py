@@ -24,14 +24,15 @@ from tinygen.passes.moves import MOVES, moves_compose
 from tinygen.passes.names import systematic
 from tinygen.passes.norms import NORMS
 from tinygen.passes.quantisation import PAIRS, ROUNDING
+from tinygen.passes.quantlib import QUANTLIB, integer_input
 from tinygen.passes.rows import ROWS
 from tinygen.passes.scales import choose_scales
 from tinygen.passes.sharing import share_roundings
 from tinygen.passes.tables import make_tables
-from tinygen.passes.tail import fuse_tables, select_early
+from tinygen.passes.tail import drop_identities, fuse_tables, select_early
 
-SPELLED_OUT: tuple[Rule, ...] = (*PAIRS, *ROUNDING, *NORMS)
-CANONICAL: tuple[Rule, ...] = (*NORMS, *PAIRS, *ROUNDING, *MOVES, *ROWS, *ALGEBRA)
+SPELLED_OUT: tuple[Rule, ...] = (*QUANTLIB, *PAIRS, *ROUNDING, *NORMS)
+CANONICAL: tuple[Rule, ...] = (*QUANTLIB, *NORMS, *PAIRS, *ROUNDING, *MOVES, *ROWS, *ALGEBRA)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +70,7 @@ def import_with_origins(
 
 def to_integer(graph: Graph, samples: NDArray[Any] | None = None) -> tuple[Graph, dict[str, str]]:
     """A Graph of `Float` nodes -> the integer graph and the ONNX tensor behind each value."""
+    graph = integer_input(graph, samples)
     graph = rewrite(rewrite(graph, SPELLED_OUT), CANONICAL)
     for step in (*ROUNDED, choose_scales(samples), *STEPS):
         graph = verify(step(graph))
@@ -131,6 +133,7 @@ STEPS: tuple[Callable[[Graph], Graph], ...] = (
     _rules(*ATTENTION),
     make_tables,
     _rules(*INTEGER, *VIEWS),
+    drop_identities,
     fuse_tables,
     select_early,
 )

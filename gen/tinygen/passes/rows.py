@@ -171,7 +171,8 @@ def softmax_last_axis(scope: Scope, node: Node) -> Result:
     if attribute(node, "axis", -1) not in (-1, len(shape) - 1):
         return None
     rows = move(scope, x, None, rows_of(shape))
-    y = scope.emit(Float("Softmax", {"axis": -1}), (rows,), rows_of(shape))
+    assert isinstance(node.op, Float)
+    y = scope.emit(Float("Softmax", {**node.op.attrs, "axis": -1}), (rows,), rows_of(shape))
     return move(scope, y, None, shape)
 
 

@@ -30,6 +30,8 @@ def choose_scales(samples: NDArray[Any] | None) -> Callable[[Graph], Graph]:
     """The pass; ``samples`` [N, ...] real inputs or None."""
 
     def step(graph: Graph) -> Graph:
+        exact = _joins_on_one_grid(graph, unrounded(graph))
+        graph = _rounded(graph, exact, "") if exact else graph
         missing = unrounded(graph)
         if not missing or graph.values[graph.input].quant is None:
             return graph
@@ -96,8 +98,44 @@ def _drawn(graph: Graph) -> NDArray[np.float32]:
     return rng.normal(middle, 255 * quant.scale / 6, shape).astype(np.float32)
 
 
+def _joins_on_one_grid(graph: Graph, missing: list[str]) -> dict[str, Quant]:
+    """Joins whose parts all stand on one grid, so that the result does too."""
+    found = {}
+    for node in graph.nodes:
+        if _kind(node) != "Join" or node.output not in missing:
+            continue
+        constants = [_constant(graph, i) for i in node.inputs]
+        grids = {
+            graph.values[i].quant for i, c in zip(node.inputs, constants, strict=True) if c is None
+        }
+        grid = grids.pop() if len(grids) == 1 else None
+        if grid is not None and all(c is None or _stands_on(c, grid) for c in constants):
+            found[node.output] = grid
+    return found
+
+
+def _constant(graph: Graph, name: str) -> NDArray[Any] | None:
+    data = graph.values[name].data
+    node = graph.producer(name)
+    if data is not None or node is None or _kind(node) != "Grid":
+        return data
+    parts = [graph.values[i].data for i in node.inputs]
+    product: NDArray[Any] = np.prod(
+        [np.asarray(p, np.float64) for p in parts if p is not None], axis=0
+    )
+    return product
+
+
+def _stands_on(values: NDArray[Any], grid: Quant) -> bool:
+    q = np.asarray(values, np.float64) / grid.scale + grid.zero_point
+    return bool(np.all((np.abs(q - np.rint(q)) < 1e-3) & (q > -128.5) & (q < 127.5)))
+
+
 def _rounded(graph: Graph, grids: dict[str, Quant], source: str) -> Graph:
-    """A rounding behind each of the values; everyone who read the value reads that."""
+    """A rounding behind each of the values; everyone who read the value reads that.
+
+    source: what the grids were chosen from, or nothing where they are certain.
+    """
     values, nodes, notes = dict(graph.values), [], list(graph.notes)
     renamed: dict[str, str] = {}
     for node in graph.nodes:
@@ -111,7 +149,8 @@ def _rounded(graph: Graph, grids: dict[str, Quant], source: str) -> Graph:
         attrs = {"scale": grid.scale, "zp": grid.zero_point}
         nodes.append(Node(f"{node.name}~grid", Float("Quant", attrs), (node.output,), (name,)))
         renamed[node.output] = name
-        notes.append(f"{node.name.split('~')[0]} {CHOSEN} {source}")
+        if source:
+            notes.append(f"{node.name.split('~')[0]} {CHOSEN} {source}")
     moved = _moves_keep_grids(nodes, values)
     output = renamed.get(graph.output, graph.output)
     return tidy(replace(graph, values=values, nodes=moved, output=output, notes=tuple(notes)))

@@ -48,7 +48,7 @@ def _run(node: Node, i: list[Any], shape: tuple[int, ...]) -> Array:
         "Linear": lambda: i[0] @ (i[1] * i[2][:, None]).T + i[3],
         "Convolve": lambda: _convolved(i, attrs, shape),
         "Scores": lambda: (i[0] @ i[1]) * attrs["alpha"],
-        "Softmax": lambda: _softmax(i[0] * attrs.get("beta", 1.0)),
+        "Softmax": lambda: _softmax(i[0] * attrs.get("beta", 1.0), attrs.get("weights")),
         "Mean": lambda: i[0].mean(axis=0),
         "Join": lambda: np.concatenate(i),
         "Norm": lambda: _norm(i, attrs["eps"]),
@@ -68,8 +68,9 @@ def _moved(x: Array, index: Array | None) -> Array:
     return flat if index is None else flat[index.reshape(-1)]
 
 
-def _softmax(x: Array) -> Array:
-    e = np.exp(x - x.max(axis=-1, keepdims=True))
+def _softmax(x: Array, weights: Array | None) -> Array:
+    below = x.max(axis=-1, keepdims=True) - x
+    e = np.exp(-below) if weights is None else weights[np.rint(below).astype(int)]
     y: Array = e / e.sum(axis=-1, keepdims=True)
     return y
 

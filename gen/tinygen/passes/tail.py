@@ -6,16 +6,39 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
+import numpy as np
+
 from tinygen.graph import Graph, Node, Value
 from tinygen.graph.ops import Add, Conv, LayerNorm, Linear, Lut, SelectToken
 from tinygen.passes.engine import tidy
 from tinygen.reference.elementwise import lut
+
+IDENTITY = np.arange(-128, 128, dtype=np.int8)
 
 
 def _readers(graph: Graph) -> Counter[str]:
     count = Counter(i for n in graph.nodes for i in n.inputs)
     count[graph.output] += 1
     return count
+
+
+def drop_identities(graph: Graph) -> Graph:
+    """A table that changes no byte, only what the bytes mean, is not run."""
+    renamed: dict[str, str] = {}
+    nodes = []
+    for node in graph.nodes:
+        same = isinstance(node.op, Lut) and np.array_equal(node.op.table, IDENTITY)
+        source = node.inputs[0]
+        if same and source != graph.input and source not in renamed:
+            renamed[source] = node.output  # all readers take the value by its later name
+        else:
+            nodes.append(node)
+
+    def now(names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(renamed.get(n, n) for n in names)
+
+    nodes = [replace(n, inputs=now(n.inputs), outputs=now(n.outputs)) for n in nodes]
+    return tidy(replace(graph, nodes=tuple(nodes), output=now((graph.output,))[0]))
 
 
 def fuse_tables(graph: Graph) -> Graph:
