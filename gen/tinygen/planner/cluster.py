@@ -20,6 +20,7 @@ from tinygen.planner.plan import TICKS
 from tinygen.planner.schedule import AttentionSchedule
 from tinygen.planner.values import Homes, assign_homes
 from tinygen.targets import PackedLinear, Target, get_target
+from tinygen.targets.portable import round_up
 
 HEADS = AttentionSchedule("heads-to-cores", 4)
 ROWS = AttentionSchedule("rows-to-cores", 4)
@@ -31,7 +32,7 @@ SOURCES = (
     *("runtime/dma_pulp.c", "runtime/dma_host.c"),
 )
 """What every cluster project has; the template compiles those of its machine."""
-TILE, TABLE, EXP = 4, 256, 512
+TILE, TABLE, EXP, Q_BYTES = 4, 256, 512, 1024
 
 
 def align8(size: int) -> int:
@@ -72,11 +73,14 @@ def attention_work(
     e = op.wq.shape[1]
     part = align8(t.linear_weights(op.dim, e))
     k, v = (align8(f(op, 1, tokens)) for f in (t.k_bytes, t.v_bytes))
-    scratch = max(align8(t.attend_scratch(op, 4, tokens)), linear_scratch(t, e))
-    own = align8(t.q_bytes(op, 1, 4)) + scratch
+    q, all_q = t.q_bytes(op, 1, 4), t.q_bytes(op, 1, tokens)
+    if how == HEADS and all_q <= Q_BYTES:
+        q = all_q
+    own = align8(q) + align8(t.attend_scratch(op, 4, tokens))
+    shared = EXP + align8(round_up(tokens, 4) * round_up(e, 4))
     if how == HEADS:
-        return EXP + cores * ((2 * part + k + v + own) // 64 * 64 + 72)
-    return EXP + 2 * (3 * part + k + v) + cores * own
+        return shared + cores * ((2 * part + k + v + own) // 64 * 64 + 72)
+    return shared + 2 * (3 * part + k + v) + cores * own
 
 
 def idle_time(op: ops.Attention, tokens: int, how: AttentionSchedule, cores: int) -> int:

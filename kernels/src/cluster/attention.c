@@ -4,54 +4,78 @@
 #include "cluster/share.h"
 #include "tinygen/cluster.h"
 
-enum { GROUP = 4, EXP_BYTES = 512, PARTS = 3 };
+enum { GROUP = 4, EXP_BYTES = 512, PARTS = 3, Q_BYTES = 1024 };
 
 typedef struct {
   const tg_attention_t *op; /* the caller's: far */
-  const int8_t *x;
+  const tg_word_t *x;       /* groups of four rows, as tg_tile_group makes them */
   int8_t *context;
-  int32_t tokens, e, inner, groups;
-  size_t part; /* bytes of one head's weights of one projection */
+  int32_t tokens, inner, groups;
+  int32_t words; /* of a group of the input */
+  size_t part;   /* bytes of one head's weights of one projection */
 } layer_t;
 
-static layer_t describe(const tg_attention_t *op, const int8_t *x, int32_t tokens,
-                        int8_t *context) {
-  layer_t layer = {op, x, context, tokens, op->q.k, op->heads * op->dim, tg_tile_words(tokens), 0};
+static layer_t describe(const tg_attention_t *op, int32_t tokens, int8_t *context) {
+  layer_t layer = {op, NULL, context, tokens, op->heads * op->dim, tg_tile_words(tokens), 0, 0};
+  layer.words = 4 * tg_tile_words(op->q.k);
   layer.part = (size_t)tg_project_head_weights(op->dim, op->q.k);
   return layer;
 }
 
-/* Copies the exponent table; the core's own copy of the parameters points to it. */
-static void bring_table(tg_attention_t *near, uint8_t **work) {
+/* What all heads need: the exponent table, and the input by groups of four rows. */
+static void prepare(layer_t *layer, tg_attention_t *near, const int8_t *x, uint8_t **work) {
+  const int32_t core = tg_team_core(), cores = tg_team_cores(), k = near->q.k;
   const uint16_t *far = near->exp_table;
+  tg_word_t *const groups = tg_take(work, 4 * (size_t)layer->groups * (size_t)layer->words);
+  tg_dma_t job;
   near->exp_table = tg_take(work, EXP_BYTES);
-  if (tg_team_core() == 0) {
-    tg_dma_t job;
+  if (core == 0)
     tg_dma_load(&job, (void *)(uintptr_t)near->exp_table, far, EXP_BYTES);
-    tg_dma_wait(&job);
+  for (int32_t g = core; g < layer->groups; g += cores) {
+    const int32_t row = GROUP * g, left = layer->tokens - row;
+    tg_tile_group(x + (ptrdiff_t)row * k, left < GROUP ? left : GROUP, k, k,
+                  groups + g * layer->words);
   }
+  layer->x = groups;
+  if (core == 0)
+    tg_dma_wait(&job);
+  tg_team_barrier();
 }
 
-/* A group of four query rows of head h, from the input to the context. */
-static void query_group(const layer_t *layer, const tg_attention_t *near, const void *w, int32_t h,
-                        int32_t group, const void *k, const void *v, void *q, void *scratch) {
+/* Group g of one head's q, k or v. */
+static void project(const layer_t *layer, const tg_attention_t *near, const tg_linear_t *linear,
+                    const void *w, int what, int32_t g, void *y) {
+  tg_project_group(near, linear, w, what, layer->x + g * layer->words, layer->tokens, g, y);
+}
+
+/* A group of four query rows of head h: its part of q, and its context. */
+static void query(const layer_t *layer, const tg_attention_t *near, const void *w, int32_t group,
+                  void *q) {
+  const int32_t left = layer->tokens - GROUP * group;
+  tg_project_group(near, &near->q, w, TG_PROJECT_Q, layer->x + group * layer->words,
+                   left < GROUP ? left : GROUP, 0, q);
+}
+
+static void attend(const layer_t *layer, const tg_attention_t *near, tg_attend_t *how, int32_t h,
+                   int32_t group, const void *k, const void *v, const void *q, void *scratch) {
   const int32_t row = GROUP * group, left = layer->tokens - row;
-  const int32_t rows = left < GROUP ? left : GROUP;
-  tg_project_groups(near, &near->q, w, TG_PROJECT_Q, layer->x + (ptrdiff_t)row * layer->e, rows,
-                    layer->e, 0, 1, q, scratch);
-  tg_attention_attend_s8(near, q, k, v, rows, layer->tokens,
-                         layer->context + (ptrdiff_t)row * layer->inner + h * near->dim,
-                         layer->inner, scratch);
+  tg_attend_group(how, near, q, k, v, left < GROUP ? left : GROUP,
+                  layer->context + (ptrdiff_t)row * layer->inner + h * near->dim, layer->inner,
+                  scratch);
 }
 
 static size_t scratch_bytes(const layer_t *layer) {
-  const size_t a = tg_attention_attend_scratch(layer->op, GROUP, layer->tokens);
-  const size_t b = tg_attention_project_scratch(layer->op, GROUP);
-  return a > b ? a : b;
+  return tg_attention_attend_scratch(layer->op, GROUP, layer->tokens);
 }
 
-static size_t query_bytes(const layer_t *layer) {
-  return (size_t)tg_q_head_bytes(layer->op->dim, GROUP);
+/* Groups of q made at a time where heads go to cores: all, if that is little memory, so that the
+ * code of both stages need not come to the instruction cache again and again. */
+static int32_t query_groups(const layer_t *layer) {
+  return layer->groups * tg_q_head_bytes(layer->op->dim, GROUP) <= Q_BYTES ? layer->groups : 1;
+}
+
+static size_t query_bytes(const layer_t *layer, int32_t groups) {
+  return (size_t)(groups * tg_q_head_bytes(layer->op->dim, GROUP));
 }
 
 /* -- heads to cores -----------------------------------------------------------------------------
@@ -67,23 +91,26 @@ static const void *part_weights(const layer_t *layer, int32_t i) {
 
 void tg_cluster_attention_heads_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
                                    int8_t *context, int8_t *y, int32_t tiles, void *work) {
-  const layer_t layer = describe(op, x, tokens, context);
+  layer_t layer = describe(op, tokens, context);
   const int32_t core = tg_team_core(), cores = tg_team_cores();
   const int32_t mine = core < op->heads ? (op->heads - core + cores - 1) / cores : 0;
   tg_attention_t near = *op;
+  tg_attend_t how;
+  tg_attend_prepare(&how, op, tokens);
   uint8_t *rest = work;
-  bring_table(&near, &rest);
-  tg_team_barrier();
+  prepare(&layer, &near, x, &rest);
+  const int32_t ahead = query_groups(&layer);
+  const size_t q_group = query_bytes(&layer, 1);
   const size_t k_bytes = tg_attention_k_bytes(op, 1, tokens);
   const size_t v_bytes = tg_attention_v_bytes(op, 1, tokens);
   /* Cores run alike: 64 bytes are one word of each bank, so buffers that are a multiple of it apart
    * would make all cores wait for the same bank. */
   const size_t own = 2 * tg_align8(layer.part) + tg_align8(k_bytes) + tg_align8(v_bytes) +
-                     tg_align8(query_bytes(&layer)) + tg_align8(scratch_bytes(&layer));
+                     tg_align8(query_bytes(&layer, ahead)) + tg_align8(scratch_bytes(&layer));
   rest += (size_t)core * (own / 64 * 64 + 72);
   uint8_t *const w[2] = {tg_take(&rest, layer.part), tg_take(&rest, layer.part)};
   void *const k = tg_take(&rest, k_bytes), *const v = tg_take(&rest, v_bytes);
-  void *const q = tg_take(&rest, query_bytes(&layer));
+  uint8_t *const q = tg_take(&rest, query_bytes(&layer, ahead));
   tg_dma_t jobs[2];
   if (mine)
     tg_dma_load(&jobs[0], w[0], part_weights(&layer, 0), layer.part);
@@ -93,14 +120,18 @@ void tg_cluster_attention_heads_s8(const tg_attention_t *op, const int8_t *x, in
       tg_dma_load(&jobs[(i + 1) & 1], w[(i + 1) & 1], part_weights(&layer, i + 1), layer.part);
     const int32_t h = core + i / PARTS * cores;
     if (i % PARTS == 0)
-      tg_project_groups(&near, &near.k, w[i & 1], TG_PROJECT_K, x, tokens, layer.e, 0, layer.groups,
-                        k, rest);
-    else if (i % PARTS == 1)
-      tg_project_groups(&near, &near.v, w[i & 1], TG_PROJECT_V, x, tokens, layer.e, 0, layer.groups,
-                        v, rest);
-    else
       for (int32_t g = 0; g < layer.groups; g++)
-        query_group(&layer, &near, w[i & 1], h, g, k, v, q, rest);
+        project(&layer, &near, &near.k, w[i & 1], TG_PROJECT_K, g, k);
+    else if (i % PARTS == 1)
+      for (int32_t g = 0; g < layer.groups; g++)
+        project(&layer, &near, &near.v, w[i & 1], TG_PROJECT_V, g, v);
+    else
+      for (int32_t g = 0; g < layer.groups; g += ahead) {
+        for (int32_t j = 0; j < ahead; j++)
+          query(&layer, &near, w[i & 1], g + j, q + (size_t)j * q_group);
+        for (int32_t j = 0; j < ahead; j++)
+          attend(&layer, &near, &how, h, g + j, k, v, q + (size_t)j * q_group, rest);
+      }
   }
   tg_team_barrier();
   tg_cluster_linear_s8(&op->o, context, tokens, y, tiles, work);
@@ -118,36 +149,34 @@ static void load_head(const layer_t *layer, int32_t h, uint8_t *to, tg_dma_t job
 
 /* This core's part of one head's keys and values: groups of keys, then groups of values. */
 static void keys_values(const layer_t *layer, const tg_attention_t *near, const uint8_t *w, void *k,
-                        void *v, void *scratch) {
+                        void *v) {
   const int32_t core = tg_team_core(), cores = tg_team_cores(), groups = layer->groups;
-  const int32_t from = tg_share(2 * groups, core, cores),
-                to = tg_share(2 * groups, core + 1, cores);
   const size_t part = tg_align8(layer->part);
-  if (from < groups)
-    tg_project_groups(near, &near->k, w + part, TG_PROJECT_K, layer->x, layer->tokens, layer->e,
-                      from, (to < groups ? to : groups) - from, k, scratch);
-  if (to > groups) {
-    const int32_t first = from > groups ? from - groups : 0;
-    tg_project_groups(near, &near->v, w + 2 * part, TG_PROJECT_V, layer->x, layer->tokens, layer->e,
-                      first, to - groups - first, v, scratch);
-  }
+  for (int32_t i = tg_share(2 * groups, core, cores); i < tg_share(2 * groups, core + 1, cores);
+       i++)
+    if (i < groups)
+      project(layer, near, &near->k, w + part, TG_PROJECT_K, i, k);
+    else
+      project(layer, near, &near->v, w + 2 * part, TG_PROJECT_V, i - groups, v);
 }
 
 void tg_cluster_attention_rows_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
                                   int8_t *context, int8_t *y, int32_t tiles, void *work) {
-  const layer_t layer = describe(op, x, tokens, context);
+  layer_t layer = describe(op, tokens, context);
   const int32_t core = tg_team_core(), cores = tg_team_cores();
   tg_attention_t near = *op;
+  tg_attend_t how;
+  tg_attend_prepare(&how, op, tokens);
   uint8_t *rest = work;
-  bring_table(&near, &rest);
+  prepare(&layer, &near, x, &rest);
   uint8_t *w[2], *k[2], *v[2];
   for (int i = 0; i < 2; i++) {
     w[i] = tg_take(&rest, PARTS * tg_align8(layer.part));
     k[i] = tg_take(&rest, tg_attention_k_bytes(op, 1, tokens));
     v[i] = tg_take(&rest, tg_attention_v_bytes(op, 1, tokens));
   }
-  rest += (size_t)core * (tg_align8(query_bytes(&layer)) + tg_align8(scratch_bytes(&layer)));
-  void *const q = tg_take(&rest, query_bytes(&layer));
+  rest += (size_t)core * (tg_align8(query_bytes(&layer, 1)) + tg_align8(scratch_bytes(&layer)));
+  void *const q = tg_take(&rest, query_bytes(&layer, 1));
   tg_dma_t jobs[PARTS];
   if (core == 0)
     load_head(&layer, 0, w[0], jobs);
@@ -159,10 +188,12 @@ void tg_cluster_attention_rows_s8(const tg_attention_t *op, const int8_t *x, int
     tg_team_barrier(); /* weights are there; the head before last is done with */
     if (core == 0 && h + 1 < op->heads)
       load_head(&layer, h + 1, w[i ^ 1], jobs);
-    keys_values(&layer, &near, w[i], k[i], v[i], rest);
+    keys_values(&layer, &near, w[i], k[i], v[i]);
     tg_team_barrier();
-    for (int32_t g = core; g < layer.groups; g += cores)
-      query_group(&layer, &near, w[i], h, g, k[i], v[i], q, rest);
+    for (int32_t g = core; g < layer.groups; g += cores) {
+      query(&layer, &near, w[i], g, q);
+      attend(&layer, &near, &how, h, g, k[i], v[i], q, rest);
+    }
   }
   tg_team_barrier();
   tg_cluster_linear_s8(&op->o, context, tokens, y, tiles, work);

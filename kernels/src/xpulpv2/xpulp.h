@@ -18,13 +18,6 @@ typedef int32_t __attribute__((may_alias)) tg_word_t;
 
 enum { TG_ONES = 0x01010101 };
 
-/* A register tile is an array whose every index is a constant when compilers look first: no loops.
- */
-#define TG_EACH4(do_) do_(0) do_(1) do_(2) do_(3)
-#define TG_EACH16(do_)                                                                             \
-  TG_EACH4(do_)                                                                                    \
-  do_(4) do_(5) do_(6) do_(7) do_(8) do_(9) do_(10) do_(11) do_(12) do_(13) do_(14) do_(15)
-
 #if defined(TG_XPULP_INSN)
 
 #define TG_R3(name, text)                                                                          \
@@ -41,7 +34,6 @@ enum { TG_ONES = 0x01010101 };
 TG_R4(tg_sdotsp4, "0x57, 1, 0x5c")
 TG_R4(tg_sdotup4, "0x57, 1, 0x50")
 TG_R4(tg_sdotusp4, "0x57, 1, 0x54")
-TG_R3(tg_sub4, "0x57, 1, 0x04")
 TG_R3(tg_max4, "0x57, 1, 0x18")
 TG_R4(tg_add_shift, "0x5b, 2, 0x20")
 
@@ -74,10 +66,6 @@ static inline int32_t tg_sdotup4(int32_t d, int32_t a, int32_t b) {
 
 static inline int32_t tg_sdotusp4(int32_t d, int32_t a, int32_t b) {
   return __builtin_pulp_sdotusp4((tg_v4u)a, (tg_v4s)b, d);
-}
-
-static inline int32_t tg_sub4(int32_t a, int32_t b) {
-  return (int32_t)__builtin_pulp_sub4((tg_v4s)a, (tg_v4s)b);
 }
 
 static inline int32_t tg_max4(int32_t a, int32_t b) {
@@ -142,11 +130,6 @@ static inline int32_t tg_pack4(int32_t a, int32_t b, int32_t c, int32_t d) {
                    (uint32_t)(uint8_t)d << 24);
 }
 
-static inline int32_t tg_sub4(int32_t a, int32_t b) {
-  return tg_pack4(tg_byte_u(a, 0) - tg_byte_u(b, 0), tg_byte_u(a, 1) - tg_byte_u(b, 1),
-                  tg_byte_u(a, 2) - tg_byte_u(b, 2), tg_byte_u(a, 3) - tg_byte_u(b, 3));
-}
-
 static inline int32_t tg_larger(int32_t a, int32_t b) {
   return a > b ? a : b;
 }
@@ -175,23 +158,10 @@ static inline int32_t tg_add_shift(int32_t d, int32_t a, int32_t shift) {
 #define TG_FENCE() ((void)0)
 #endif
 
-/* The word at *pointer, which moves to the next: compilers rather use offsets, and add 16 once. */
-#if defined(TG_XPULP_INSN)
-#define TG_NEXT(word, pointer)                                                                     \
-  __asm__ volatile(".insn i 0x0b, 2, %0, %1, 4" : "=r"(word), "+r"(pointer) : : "memory")
-#elif defined(__pulp__)
-#define TG_NEXT(word, pointer)                                                                     \
-  __asm__ volatile("p.lw %0, 4(%1!)" : "=r"(word), "+r"(pointer) : : "memory")
-#else
-#define TG_NEXT(word, pointer) ((word) = *(pointer)++)
-#endif
-
-/* Byte i of x, unsigned. */
-#ifdef __xpulp_clang__
-#define TG_BYTE(x, i) ((uint32_t)__builtin_pulp_bextractu(x, 8, 8 * (i)))
-#else
-#define TG_BYTE(x, i) ((uint32_t)(x) >> (8 * (i)) & 0xffu)
-#endif
+/* x within [-limit - 1, limit]. */
+static inline int32_t tg_clip(int32_t x, int32_t limit) {
+  return x > limit ? limit : x < -limit - 1 ? -limit - 1 : x;
+}
 
 /* The high half of a 64-bit product. */
 static inline int32_t tg_mulh(int32_t a, int32_t b) {
@@ -201,31 +171,6 @@ static inline int32_t tg_mulh(int32_t a, int32_t b) {
   return d;
 #else
   return (int32_t)((int64_t)a * b >> 32);
-#endif
-}
-
-/* Four products' high halves, doubled results: half of each, rounded, clamped. Four at a time, so
- * that no instruction waits for the one before. */
-static inline __attribute__((always_inline)) void tg_round4(int32_t v[4], int32_t m0, int32_t m1,
-                                                            int32_t m2, int32_t m3, int32_t offset,
-                                                            int32_t shift) {
-#if defined(TG_XPULP_INSN) || defined(__xpulp_clang__)
-  __asm__("mulh %0, %0, %4\n\tmulh %1, %1, %5\n\tmulh %2, %2, %6\n\tmulh %3, %3, %7\n\t"
-          ".insn r 0x5b, 2, 0x20, %0, %8, %9\n\t.insn r 0x5b, 2, 0x20, %1, %8, %9\n\t"
-          ".insn r 0x5b, 2, 0x20, %2, %8, %9\n\t.insn r 0x5b, 2, 0x20, %3, %8, %9\n\t"
-          ".insn r 0x33, 1, 0x0a, %0, %0, x8\n\t.insn r 0x33, 1, 0x0a, %1, %1, x8\n\t"
-          ".insn r 0x33, 1, 0x0a, %2, %2, x8\n\t.insn r 0x33, 1, 0x0a, %3, %3, x8"
-          : "+r"(v[0]), "+r"(v[1]), "+r"(v[2]), "+r"(v[3])
-          : "r"(m0), "r"(m1), "r"(m2), "r"(m3), "r"(offset), "r"(shift));
-#else
-  v[0] = tg_mulh(v[0], m0);
-  v[1] = tg_mulh(v[1], m1);
-  v[2] = tg_mulh(v[2], m2);
-  v[3] = tg_mulh(v[3], m3);
-  v[0] = tg_clip8(tg_add_shift(v[0], offset, shift));
-  v[1] = tg_clip8(tg_add_shift(v[1], offset, shift));
-  v[2] = tg_clip8(tg_add_shift(v[2], offset, shift));
-  v[3] = tg_clip8(tg_add_shift(v[3], offset, shift));
 #endif
 }
 
