@@ -66,7 +66,7 @@ MaxRam = Annotated[
 ]
 MaxFlash = Annotated[
     float | None,
-    typer.Option(parser=_bytes, metavar="BYTES", help="Limit of weights and tables: 1M."),
+    typer.Option(parser=_bytes, metavar="BYTES", help="Limit of weights, tables and code: 1M."),
 ]
 MaxLatency = Annotated[
     float | None,

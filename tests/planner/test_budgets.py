@@ -72,7 +72,7 @@ def test_ram_of_the_board(eeg: Graph) -> None:
 
 def test_flash(eeg: Graph) -> None:
     text = refusal(eeg, board(), Options(max_flash=20_000))
-    size = make_plan(eeg, board()).const_bytes
+    size = make_plan(eeg, board()).flash_bytes
     assert f"{size - 20_000:,} more than --max-flash grants" in text
     assert "node block0.attention" in text and text.endswith(f"--max-flash {size}")
     make_plan(eeg, board(), Options(max_flash=size))

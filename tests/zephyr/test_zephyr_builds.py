@@ -4,6 +4,7 @@ holds what the Plan says where it says."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -69,6 +70,42 @@ def check_places(made: Made) -> None:
     weights = {n: p for n, p in found.items() if f" {n}[" in source}
     assert all(inside(place, flash) for place in weights.values())
     assert sum(-(-size // 4) * 4 for _, size in weights.values()) == plan.const_bytes
+
+
+def linked(made: Made) -> dict[str, int]:
+    """Object file of the application -> bytes of code and constants, by the linker's map."""
+    text = (made.build / "zephyr/zephyr.map").read_text()
+    text = text[text.index("Linker script and memory map") :]
+    sizes: dict[str, int] = {}
+    row = r"^ (\S+)\s+(0x[0-9a-f]+)\s+(0x[0-9a-f]+) \S*libapp\.a\((\S+)\.c\.obj\)$"
+    for name, _, size, file in re.findall(row, text, re.MULTILINE):
+        if name.startswith((".text", ".rodata")):
+            sizes[file] = sizes.get(file, 0) + -(-int(size, 16) // 4) * 4
+    return sizes
+
+
+@pytest.mark.parametrize("board", ("nucleo_h743zi", "nucleo_l476rg", "nucleo_f746zg", "mps2_an385"))
+@pytest.mark.parametrize("model", MODELS)
+def test_sizes_are_as_predicted(model: str, board: str, built: ProjectOf) -> None:
+    """Weights, tables and arena to the byte; kernels and all flash within 2 %."""
+    made = built(model, board)
+    plan, sizes = made.plan, linked(made)
+    code = plan.footprint
+    assert code is not None
+    assert sizes[f"{model}_weights"] == plan.const_bytes
+    found = symbols(made.elf)
+    arena = [s for n, (_, s) in found.items() if n.startswith(f"{model}_arena_")]
+    assert sum(arena) == plan.arena_bytes
+    kernels = sum(sizes.get(Path(s).stem, 0) for s in plan.sources)
+    assert code.kernels == pytest.approx(kernels, rel=0.02)
+    network = sizes[model] + sizes[f"{model}_arena"]
+    assert code.network == pytest.approx(network, rel=0.15)
+    assert plan.flash_bytes == pytest.approx(plan.const_bytes + kernels + network, rel=0.02)
+    if code.code_region:
+        ends = [a + s for n, (a, s) in found.items() if n in ("tg_tiles", "tg_linear_s8")]
+        region = plan.code_region
+        assert region is not None and ends
+        assert all(region.base < end <= region.base + code.resident * 1.02 for end in ends)
 
 
 @pytest.mark.parametrize("board", ("nucleo_h743zi", "nucleo_l476rg", "nucleo_f746zg"))

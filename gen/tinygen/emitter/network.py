@@ -225,6 +225,13 @@ def api_header(plan: p.Plan) -> str:
         f"#define {up}_ARENA_{cfile.identifier(r.name).upper()}_BYTES {r.used}\n"
         for r in plan.regions
     )
+    stack = ""
+    if plan.footprint is not None:
+        stack = (
+            f"\n/* Stack that {m}_run takes at most, interrupts not counted: measured with\n"
+            f" * {plan.footprint.compiler}. */\n"
+            f"#define {up}_STACK_BYTES {plan.footprint.stack}\n"
+        )
     qi, qo = plan.input_quant, plan.output_quant
     return (
         cfile.head(f"Public interface of the network {m}.", model=m)
@@ -243,7 +250,7 @@ extern "C" {{
 #define {up}_LAYERS {len(plan.steps)}
 #define {up}_ARENA_BYTES {plan.arena_bytes}
 {sizes}#define {up}_CONST_BYTES {plan.const_bytes}
-
+{stack}
 /* real = scale * (q - zero point) */
 #define {up}_INPUT_SCALE {cfile.float_literal(qi.scale)}
 #define {up}_INPUT_ZERO_POINT ({qi.zero_point})

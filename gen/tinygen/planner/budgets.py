@@ -78,16 +78,18 @@ def _flash(plan: p.Plan, limit: int | None) -> Excess | None:
     have = sum(r.usable for r in plan.board.flash)
     asked = limit is not None and limit < have
     grant = limit if limit is not None and asked else have
-    over = plan.const_bytes - grant
+    over = plan.flash_bytes - grant
     if over <= 0:
         return None
+    code = plan.flash_bytes - plan.const_bytes
+    what = f"weights, tables and {code:,} bytes of code" if code else "weights and tables"
     largest = max(plan.steps, key=lambda s: const_bytes([s]))
     who = "--max-flash" if asked else plan.board.name
     return Excess(
         "flash",
-        f"{plan.model}: weights and tables take {plan.const_bytes:,} bytes of flash, {over:,} more "
+        f"{plan.model}: {what} take {plan.flash_bytes:,} bytes of flash, {over:,} more "
         f"than {who} grants, {const_bytes([largest]):,} of them in node {largest.name}",
-        f"--max-flash {plan.const_bytes}" if asked and plan.const_bytes <= have else "",
+        f"--max-flash {plan.flash_bytes}" if asked and plan.flash_bytes <= have else "",
         not asked,
     )
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tinygen.boards import Board
+from tinygen.boards import Board, Region
 from tinygen.graph import Quant
 from tinygen.graph.ops import I8, U16, RowScale
 from tinygen.planner.schedule import AttentionSchedule
@@ -234,6 +234,26 @@ class Alternative:
     chosen: bool = False
 
 
+@dataclass(frozen=True)
+class Footprint:
+    """Code, predicted from measured sections of the kernels; bytes.
+
+    kernels      in flash, with the tables that they bring
+    network      in flash: <model>_run, its parameter blocks, the model's hash
+    stack        deepest use by <model>_run, interrupts not counted
+    code_region  memory that hot kernels are copied to at boot, None: they stay in flash
+    resident     bytes there
+    compiler     the one that was measured, with its optimisation
+    """
+
+    kernels: int
+    network: int
+    stack: int
+    code_region: str | None
+    resident: int
+    compiler: str
+
+
 @dataclass(frozen=True, eq=False)
 class Plan:
     """Everything that was decided.
@@ -261,6 +281,22 @@ class Plan:
     notes: tuple[str, ...] = field(default=())
     alternatives: Mapping[str, tuple[Alternative, ...]] = field(default_factory=dict)
     """Attention step -> the schedules that were considered."""
+    footprint: Footprint | None = None
+    """None where the core's code was never measured."""
+
+    @property
+    def flash_bytes(self) -> int:
+        """Constants and, where it is known, code."""
+        code = self.footprint
+        return self.const_bytes + (code.kernels + code.network if code else 0)
+
+    @property
+    def code_region(self) -> Region | None:
+        """Where hot kernels go."""
+        region, code = self.board.code_ram, self.footprint
+        if region is None or code is None:
+            return region
+        return region if code.code_region == region.name else None
 
     @property
     def instructions(self) -> int | None:

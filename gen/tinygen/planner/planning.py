@@ -16,6 +16,7 @@ from tinygen.planner import plan as p
 from tinygen.planner.choose import Attempt, Wishes, attention_layers, worth_having
 from tinygen.planner.constants import const_bytes
 from tinygen.planner.cost import load_cost_model, predicted
+from tinygen.planner.footprint import footprint
 from tinygen.planner.lower import Lowering, lifetimes
 from tinygen.planner.schedule import AttentionSchedule, Kind
 from tinygen.targets import Target, get_target
@@ -25,7 +26,7 @@ from tinygen.targets import Target, get_target
 class Options:
     """What the user wishes. attention: None = the planner decides.  row_block: query rows.
 
-    max_ram: bytes of arena.  max_flash: bytes of weights and tables.  max_latency: predicted
+    max_ram: bytes of arena.  max_flash: bytes of weights, tables and code.  max_latency: predicted
     milliseconds.  schedules: attention node -> its only schedule, for measurements.
     """
 
@@ -129,6 +130,8 @@ def _finish(
 ) -> p.Plan:
     model = load_cost_model(low.target.name, board.core.cpu)
     steps = tuple(predicted(step, model) for step in low.steps)
+    sources = tuple(sorted(low.sources | set(low.more_sources)))
+    regions = _region_use(packed, board)
     return p.Plan(
         model=graph.name,
         model_hash=graph.model_hash,
@@ -140,9 +143,9 @@ def _finish(
         output_quant=_quant(graph, graph.output),
         steps=steps,
         placements=packed.placements,
-        regions=_region_use(packed, board),
+        regions=regions,
         arena_lower_bound=arena.live_bytes([q.buffer for q in packed.placements]),
-        sources=tuple(sorted(low.sources | set(low.more_sources))),
+        sources=sources,
         params_bytes=params_count(graph),
         const_bytes=const_bytes(low.steps),
         notes=graph.notes,
@@ -150,6 +153,7 @@ def _finish(
             name: tuple(replace(a, chosen=a.schedule == low.schedules[name]) for a in every)
             for name, every in layers.items()
         },
+        footprint=footprint(steps, sources, len(regions), low.target.name, board),
     )
 
 

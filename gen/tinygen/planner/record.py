@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from tinygen.planner import plan as p
@@ -34,6 +35,7 @@ def describe(plan: p.Plan) -> dict[str, Any]:
         "macs": plan.macs,
         "params_bytes": plan.params_bytes,
         "const_bytes": plan.const_bytes,
+        "code": None if plan.footprint is None else asdict(plan.footprint),
         "arena_bytes": plan.arena_bytes,
         "arena_lower_bound_bytes": plan.arena_lower_bound,
         "instructions": plan.instructions,

@@ -13,6 +13,9 @@ from tinygen.planner import Plan
 
 Variables = dict[str, Any]
 
+STACK_BESIDE = 1536
+"""Bytes that main, printk, an exception's frame and the user's own calls may take."""
+
 
 def variables(plan: Plan, template: str, folder: str) -> Variables:
     """The variables of one template; the common ones are in every cookiecutter.json."""
@@ -51,7 +54,7 @@ def _zephyr(plan: Plan) -> Variables:
         )
     used = {u.name for u in plan.regions}
     mine = [r for r in board.ram if r.name in used]
-    code = board.code_ram
+    code = plan.code_region
     return {
         "zephyr_board": board.zephyr.board,
         "zephyr_file": board.zephyr.file,
@@ -60,6 +63,9 @@ def _zephyr(plan: Plan) -> Variables:
         "platformio_board": board.platformio_board or "",
         "clocks": {"masks": [r.clock for r in mine if r.clock]},
         "sections": {"names": [cfile.identifier(r.name).upper() for r in mine if r.section]},
+        "main_stack": main_stack(plan),
+        "stack": plan.footprint.stack if plan.footprint else 0,
+        "compiler": plan.footprint.compiler if plan.footprint else "",
         "fast_code": (code.section or "") if code else "",
         "memory_map": memory_map(plan),
         "twister_boards": {"names": _twister_boards(board)},
@@ -71,6 +77,13 @@ def _twister_boards(board: Board) -> list[str]:
     assert board.zephyr is not None
     name = board.zephyr.board
     return [name, "native_sim"] if name.startswith("native_sim/") else [name]
+
+
+def main_stack(plan: Plan) -> int:
+    """Bytes for Zephyr's main thread: the network, and what prints results beside it."""
+    if plan.footprint is None:
+        return 4096
+    return -(-(plan.footprint.stack + STACK_BESIDE) // 512) * 512
 
 
 def memory_map(plan: Plan) -> str:
@@ -86,8 +99,12 @@ def memory_map(plan: Plan) -> str:
 
 
 def _share(plan: Plan, region: Region, arena: int) -> str:
+    code = plan.footprint
     if region.kind == "code":
-        return "hot kernels"
+        if region != plan.code_region:
+            return "-"
+        return f"hot kernels, {code.resident:,} bytes" if code else "hot kernels"
     if region.kind == "ram":
         return f"arena, {arena:,} bytes" if arena else "-"
-    return f"weights and tables, {plan.const_bytes:,} bytes"
+    constants = f"weights and tables, {plan.const_bytes:,} bytes"
+    return f"{constants}; code, {code.kernels + code.network:,} bytes" if code else constants

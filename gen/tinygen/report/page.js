@@ -44,6 +44,8 @@ function card(label, value, note, fill, cls = "") {
   const bar = fill === undefined ? "" : `<div class="bar"><i style="width:${Math.min(100, 100 * fill)}%"></i></div>`;
   return `<div class="card"><div class="label">${label}</div><div class="value ${cls}">${value}</div><div class="note">${note}</div>${bar}</div>`;
 }
+const codeBytes = plan.code ? plan.code.kernels + plan.code.network : 0;
+const flashBytes = plan.const_bytes + codeBytes;
 const cards = [card("Multiply-accumulates", short(plan.macs), `${bytes(plan.params_bytes)} of parameters`)];
 if (run && run.total && unit === "cycles")
   cards.push(card("Measured time", ms(1e3 * run.total / plan.board.clock_hz), `${num(run.total)} cycles on ${esc(run.on)}`));
@@ -52,7 +54,7 @@ else if (plan.latency_ms !== null)
 if (run && run.total && unit === "instructions")
   cards.push(card("Measured", short(run.total), `instructions, exact, in ${esc(run.on)}`));
 cards.push(card("Working memory", bytes(plan.arena_bytes), packed, plan.arena_bytes / ram));
-cards.push(card("Weights and tables", bytes(plan.const_bytes), `of ${bytes(plan.board.flash_bytes)} flash`, plan.const_bytes / plan.board.flash_bytes));
+cards.push(card(plan.code ? "Flash" : "Weights and tables", bytes(flashBytes), `of ${bytes(plan.board.flash_bytes)}${plan.code ? ", code predicted" : " flash"}`, flashBytes / plan.board.flash_bytes));
 if (run) cards.push(card("Self-test", `${run.matching}/${run.samples}`, "samples bit-equal to the promise", undefined, run.passed ? "good" : "bad"));
 const accuracy = (run && run.accuracy) ?? (plan.accuracy && plan.accuracy.correct / plan.accuracy.labelled) ?? null;
 if (accuracy !== null && !(run && plan.accuracy && run.accuracy === null))
@@ -213,6 +215,10 @@ memory();
 // -- flash --------------------------------------------------------------------------------------
 {
   const parts = plan.layers.map((l) => ({ name: l.name, op: l.op, constants: l.constants, bytes: l.constants.reduce((a, c) => a + c.bytes, 0) })).filter((p) => p.bytes);
+  if (plan.code) {
+    parts.push({ name: "kernels", op: "scratch", constants: [], bytes: plan.code.kernels });
+    parts.push({ name: "network", op: "scratch", constants: [], bytes: plan.code.network });
+  }
   const total = parts.reduce((a, p) => a + p.bytes, 0), W = 1120;
   let s = "", x = 0;
   for (const p of parts) {
@@ -221,8 +227,9 @@ memory();
     s += `<g data-tip="${esc(text)}"><rect x="${x}" y="0" width="${Math.max(0.5, w - 1.5)}" height="42" rx="${w > 8 ? 4 : 0}" fill="${color(p.op)}"/>${w > 7 * p.name.length + 12 ? `<text x="${x + 9}" y="25" class="inbox" style="font-size:12px">${esc(p.name)}</text>` : ""}</g>`;
     x += w;
   }
-  const code = run && run.flash_bytes ? ` The firmware's image takes ${bytes(run.flash_bytes)} in all: code, self-test samples and these constants.` : "";
-  $("flash").innerHTML = `<svg viewBox="0 0 ${W} 44">${s}</svg><p class="lead" style="margin:10px 0 0">${num(total)} bytes of weights, biases, multipliers and tables, of ${bytes(plan.board.flash_bytes)} (${pct(total / plan.board.flash_bytes)}).${code}</p>`;
+  const code = run && run.flash_bytes ? ` The firmware's image took ${bytes(run.flash_bytes)} in all: this, the rest of its code, and the self-test's samples.` : "";
+  const predicted = plan.code ? `${num(plan.code.kernels)} of kernels and ${num(plan.code.network)} of the network's code are predicted from sections measured with ${esc(plan.code.compiler)}${plan.code.code_region ? `; ${num(plan.code.resident)} bytes of kernels are copied to ${esc(plan.code.code_region)} at boot` : ""}. The network takes at most ${num(plan.code.stack)} bytes of stack.` : "";
+  $("flash").innerHTML = `<svg viewBox="0 0 ${W} 44">${s}</svg><p class="lead" style="margin:10px 0 0">${num(total)} bytes of ${bytes(plan.board.flash_bytes)} (${pct(total / plan.board.flash_bytes)}): ${num(plan.const_bytes)} of weights, biases, multipliers and tables. ${predicted}${code}</p>`;
 }
 
 // -- measured -----------------------------------------------------------------------------------

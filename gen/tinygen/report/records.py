@@ -35,7 +35,11 @@ def plan_record(plan: Plan) -> Record:
         "params_bytes": plan.params_bytes,
         "arena_bytes": plan.arena_bytes,
         "arena_lower_bound_bytes": plan.arena_lower_bound,
-        "regions": [{"name": r.name, "used": r.used, "size": r.size} for r in plan.regions],
+        "board": plan.board.name,
+        "regions": regions_record(plan),
+        "const_bytes": plan.const_bytes,
+        "code": code_record(plan),
+        "flash_bytes": plan.flash_bytes,
         "insn_predicted": plan.instructions,
         "latency_estimated_ms": plan.latency_ms,
         "layers": [
@@ -49,6 +53,39 @@ def plan_record(plan: Plan) -> Record:
             }
             for s in plan.steps
         ],
+    }
+
+
+def regions_record(plan: Plan) -> list[Record]:
+    """Every memory of the board. used: by this model, predicted.  size: what is left for it."""
+    arena = {r.name: r.used for r in plan.regions}
+    code = plan.footprint
+    hot = code.resident if code else None
+    first = plan.board.flash[:1]
+    regions = []
+    for r in plan.board.memory:
+        used: int | None = arena.get(r.name, 0)
+        if r.kind == "flash":
+            used = plan.flash_bytes if r in first else 0
+        elif r.kind == "code":
+            used = hot if r == plan.code_region else 0
+        regions.append(
+            {"name": r.name, "kind": r.kind, "used": used, "size": r.usable, "reserved": r.reserved}
+        )
+    return regions
+
+
+def code_record(plan: Plan) -> Record | None:
+    """Bytes of code; null where the core's code was never measured."""
+    code = plan.footprint
+    if code is None:
+        return None
+    return {
+        "kernels_bytes": code.kernels,
+        "network_bytes": code.network,
+        "stack_bytes": code.stack,
+        "region": code.code_region,
+        "compiler": code.compiler,
     }
 
 
@@ -85,6 +122,7 @@ def run_record(result: RunResult) -> Record:
     """`run --json`: counts are those of one inference, the worst sample (ns: the median)."""
     return {
         "passed": result.passed,
+        "board": result.board,
         "on": result.on,
         "samples": result.samples,
         "matching": result.matching,
@@ -94,6 +132,7 @@ def run_record(result: RunResult) -> Record:
         "layers": [{"name": c.name, "op": c.op, "count": c.count} for c in result.layers],
         "arena_bytes": result.arena_bytes,
         "flash_bytes": result.flash_bytes,
+        "ram_bytes": result.ram_bytes,
         "stack_bytes": result.stack,
         "compiler": result.compiler,
     }

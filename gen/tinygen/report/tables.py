@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:  # each command imports only the rooms that it uses
-    from tinygen.boards import Board
+    from tinygen.boards import Board, Region
     from tinygen.fidelity import CheckResult, LayerDifference, Quantised
     from tinygen.planner import Plan
     from tinygen.project import Created, Updated
@@ -68,23 +69,15 @@ def plan_tables(plan: Plan) -> RenderableType:
         share = f"{100 * part / whole:.1f} %" if part and whole else ""
         count = "-" if s.instructions is None else f"{s.instructions:,}"
         layers.add_row(s.name, s.op, f"{s.macs:,}" if s.macs else "", count, share, s.schedule)
-    memory = _table("memory", ">used", ">of", ">", "by")
-    for r in plan.regions:
-        memory.add_row(
-            r.name, size(r.used), size(r.size), f"{100 * r.used / r.size:.1f} %", "arena"
-        )
-    flash = plan.board.flash
-    if flash:
-        have = sum(r.usable for r in flash)
-        memory.add_row(
-            flash[0].name,
-            size(plan.const_bytes),
-            size(have),
-            f"{100 * plan.const_bytes / have:.1f} %",
-            "weights and tables",
-        )
+    memory = _table("memory", ">used", ">of", ">", ">reserved", "by")
+    for region, used, by in _uses(plan):
+        share = f"{100 * used / region.usable:.1f} %" if region.usable else ""
+        kept = size(region.reserved) if region.reserved else ""
+        memory.add_row(region.name, size(used), size(region.usable), share, kept, by)
     bound = plan.arena_lower_bound
     best = "provably the smallest" if plan.arena_bytes == bound else f"lower bound {bound:,} B"
+    code = plan.footprint
+    stack = "" if code is None else f", stack {code.stack:,} B"
     predicted = ""
     if total is not None and plan.latency_ms is not None:
         clock = plan.board.core.clock_hz / 1e6
@@ -93,10 +86,25 @@ def plan_tables(plan: Plan) -> RenderableType:
         )
     summary = Text(
         f"{plan.model} on {plan.board.name}: {plan.macs:,} MAC, parameters "
-        f"{size(plan.params_bytes)}, arena {plan.arena_bytes:,} B ({best}){predicted}"
+        f"{size(plan.params_bytes)}, arena {plan.arena_bytes:,} B ({best}){stack}{predicted}"
     )
     notes = [Text(f"note: {n}", style="yellow") for n in plan.notes]
     return Group(layers, Text(), memory, Text(), summary, *notes)
+
+
+def _uses(plan: Plan) -> Iterator[tuple[Region, int, str]]:
+    """(memory, bytes, what they are): the arena, hot kernels, then flash."""
+    arena, code = {r.name: r.used for r in plan.regions}, plan.footprint
+    for region in plan.board.ram:
+        if region.name in arena:
+            yield region, arena[region.name], "arena"
+    if plan.code_region is not None and code is not None:
+        yield plan.code_region, code.resident, "hot kernels, copied from flash at boot"
+    for region in plan.board.flash[:1]:
+        yield region, plan.const_bytes, "weights and tables"
+        if code is not None:
+            yield region, code.kernels, "kernels, predicted"
+            yield region, code.network, "network, predicted"
 
 
 def check_table(result: CheckResult) -> RenderableType:

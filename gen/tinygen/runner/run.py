@@ -59,6 +59,7 @@ class RunResult:
     """
 
     passed: bool
+    board: str
     on: Place
     compiler: str
     samples: int
@@ -180,6 +181,7 @@ def _result(
     counts: list[int | None] = list(shown.counts) if shown else [None] * len(description.layers)
     return RunResult(
         passed=status == 0 and matching == len(samples) > 0,
+        board=description.board,
         on=place,
         compiler=built.compiler,
         samples=len(samples),

@@ -14,6 +14,11 @@ LOG_MODULE_REGISTER(app, CONFIG_TINYGEN_LOG_LEVEL);
 static int8_t input[{{ cookiecutter.MODEL }}_INPUT_SIZE];
 static int8_t output[{{ cookiecutter.MODEL }}_OUTPUT_SIZE];
 
+#ifdef {{ cookiecutter.MODEL }}_STACK_BYTES
+BUILD_ASSERT(CONFIG_MAIN_STACK_SIZE >= {{ cookiecutter.MODEL }}_STACK_BYTES + 1024,
+             "raise CONFIG_MAIN_STACK_SIZE in zephyr/prj.conf");
+#endif
+
 /* ---- Your sensor ----
  *
  * Wait for data and fill in the {{ cookiecutter.MODEL }}_INPUT_SIZE values of one input. From floats, scaled as
