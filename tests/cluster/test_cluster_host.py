@@ -12,6 +12,7 @@ import pytest
 
 from graphs import random_encoder
 from tinygen.boards import load_board
+from tinygen.passes import import_model
 from tinygen.planner import make_plan
 from tinygen.project import create_project, promise, random_samples
 
@@ -65,5 +66,14 @@ def test_weights_beyond_l1(tmp_path: Path) -> None:
     board = load_board("gap9")
     plan = make_plan(graph, board)
     assert plan.const_bytes > 6 * board.ram[0].size
+    create_project(plan, promise(graph, random_samples(graph, 3), None), "pulp-sdk", tmp_path / "n")
+    test_bit_equal(tmp_path / "n", "thread", 8)
+
+
+def test_pooling_by_maximum(tmp_path: Path) -> None:
+    model = Path(__file__).parents[1] / "corpus" / "models" / "dynamo20-qdq-maxpool.onnx"
+    graph = import_model(model, name="net")
+    plan = make_plan(graph, load_board("gap9"))
+    assert "max" in {s.op for s in plan.steps}
     create_project(plan, promise(graph, random_samples(graph, 3), None), "pulp-sdk", tmp_path / "n")
     test_bit_equal(tmp_path / "n", "thread", 8)

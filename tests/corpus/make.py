@@ -3,7 +3,8 @@
 
 Needs the extras `train` and, for two of the quantisers, torchao and brevitas. Tests only read what
 it writes: NAME.onnx, and in NAME.npz samples ``x`` (float16), onnxruntime's outputs ``logits`` and
-the float model's ``real`` for them. Run `python tests/corpus/make.py [NAME...]`.
+the float model's ``real`` for them, and labels ``y`` where the data are real.
+Run `python tests/corpus/make.py [NAME...]`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import real_data
 import torch
 from nets import CLASSES, Encoder, Net, input_shape
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
@@ -104,6 +106,7 @@ def corpus() -> list[Made]:
     for quantiser in ("xnnpack", "x86"):
         out += [Made("dynamo20", quantiser, n) for n in ("base", "post", "chunk", "mul_q", "layer")]
     out += [Made("legacy17", "brevitas", net) for net in ("base", "slim", "deep", "post_linear")]
+    out += [Made("dynamo20", "qdq", net) for net in real_data.NETS]
     nets = ("base", "post", "post_linear", "one_head")
     out += [Made("hand10", "quantlib", net) for net in nets]
     out += [Made("hand10", "quantlib_ops", net) for net in ("base", "post")]
@@ -208,11 +211,15 @@ def quantise_pt2e(model: nn.Module, out: Path, x: np.ndarray[Any, Any], quantise
 
 
 def make(made: Made) -> None:
-    net = NETS[made.net]
-    model = trained(net)
-    x, y = data(net, SAMPLES + CALIBRATION, 3)
+    if real := made.net in real_data.NETS:
+        model = real_data.trained(made.net)
+        learnt, _, x, y = real_data.data(made.net)
+        calibration = learnt[:CALIBRATION]
+    else:
+        model = trained(NETS[made.net])
+        x, y = data(NETS[made.net], SAMPLES + CALIBRATION, 3)
+        calibration = x[SAMPLES:]
     example = torch.from_numpy(x[:1])
-    calibration = x[SAMPLES:]
     steps = 1.0, 1.0  # of the input and the output, where the model's are integers
     with tempfile.TemporaryDirectory() as folder:
         plain, out = Path(folder, "f.onnx"), Path(folder, "q.onnx")
@@ -242,14 +249,17 @@ def make(made: Made) -> None:
     (HERE / f"{made.name}.onnx").write_bytes(content)
     x, y = x[:SAMPLES], y[:SAMPLES]
     with torch.no_grad():
-        real = model(torch.from_numpy(x)).numpy() / steps[1]
+        plain_logits = model(torch.from_numpy(x)).numpy() / steps[1]
     if steps[0] != 1:
         x = np.clip(np.rint(x / steps[0]), -128, 127).astype(np.float32)
     logits = onnx_outputs(HERE / f"{made.name}.onnx", x)
-    right = (logits.argmax(1) == y).mean(), (real.argmax(1) == y).mean()
+    right = (logits.argmax(1) == y).mean(), (plain_logits.argmax(1) == y).mean()
     print(f"{made.name}: {len(content)} bytes, accuracy int8 {right[0]:.3f}, float {right[1]:.3f}")
     small = x.astype(np.float16 if x.dtype == np.float32 else np.uint8)
-    np.savez_compressed(HERE / f"{made.name}.npz", x=small, logits=logits, real=real)
+    labels = {"y": y.astype(np.uint8)} if real else {}
+    np.savez_compressed(
+        HERE / f"{made.name}.npz", x=small, logits=logits, real=plain_logits, **labels
+    )
 
 
 def main() -> None:

@@ -326,9 +326,33 @@ static void run_mean(run_t *run) {
   put_bytes(run, y, (size_t)features);
 }
 
+static void run_max(run_t *run) {
+  tg_max_t op;
+  op.height = word(run);
+  op.width = word(run);
+  op.channels = word(run);
+  op.kernel_h = word(run);
+  op.kernel_w = word(run);
+  op.stride_h = word(run);
+  op.stride_w = word(run);
+  op.pad_top = word(run);
+  op.pad_left = word(run);
+  op.out_w = word(run);
+  const int32_t windows = word(run);
+  const size_t x_offset = (size_t)word(run), y_offset = (size_t)word(run);
+  const int8_t *x = blob(run, x_offset);
+  int8_t *y = buffer(run, (size_t)(windows * op.channels), y_offset);
+  const uint32_t start = ticks();
+  tg_max_s8(&op, x, windows / 2, windows, y);
+  tg_max_s8(&op, x, 0, windows / 2, y);
+  put(run, ticks() - start);
+  put(run, 0);
+  put_bytes(run, y, (size_t)(windows * op.channels));
+}
+
 size_t run_cases(const int32_t *in, int32_t *out, uint8_t *arena) {
   static void (*const run_op[])(run_t *) = {run_linear, run_conv, run_attention, run_layernorm,
-                                            run_add,    run_lut,  run_mean};
+                                            run_add,    run_lut,  run_mean,      run_max};
   run_t run = {.in = in, .out = out, .arena = arena};
   for (int32_t left = word(&run); left; left--) {
     run_op[word(&run)](&run);

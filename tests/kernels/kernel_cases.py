@@ -18,11 +18,12 @@ from tinygen.graph.ops import (
     LayerNorm,
     Linear,
     Lut,
+    MaxPool,
     MeanPool,
     Requant,
     RowScale,
 )
-from tinygen.graph.shapes import conv_output
+from tinygen.graph.shapes import conv_output, pool_output
 from tinygen.reference import attention as att
 from tinygen.reference import run_op
 from tinygen.targets import PackedLinear, Target
@@ -30,7 +31,7 @@ from tinygen.targets import PackedLinear, Target
 Rng = np.random.Generator
 POISON = 0x5A
 NO_WEIGHTS = PackedLinear(*(np.zeros(0, np.int32),) * 3, "none")
-LINEAR, CONV, ATTENTION, LAYERNORM, ADD, LUT, MEAN = range(7)
+LINEAR, CONV, ATTENTION, LAYERNORM, ADD, LUT, MEAN, MAX = range(8)
 
 
 @dataclass
@@ -347,6 +348,25 @@ def mean_case(target: Target, rng: Rng, rows: int, features: int) -> Case:
     stream.put(op.bias, int(op.requant.m[0]), op.requant.s, op.requant.zp)
     stream.blob(strided(rng, x, xs))
     return Case(f"mean {rows} x {features}", stream.bytes(), [], [run_op(op, [x]).reshape(-1)])
+
+
+def max_case(
+    target: Target,
+    rng: Rng,
+    plane: tuple[int, int],
+    channels: int,
+    kernel: tuple[int, int],
+    stride: tuple[int, int] = (1, 1),
+) -> Case:
+    """Pads are drawn; the plane grows to hold a window."""
+    pads = tuple(int(rng.integers(0, kernel[i % 2])) for i in range(4))
+    h, w = (max(plane[i], kernel[i] - pads[i] - pads[i + 2], 1) for i in (0, 1))
+    op = MaxPool(kernel, stride, pads)
+    x, out = int8s(rng, h, w, channels), pool_output(op, h, w)
+    stream = Stream().put(MAX, h, w, channels, *kernel, *stride, *pads[:2], out[1])
+    stream.put(math.prod(out), *rng.integers(0, 4, 2)).blob(x)
+    note = f"max {h} x {w} x {channels} {op}"
+    return Case(note, stream.bytes(), [], [run_op(op, [x]).reshape(-1)])
 
 
 Draw = Callable[[Target, Rng], Case]

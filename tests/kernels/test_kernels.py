@@ -49,6 +49,7 @@ SHAPES = {
     cases.add_case: st.tuples(width),
     cases.lut_case: st.tuples(width),
     cases.mean_case: st.tuples(width, small),
+    cases.max_case: st.tuples(st.tuples(small, small), small, pair, pair),
 }
 seeds = st.integers(0, 2**32 - 1)
 call = st.one_of(*(st.tuples(st.just(f), shape, seeds) for f, shape in SHAPES.items()))
@@ -75,6 +76,8 @@ FIXED = [
     *((cases.attention_case, ((1, 1, 3, 2), 3, 1, 2, form)) for form in FORMS[1:]),
     *((cases.attention_case, ((7, 18, 5, 3), 5, 3, 2, form)) for form in FORMS[1:]),
     (cases.layernorm_case, (1, 1)),
+    (cases.max_case, ((1, 213), 24, (1, 213))),
+    (cases.max_case, ((1, 1), 1, (3, 3), (2, 2))),
     (cases.layernorm_case, (3, 1025)),
     (cases.layernorm_case, (4, 363)),
 ]

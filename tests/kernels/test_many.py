@@ -81,7 +81,12 @@ def mean(target: Target, rng: cases.Rng) -> cases.Case:
     return cases.mean_case(target, rng, size(rng, 30), size(rng, 20))
 
 
-DRAWS = (linear, conv, attention, fused_attention, layernorm, add, lut, mean)
+def largest(target: Target, rng: cases.Rng) -> cases.Case:
+    plane, kernel, stride = (tuple(int(i) for i in rng.integers(1, n, 2)) for n in (9, 4, 4))
+    return cases.max_case(target, rng, plane, size(rng, 12), kernel, stride)
+
+
+DRAWS = (linear, conv, attention, fused_attention, layernorm, add, lut, mean, largest)
 
 
 @pytest.mark.slow
@@ -120,6 +125,7 @@ SHAPES = {
     "add": (cases.add_case, (77,)),
     "lut": (cases.lut_case, (77,)),
     "mean": (cases.mean_case, (9, 21)),
+    "max": (cases.max_case, ((7, 5), 6, (3, 2), (2, 1))),
 }
 
 

@@ -12,6 +12,7 @@ from tinygen.graph import Graph, Node, Quant, Value, verify
 from tinygen.graph.ops import Float
 from tinygen.passes.elementwise import ELEMENTWISE, evaluate
 from tinygen.passes.engine import Rule, kind_of, rewrite
+from tinygen.passes.simulate import _largest
 
 
 class Bench:
@@ -82,6 +83,14 @@ def run(graph: Graph, x: Any) -> Any:
     return data[graph.output]
 
 
+def _max_pool(x: Any, at: Any, shape: tuple[int, ...]) -> Any:
+    """1-D windows, one after the other."""
+    (k,), (s,), (left, right) = at["kernel_shape"], at["strides"], at["pads"]
+    x = np.pad(x, ((0, 0), (0, 0), (left, right)), constant_values=-np.inf)
+    windows = [x[:, :, n * s : n * s + k].max(axis=2) for n in range(shape[2])]
+    return np.stack(windows, axis=2)
+
+
 def _run_op(op: Float, i: list[Any], shape: tuple[int, ...]) -> Any:
     at = op.attrs
     match op.kind:
@@ -106,6 +115,12 @@ def _run_op(op: Float, i: list[Any], shape: tuple[int, ...]) -> Any:
             return i[0].mean(axis=0)
         case "ReduceMean":
             return i[0].mean(axis=tuple(at["axes"]), keepdims=bool(at.get("keepdims", 1)))
+        case "Largest":
+            return _largest(i[0], at, shape)
+        case "MaxPool":
+            return _max_pool(i[0], at, shape)
+        case "ReduceMax":
+            return i[0].max(axis=tuple(at["axes"]), keepdims=bool(at.get("keepdims", 1)))
         case "Join":
             return np.concatenate(i)
         case "Concat":

@@ -324,6 +324,47 @@ def test_causal_attention_stays() -> None:
     assert kinds(rewrite(b.graph(y), rows.ROWS)) == ["Attention"]
 
 
+# maxima
+
+
+@pytest.mark.parametrize("pads", [(0, 0), (1, 1)])
+def test_windows_of_a_signal(pads: tuple[int, int]) -> None:
+    b = Bench(1, 3, 8)
+    named = {"kernel_shape": [3], "strides": [2], "pads": list(pads)}
+    y = b.node("MaxPool", "x", shape=(1, 3, (8 + sum(pads) - 3) // 2 + 1), **named)
+    after = apply(b.graph(y), *rows.ROWS, *moves.MOVES)
+    assert kinds(after) == ["Move", "Largest", "Move"]
+
+
+def test_dilated_windows_stay() -> None:
+    b = Bench(1, 3, 8)
+    y = b.node("MaxPool", "x", shape=(1, 3, 4), kernel_shape=[3], dilations=[2])
+    assert kinds(rewrite(b.graph(y), rows.ROWS)) == ["MaxPool"]
+
+
+def test_the_largest_token_is_one_window() -> None:
+    b = Bench(1, 5, 4)
+    y = b.node("ReduceMax", "x", shape=(1, 4), axes=[1], keepdims=0)
+    after = apply(b.graph(y), *rows.ROWS, *moves.MOVES)
+    assert "Largest" in kinds(after) and attrs(after, "Largest")["kernel"] == (1, 5)
+
+
+def test_rounding_goes_before_the_largest() -> None:
+    b = Bench(1, 5, 4)
+    y = b.quant(b.node("ReduceMax", "x", shape=(1, 4), axes=[1], keepdims=0))
+    after = apply(b.graph(y), *rows.ROWS, *moves.MOVES, *quantisation.ROUNDING)
+    assert kinds(after).index("Quant") < kinds(after).index("Largest")
+    integers = rewrite(after, (*integer.INTEGER, *integer.VIEWS))
+    assert "MaxPool" in kinds(integers)
+
+
+def test_the_largest_of_float_values_stays() -> None:
+    b = Bench(5, 1, 4)
+    named = {"kernel": (5, 1), "strides": (1, 1), "pads": (0, 0, 0, 0)}
+    y = b.node("Largest", "x", shape=(1, 4), **named)
+    assert kinds(rewrite(b.graph(y), integer.INTEGER)) == ["Largest"]
+
+
 # affine without a product
 
 

@@ -4,6 +4,8 @@ out."""
 
 from __future__ import annotations
 
+import math
+
 from tinygen.emitter import cfile
 from tinygen.emitter.network import _helpers, _place, _s8, _struct
 from tinygen.emitter.weights import symbol
@@ -90,6 +92,8 @@ def _call(plan: p.Plan, index: int, step: p.Step) -> str:
             code = f"tg_cluster_lut_s8({symbol(plan, step, 'table')}, {x}, {a.count}, {y}, {work});"
         case p.MeanStep():
             code = f"tg_cluster_mean_s8(&{ident}, {x}, {a.rows}, {a.features}, {y});"
+        case p.MaxStep():
+            code = f"tg_cluster_max_s8(&{ident}, {x}, {math.prod(a.out)}, {y});"
         case p.CopyStep():
             code = f"tg_cluster_load({y}, {symbol(plan, step, 'rows')}, {a.rows.size});"
             if a.copy_bytes:

@@ -19,6 +19,7 @@ _HEADERS = {
     "add": "elementwise.h",
     "lut": "elementwise.h",
     "mean": "elementwise.h",
+    "max": "elementwise.h",
 }
 
 
@@ -131,6 +132,13 @@ def _struct(plan: p.Plan, step: p.Step) -> str:
                 f"static const tg_mean_t {ident} = {{.bias = {a.bias}, .m = {a.m}, .s = {a.s}, "
                 f".zp = {a.zp}}};\n"
             )
+        case p.MaxStep():
+            return (
+                f"static const tg_max_t {ident} = {{.height = {a.size[0]}, .width = {a.size[1]}, "
+                f".channels = {a.channels}, .kernel_h = {a.kernel[0]}, .kernel_w = {a.kernel[1]}, "
+                f".stride_h = {a.stride[0]}, .stride_w = {a.stride[1]}, .pad_top = {a.pads[0]}, "
+                f".pad_left = {a.pads[1]}, .out_w = {a.out[1]}}};\n"
+            )
         case _:
             return ""
 
@@ -165,6 +173,8 @@ def _call(plan: p.Plan, index: int, step: p.Step) -> str:
             code = f"tg_lut_s8({symbol(plan, step, 'table')}, {x}, {a.count}, {y});"
         case p.MeanStep():
             code = f"tg_mean_s8(&{ident}, {x}, {a.rows}, {a.features}, {a.features}, {y});"
+        case p.MaxStep():
+            code = f"tg_max_s8(&{ident}, {x}, 0, {math.prod(a.out)}, {y});"
         case p.CopyStep():
             code = f"memcpy({y}, {symbol(plan, step, 'rows')}, {a.rows.size});"
             if a.copy_bytes:

@@ -196,6 +196,18 @@ class MeanPool:
 
 
 @dataclass(frozen=True, eq=False)
+class MaxPool:
+    """x [H, W, C] -> y [OH * OW, C], token-major: the largest of each window; padding never wins.
+
+    kernel, stride: (h, w).  pads: (top, left, bottom, right), smaller than the kernel.
+    """
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
+    pads: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+
+@dataclass(frozen=True, eq=False)
 class PrependTokens:
     """x [S, E] -> [R + S, E]: constant rows (a class token) before x. rows: int8 [R, E]."""
 
@@ -235,6 +247,7 @@ IntOp = (
     | Add
     | Lut
     | MeanPool
+    | MaxPool
     | PrependTokens
     | SelectToken
     | Reshape

@@ -49,6 +49,11 @@ def infer_shape(op: ops.IntOp, inputs: list[Shape], name: str = "") -> Shape:
         case ops.MeanPool():
             need(len(x) == 2, "mean pooling takes [S, E]")
             return (1, x[1])
+        case ops.MaxPool():
+            need(len(x) == 3, "maximum pooling takes [H, W, C]")
+            oh, ow = pool_output(op, x[0], x[1])
+            need(oh > 0 and ow > 0, "window larger than the input")
+            return (oh * ow, x[2])
         case ops.PrependTokens():
             need(len(x) == 2 and op.rows.shape[1] == x[1], "token rows differ in width")
             return (op.rows.shape[0] + x[0], x[1])
@@ -58,6 +63,14 @@ def infer_shape(op: ops.IntOp, inputs: list[Shape], name: str = "") -> Shape:
         case ops.Reshape():
             need(math.prod(op.shape) == math.prod(x), "reshape changes the size")
             return op.shape
+
+
+def pool_output(op: ops.MaxPool, h: int, w: int) -> tuple[int, int]:
+    """(OH, OW) of pooling over an h x w plane."""
+    top, left, bottom, right = op.pads
+    oh = (h + top + bottom - op.kernel[0]) // op.stride[0] + 1
+    ow = (w + left + right - op.kernel[1]) // op.stride[1] + 1
+    return oh, ow
 
 
 def conv_output(op: ops.Conv, h: int, w: int) -> tuple[int, int]:

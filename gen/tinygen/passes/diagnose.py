@@ -9,20 +9,20 @@ from tinygen.graph.ops import Float
 from tinygen.passes.elementwise import ELEMENTWISE
 from tinygen.passes.engine import kind_of
 
-ANCHORS = {"Linear", "Convolve", "Norm", "Scores", "Mean", "Join", "Softmax"}
+ANCHORS = {"Linear", "Convolve", "Norm", "Scores", "Mean", "Largest", "Join", "Softmax"}
 WORDS = {
     "Linear": "matrix product with weights",
     "Convolve": "convolution",
     "Norm": "layer normalisation",
     "Scores": "product of two activations",
     "Mean": "mean",
+    "Largest": "maximum",
     "Join": "concatenation",
     "Softmax": "softmax",
 }
 KNOWN = ANCHORS | ELEMENTWISE | {"Move", "Grid", "Quant"}
 INSTEAD = {
-    "ReduceMax": "pools by maximum, which tinygen does not do: pool by mean, class or last token",
-    "MaxPool": "pools by maximum, which tinygen does not do: use a convolution with a stride",
+    "MaxPool": "has dilation, automatic padding or three dimensions: use plain windows of 1 or 2",
     "Attention": "has a mask, a cache, causality or grouped queries: tinygen takes plain encoders",
     "RMSNormalization": "is not LayerNorm: tinygen takes LayerNorm and BatchNorm",
 }

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygen.graph import Node, Quant
-from tinygen.graph.ops import Conv, Float, Linear, Lut, PrependTokens, Reshape, SelectToken
+from tinygen.graph.ops import Conv, Float, Linear, Lut, MaxPool, PrependTokens, Reshape, SelectToken
 from tinygen.passes import multipliers
 from tinygen.passes.algebra import factor_of, offset_of, per_column
 from tinygen.passes.constants import as_grid, is_constant, real
@@ -164,6 +164,18 @@ def integer_mean(scope: Scope, node: Node) -> Result:
     return scope.emit(op, inner.inputs, scope.shape(node.output), quant=y, name=inner.name)
 
 
+@rule("Largest")
+def integer_maximum(scope: Scope, node: Node) -> Result:
+    """The largest of rounded values -> MaxPool, on the same grid."""
+    grid = scope.quant(node.inputs[0])
+    if grid is None:
+        return None
+    assert isinstance(node.op, Float)
+    attrs = node.op.attrs
+    op = MaxPool(attrs["kernel"], attrs["strides"], attrs["pads"])
+    return scope.emit(op, node.inputs, scope.shape(node.output), quant=grid, name=node.name)
+
+
 @rule("Quant")
 def integer_class_token(scope: Scope, node: Node) -> Result:
     """round(constant rows before x) -> PrependTokens, x brought to the same scale first."""
@@ -211,6 +223,7 @@ INTEGER = (
     integer_affine,
     integer_residual,
     integer_mean,
+    integer_maximum,
     integer_class_token,
 )
 VIEWS = (view,)

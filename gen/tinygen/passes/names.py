@@ -62,7 +62,7 @@ def _labels(graph: Graph) -> list[str]:
         elif isinstance(op, ops.Add) and not after:
             residuals += 1
             out.append(f"block{block}.add{residuals}")
-        elif after or isinstance(op, ops.MeanPool | ops.SelectToken):
+        elif after or isinstance(op, ops.MeanPool | ops.MaxPool | ops.SelectToken):
             out.append(_outside(op, "head"))
         elif isinstance(op, ops.Linear) and residuals >= 1:
             ffn += 1
@@ -92,6 +92,7 @@ _WORDS = {
     ops.SelectToken: "token",
     ops.Lut: "table",
     ops.MeanPool: "pool",
+    ops.MaxPool: "pool",
     ops.LayerNorm: "norm",
     ops.Linear: "linear",
     ops.Conv: "conv",

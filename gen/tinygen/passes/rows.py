@@ -6,6 +6,7 @@
 ``Norm`` x [R, E]: inputs x, gamma, beta (real); attr eps.  ``Softmax`` over the last axis.
 ``Scores`` a [H, S, P], b [H, P, T]: their product times attr alpha.
 ``Mean`` x [R, E] -> [1, E].  ``Join`` of [Ri, E] -> [R, E].
+``Largest`` x [H, W, C] -> [OH*OW, C]: attrs kernel, strides, pads.
 """
 
 from __future__ import annotations
@@ -233,6 +234,74 @@ def mean_of_rows(scope: Scope, node: Node) -> Result:
     return move(scope, y, None, scope.shape(node.output))
 
 
+@rule("ReduceMax", "GlobalMaxPool")
+def largest_of_rows(scope: Scope, node: Node) -> Result:
+    """The largest over some axes: bring them to the front, one window over all rows."""
+    x, *rest = node.inputs
+    shape = scope.shape(x)
+    axes = attribute(node, "axes")
+    if node_kind(node) == "GlobalMaxPool":
+        axes = list(range(2, len(shape)))
+    elif rest and rest[0]:
+        data = scope.data(rest[0])
+        axes = None if data is None else data.tolist()
+    if axes is None:
+        return None
+    away = sorted(a % len(shape) for a in axes)
+    stay = [a for a in range(len(shape)) if a not in away]
+    count = math.prod(shape[a] for a in away)
+    index = positions(shape).transpose([*away, *stay]).reshape(1, count, -1)
+    plane = move(scope, x, normal(index, shape), index.shape)
+    attrs = {"kernel": (1, count), "strides": (1, 1), "pads": (0, 0, 0, 0)}
+    y = scope.emit(Float("Largest", attrs), (plane,), (1, index.shape[2]))
+    return move(scope, y, None, scope.shape(node.output))
+
+
+@rule("MaxPool")
+def largest_of_windows(scope: Scope, node: Node) -> Result:
+    """MaxPool on channels-last planes; 1-D is 2-D of width 1."""
+    (x,), shape, out = node.inputs, scope.shape(node.inputs[0]), scope.shape(node.output)
+    kernel = attribute(node, "kernel_shape")
+    space = len(kernel)
+    plain = space in (1, 2) and attribute(node, "auto_pad", "NOTSET") in ("NOTSET", "VALID")
+    if not plain or any(d != 1 for d in attribute(node, "dilations") or []):
+        return None
+    one, nothing = [1] * (2 - space), [0] * (2 - space)
+    kernel, stride = [*kernel, *one], [*(attribute(node, "strides") or [1] * space), *one]
+    pads = attribute(node, "pads") or [0] * (2 * space)
+    before = [*pads[:space], *nothing]
+    size, made = [*shape[2:], *one], [*out[2:], *one]
+    # What ceil_mode adds is padding at the end.
+    after = [max(0, (made[i] - 1) * stride[i] + kernel[i] - size[i] - before[i]) for i in range(2)]
+    plane = transposed(scope, move(scope, x, None, (shape[1], *size)), (1, 2, 0))
+    attrs = {"kernel": tuple(kernel), "strides": tuple(stride), "pads": (*before, *after)}
+    y = scope.emit(Float("Largest", attrs), (plane,), (math.prod(made), out[1]))
+    return move(scope, transposed(scope, y, (1, 0)), None, out)
+
+
+@rule("Largest")
+def largest_stays_on_its_grid(scope: Scope, node: Node) -> Result:
+    """The largest of values on a grid is on that grid."""
+    grid = scope.quant(node.inputs[0])
+    if grid is None or scope.quant(node.output) is not None:
+        return None
+    return scope.emit(node.op, node.inputs, scope.shape(node.output), quant=grid)
+
+
+@rule("Quant")
+def rounding_before_largest(scope: Scope, node: Node) -> Result:
+    """round(largest(x)) = largest(round(x))."""
+    before = scope.made_by(node.inputs[0], "Largest")
+    grid = scope.quant(node.output)
+    if before is None or grid is None or scope.quant(before.output) is not None:
+        return None
+    attrs = {"scale": grid.scale, "zp": grid.zero_point}
+    (x,) = before.inputs
+    inner = scope.emit(Float("Quant", attrs), (x,), scope.shape(x), quant=grid)
+    shape = scope.shape(node.output)
+    return scope.emit(before.op, (inner,), shape, quant=grid, name=before.name)
+
+
 @rule("Concat")
 def join_of_rows(scope: Scope, node: Node) -> Result:
     """Concatenation: the axis comes to the front, then rows follow rows."""
@@ -363,6 +432,10 @@ ROWS = (
     residual_of_rows,
     constant_of_full_shape,
     mean_of_rows,
+    largest_of_rows,
+    largest_of_windows,
+    largest_stays_on_its_grid,
+    rounding_before_largest,
     join_of_rows,
     convolution_of_planes,
     channels_last_input,

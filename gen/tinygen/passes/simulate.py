@@ -49,6 +49,7 @@ def _run(node: Node, i: list[Any], shape: tuple[int, ...]) -> Array:
         "Convolve": lambda: _convolved(i, attrs, shape),
         "Scores": lambda: (i[0] @ i[1]) * attrs["alpha"],
         "Softmax": lambda: _softmax(i[0] * attrs.get("beta", 1.0), attrs.get("weights")),
+        "Largest": lambda: _largest(i[0], attrs, shape),
         "Mean": lambda: i[0].mean(axis=0),
         "Join": lambda: np.concatenate(i),
         "Norm": lambda: _norm(i, attrs["eps"]),
@@ -78,6 +79,17 @@ def _softmax(x: Array, weights: Array | None) -> Array:
 def _norm(i: list[Any], eps: float) -> Array:
     centred = i[0] - i[0].mean(axis=-1, keepdims=True)
     y: Array = centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + eps) * i[1] + i[2]
+    return y
+
+
+def _largest(x: Array, attrs: Any, shape: tuple[int, ...]) -> Array:
+    (top, left, bottom, right), (kh, kw), (sh, sw) = (
+        attrs[k] for k in ("pads", "kernel", "strides")
+    )
+    x = np.pad(x, ((top, bottom), (left, right), (0, 0)), constant_values=-np.inf)
+    high, wide = (x.shape[0] - kh) // sh + 1, (x.shape[1] - kw) // sw + 1
+    parts = [x[i::sh, j::sw][:high, :wide] for i, j in np.ndindex(kh, kw)]
+    y: Array = np.max(parts, axis=0).reshape(shape)
     return y
 
 

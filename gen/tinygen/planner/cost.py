@@ -102,6 +102,9 @@ def features(step: p.Step, target: str) -> Features:
             return {"lut": a.count // 4, "lut.tail": a.count % 4, "lut.call": 1}
         case p.MeanStep() as a:
             return {"mean": a.rows * a.features, "mean.column": a.features, "mean.call": 1}
+        case p.MaxStep() as a:  # the mean's loops; its columns end with a product more
+            columns = math.prod(a.out) * a.channels
+            return {"mean": math.prod(a.kernel) * columns, "mean.column": columns, "mean.call": 1}
         case p.CopyStep() as a:
             return {"copy": a.rows.size + a.copy_bytes, "copy.call": 1}
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tinygen.graph import Graph, Node, ops
-from tinygen.graph.shapes import conv_output
+from tinygen.graph.shapes import conv_output, pool_output
 from tinygen.planner import attention
 from tinygen.planner import plan as p
 from tinygen.planner.plan import TICKS
@@ -119,6 +119,12 @@ class Lowering:
             case ops.MeanPool() as op:
                 r = op.requant
                 kind, args = "mean", p.MeanStep(op.bias, int(r.m[0]), r.s, r.zp, *x)
+            case ops.MaxPool() as op:
+                h, w, c = x
+                size2, out = (h, w), pool_output(op, h, w)
+                kind = "max"
+                args = p.MaxStep(size2, c, op.kernel, op.stride, op.pads[:2], out)
+                reads = made * math.prod(op.kernel)
             case ops.PrependTokens() as op:
                 here, there = self.homes.slots[node.output], self.homes.slots[node.inputs[0]]
                 moved = there == p.Slot(here.buffer, here.offset + op.rows.size)

@@ -187,6 +187,18 @@ class MeanStep:
 
 
 @dataclass(frozen=True, eq=False)
+class MaxStep:
+    """Geometry as in `tg_max_t`; size, out: (h, w).  pads: top, left."""
+
+    size: tuple[int, int]
+    channels: int
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    pads: tuple[int, int]
+    out: tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
 class CopyStep:
     """Constant rows at the start of the output, then (unless the producer wrote them there) the
     ``copy_bytes`` of the input."""
@@ -196,15 +208,23 @@ class CopyStep:
 
 
 StepArgs = (
-    LinearStep | ConvStep | AttentionStep | NormStep | AddStep | LutStep | MeanStep | CopyStep
+    LinearStep
+    | ConvStep
+    | AttentionStep
+    | NormStep
+    | AddStep
+    | LutStep
+    | MeanStep
+    | MaxStep
+    | CopyStep
 )
 
 
 @dataclass(frozen=True, eq=False)
 class Step:
     """One layer of the schedule. op: linear | conv | attention | layernorm | add | lut | mean |
-    prepend.  schedule: how it runs, for people.  reads_until, writes_from: the ticks within the
-    step at which the inputs are last read and the output is first written."""
+    max | prepend.  schedule: how it runs, for people.  reads_until, writes_from: the ticks within
+    the step at which the inputs are last read and the output is first written."""
 
     name: str
     op: str

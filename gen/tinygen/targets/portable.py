@@ -36,6 +36,7 @@ class Portable(Target):
         "add": ("add",),
         "lut": ("lut",),
         "mean": ("mean",),
+        "max": ("max",),
     }
     _OWN: frozenset[str] = frozenset()
     """Files that this target brings itself; the others come from portable/."""

@@ -49,6 +49,9 @@ void tg_cluster_lut_s8(const int8_t *table, const int8_t *x, int32_t count, int8
 void tg_cluster_mean_s8(const tg_mean_t *op, const int8_t *x, int32_t rows, int32_t features,
                         int8_t *y);
 
+/* Windows to cores. */
+void tg_cluster_max_s8(const tg_max_t *op, const int8_t *x, int32_t windows, int8_t *y);
+
 TG_END
 
 #endif

@@ -26,6 +26,17 @@ typedef struct {
 void tg_mean_s8(const tg_mean_t *op, const int8_t *x, int32_t rows, int32_t features,
                 int32_t x_stride, int8_t *y);
 
+/* The largest of each window of a plane [height][width][channels]; windows may reach beyond it by
+ * the pads, and each covers at least one element. out_w: windows side by side. */
+typedef struct {
+  int32_t height, width, channels;
+  int32_t kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left;
+  int32_t out_w;
+} tg_max_t;
+
+/* Windows first..last-1, row by row: y[window][channels]; y points at window 0. */
+void tg_max_s8(const tg_max_t *op, const int8_t *x, int32_t first, int32_t last, int8_t *y);
+
 TG_END
 
 #endif
