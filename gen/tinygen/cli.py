@@ -284,7 +284,7 @@ def run(
         Path, typer.Argument(metavar="[DIR]", help="A project; default: here.")
     ] = Path(),
     on: Annotated[
-        str | None, typer.Option(help="host | qemu | unicorn; default: the best one here.")
+        str | None, typer.Option(help="host | qemu | unicorn | gvsoc; default: the best one here.")
     ] = None,
     samples: Annotated[
         int | None, typer.Option(help="Run only the first N samples (unicorn: 8 by default).")

@@ -15,7 +15,7 @@ from runner_toy import ProjectOf, make_project
 
 from tinygen.boards import Board, Region, load_board
 from tinygen.errors import TinygenError
-from tinygen.runner import PLACES, build, find_toolchain, run
+from tinygen.runner import Place, build, find_toolchain, run
 from tinygen.runner.console import Console
 from tinygen.runner.qemu import run_qemu
 from tinygen.runner.toolchain import find_qemu, has_unicorn
@@ -23,7 +23,7 @@ from tinygen.runner.toolchain import find_qemu, has_unicorn
 pytestmark = pytest.mark.emulated
 
 Compiler = Literal["gcc", "zig"]
-EMULATORS = [place for place in PLACES if place != "host"]
+EMULATORS: tuple[Place, ...] = ("qemu", "unicorn")
 
 
 def _use(compiler: Compiler, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,7 @@ def boards_table(boards: list[Board]) -> RenderableType:
                 ("host", run.host),
                 ("qemu", run.qemu_machine),
                 ("unicorn", run.unicorn_cpu),
+                ("gvsoc", run.gvsoc),
             )
             if there
         ]

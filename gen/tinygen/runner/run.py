@@ -13,6 +13,7 @@ from tinygen.errors import TinygenError
 from tinygen.runner.build import Built, build
 from tinygen.runner.console import Console, Fault, Progress, typical
 from tinygen.runner.elf import read_elf
+from tinygen.runner.gvsoc import build_gvsoc, run_gvsoc
 from tinygen.runner.host import run_host
 from tinygen.runner.project import Project, read_project
 from tinygen.runner.qemu import run_qemu
@@ -20,8 +21,8 @@ from tinygen.runner.toolchain import find_emulator, find_toolchain
 from tinygen.runner.unicorn import run_unicorn
 from tinygen.runner.zephyr import build_zephyr, run_zephyr
 
-Place = Literal["host", "qemu", "unicorn"]
-PLACES: tuple[Place, ...] = ("host", "qemu", "unicorn")
+Place = Literal["host", "qemu", "unicorn", "gvsoc"]
+PLACES: tuple[Place, ...] = ("host", "qemu", "unicorn", "gvsoc")
 _UNICORN_SAMPLES = 8
 
 
@@ -121,11 +122,15 @@ def run(
         built = build_zephyr(project, board, max_samples)
         status = run_zephyr(built, board, place == "host", console, timeout)
         return _result(description, place, built, console, status)
-    built = build(project, board, find_toolchain(board))
+    if place == "gvsoc":
+        built = build_gvsoc(project, max_samples)
+    else:
+        built = build(project, board, find_toolchain(board))
     runners: dict[Place, Callable[[Built, Board, Console, int | None, float], int]] = {
         "host": run_host,
         "qemu": run_qemu,
         "unicorn": run_unicorn,
+        "gvsoc": run_gvsoc,
     }
     status = runners[place](built, board, console, max_samples, timeout)
     return replace(_result(description, place, built, console, status), note=note)
@@ -147,8 +152,12 @@ def _place(project: Path, description: Project, board: Board, on: Place | None) 
         )
     if on is None:
         return "host" if board.emulation.host else "qemu" if zephyr else find_emulator(board)
-    if (on == "host") != board.emulation.host:
+    if on == "gvsoc" and board.emulation.gvsoc:
+        return on
+    if on == "gvsoc" or (on == "host") != board.emulation.host:
         here = "the host" if board.emulation.host else "qemu or unicorn"
+        if board.emulation.gvsoc:
+            here += " or gvsoc"
         raise TinygenError(
             f"{project} is for board {board.name} and runs on {here}, not on {on}: create a "
             "project for another board with `tinygen new --board`"

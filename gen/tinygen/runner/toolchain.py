@@ -21,6 +21,9 @@ from tinygen.errors import TinygenError
 
 Emulator = Literal["qemu", "unicorn"]
 
+PULP_SDK = "TINYGEN_PULP_SDK"
+"""Environment variable: a shell script that sets up the PULP SDK and GVSoC."""
+
 _EXTRA = "pip install 'tinygen[run]'"
 
 
@@ -111,6 +114,15 @@ def has_unicorn() -> bool:
     return _package("unicorn") is not None
 
 
+def find_pulp_sdk() -> str | None:
+    """Where the environment of the PULP SDK with GVSoC comes from, or None."""
+    script = os.environ.get(PULP_SDK)
+    if script:
+        return script if Path(script).is_file() else None
+    there = os.environ.get("RULES_DIR") and shutil.which("gvsoc") and shutil.which("make")
+    return os.environ["RULES_DIR"] if there else None
+
+
 def find_emulator(board: Board) -> Emulator:
     """QEMU where it is installed and knows the board, else Unicorn."""
     emulation = board.emulation
@@ -170,6 +182,13 @@ def doctor() -> list[Check]:
             "running firmware without QEMU",
             "qemu-system-arm" if qemu else None,
             _EXTRA,
+        ),
+        Check(
+            "PULP SDK and GVSoC",
+            find_pulp_sdk(),
+            "running a PULP project without a board",
+            "the host: threads for cores",
+            f"source the SDK's configuration, or set {PULP_SDK} to a script that does",
         ),
         Check(
             "onnxruntime",
