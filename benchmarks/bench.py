@@ -39,7 +39,7 @@ from tinygen.targets import PackedLinear, get_target
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 CORES = {"cortex-m7": "mps2-an500", "cortex-m4": "mps2-an386"}
-TARGETS = ("armv7em", "armv7em_wide")
+TARGET = "armv7em"
 SHAPES = ((81, 32, 32, 8), (66, 16, 2, 8), (5, 32, 32, 8), (64, 64, 64, 4))
 PARTS = ("qkv", "scores", "softmax", "context", "out")
 BASELINES = {  # shape -> core -> contender -> instructions: shared measurements, July 2026
@@ -87,7 +87,8 @@ def linear(name: str, packed: PackedLinear, n: int, k: int, r: Requant) -> tuple
         if len(values):
             data += array(f"{name}_{role}", values, "int32_t")
             fields.append(f".{role} = {name}_{role}")
-    return data, f"{{{', '.join(fields)}, .k = {k}, .n = {n}, .s = {r.s}, .zp = {r.zp}}}"
+    numbers = f".k = {k}, .n = {n}, .s = {r.s}, .zp = {r.zp}, .form = {packed.form}"
+    return data, f"{{{', '.join(fields)}, {numbers}}}"
 
 
 def layer_source(target_name: str, op: Attention, x: NDArray[np.int8]) -> str:
@@ -374,7 +375,6 @@ def measure(target_name: str, core: str, shape: tuple[int, int, int, int]) -> di
     return {
         "shape": list(shape),
         "fused": False,
-        "weight_bits": 16 if target_name.endswith("wide") else 8,
         "insn": counted + extra,
         "ldm_words": extra,
         "cycles_a": round(total_a) if a_of else None,
@@ -473,16 +473,13 @@ def main() -> int:
             return 1
     (HERE / "out").mkdir(exist_ok=True)
     found, tables = {}, []
-    variants = [(core, target) for core in options.core or CORES for target in TARGETS]
-    for core, target in variants:
-        what = core + target.removeprefix("armv7em")
-        rows = [measure(target, core, shape) for shape in SHAPES]
-        (HERE / "out" / f"{what}.json").write_text(json.dumps(rows, indent=1) + "\n")
-        found[what] = {"x".join(map(str, row["shape"])): row["insn"] for row in rows}
-        others = measure_operators(target, core)
-        found[what] |= {name: n for name, (n, _) in others.items()}
-        title = f"{core}, weights in {rows[0]['weight_bits']} bits"
-        tables += [table(title, core, rows), operator_table(title, others)]
+    for core in options.core or CORES:
+        rows = [measure(TARGET, core, shape) for shape in SHAPES]
+        (HERE / "out" / f"{core}.json").write_text(json.dumps(rows, indent=1) + "\n")
+        found[core] = {"x".join(map(str, row["shape"])): row["insn"] for row in rows}
+        others = measure_operators(TARGET, core)
+        found[core] |= {name: n for name, (n, _) in others.items()}
+        tables += [table(core, core, rows), operator_table(core, others)]
         print("\n".join(tables[-2:]))
     counts = HERE / "counts.json"
     if options.update:

@@ -35,6 +35,10 @@ class GraphBuilder:
     def int8(self, *shape: int) -> ops.I8:
         return self.rng.integers(-128, 128, shape).astype(np.int8)
 
+    def weight(self, *shape: int) -> ops.I8:
+        """Symmetric, as quantisers make them."""
+        return np.maximum(self.int8(*shape), -127)
+
     def bias(self, n: int) -> ops.I32:
         return self.rng.integers(-2000, 2000, n).astype(np.int32)
 
@@ -49,7 +53,7 @@ class GraphBuilder:
 
     def linear(self, n: int, k: int, *, table: bool = False) -> ops.Linear:
         return ops.Linear(
-            self.int8(n, k), self.bias(n), self.requant(n, k), self.table() if table else None
+            self.weight(n, k), self.bias(n), self.requant(n, k), self.table() if table else None
         )
 
     def norm(self, e: int) -> ops.LayerNorm:
@@ -75,14 +79,14 @@ class GraphBuilder:
         return ops.Attention(
             h,
             dim,
-            *(self.int8(rows[0], e), self.bias(rows[0]), self.requant(rows[0], e)),
-            *(self.int8(rows[1], e), self.bias(rows[1]), self.requant(rows[1], e, rows[1] or 1)),
-            *(self.int8(values, e), self.bias(values), self.requant(values, e, values or 1)),
+            *(self.weight(rows[0], e), self.bias(rows[0]), self.requant(rows[0], e)),
+            *(self.weight(rows[1], e), self.bias(rows[1]), self.requant(rows[1], e, rows[1] or 1)),
+            *(self.weight(values, e), self.bias(values), self.requant(values, e, values or 1)),
             self.requant(1, dim, 1),
             table,
             bits,
             ops.RowScale(int(self.rng.integers(1 << 14, 1 << 15)), 14, s, 7 << (s - 33)),
-            *(self.int8(e, inner), self.bias(e), self.requant(e, inner)),
+            *(self.weight(e, inner), self.bias(e), self.requant(e, inner)),
         )
 
     def block(self, e: int, p: int, h: int, ffn: int, tag: str = "block0") -> None:

@@ -104,6 +104,7 @@ static tg_linear_t linear(run_t *run) {
   op.n = word(run);
   op.s = word(run);
   op.zp = word(run);
+  op.form = word(run);
   op.w = blob(run, 0);
   op.bias = blob(run, 0);
   op.m = blob(run, 0);

@@ -60,7 +60,7 @@ class Stream:
         return self
 
     def linear(self, w: PackedLinear, n: int, k: int, r: Requant, table: Any = None) -> Stream:
-        self.put(k, n, r.s, r.zp)
+        self.put(k, n, r.s, r.zp, w.form)
         return self.blob(w.w).blob(w.bias).blob(w.m).blob(table)
 
     def bytes(self) -> bytes:
@@ -80,6 +80,18 @@ def int8s(rng: Rng, *shape: int) -> NDArray[np.int8]:
     if kind == 2:
         return rng.choice(np.array([-128, 127], np.int8), shape)
     return rng.integers(-128, 128, shape, np.int8)
+
+
+def weights(rng: Rng, n: int, *shape: int) -> NDArray[np.int8]:
+    """Mostly without -128, as quantisers make them; a few of them, or anything, otherwise."""
+    kind = rng.integers(4)
+    if kind == 0:
+        return int8s(rng, n, *shape)
+    w = np.maximum(int8s(rng, n, *shape), -127)
+    if kind == 1:
+        inputs = w.reshape(n, -1)
+        inputs[:, 3:][rng.random(inputs[:, 3:].shape) < 0.05] = -128
+    return w
 
 
 def biases(rng: Rng, n: int, largest_sum: int) -> NDArray[np.int32]:
@@ -134,7 +146,7 @@ def wider(rng: Rng, row: int) -> int:
 
 def linear_op(rng: Rng, k: int, n: int, s: int | None = None) -> Linear:
     return Linear(
-        int8s(rng, n, k),
+        weights(rng, n, k),
         biases(rng, n, k << 14),
         requant(rng, n, spread_of(k), s),
         table_or_none(rng),
@@ -171,7 +183,7 @@ def conv_case(
     k = per_group[0] * kernel[0] * kernel[1]
     last = bool(rng.integers(2))
     op = Conv(
-        int8s(rng, n, per_group[0], *kernel),
+        weights(rng, n, per_group[0], *kernel),
         biases(rng, n, k << 14),
         requant(rng, n, spread_of(k)),
         stride,
@@ -223,7 +235,7 @@ def attention_op(
             one = Requant(np.ones(1, np.int32), 1, int(rng.integers(-128, 128)))
             return np.zeros((0, k), np.int8), np.zeros(0, np.int32), one
         return (
-            int8s(rng, rows, k),
+            weights(rng, rows, k),
             biases(rng, rows, k << 14),
             requant(rng, rows, spread_of(k)),
         )

@@ -134,7 +134,6 @@ def test_host_any_shape(target: str, build: Path) -> None:
 
 CORES = [
     *[("portable", "cortex-m3"), ("armv7em", "cortex-m4"), ("armv7em", "cortex-m7")],
-    ("armv7em_wide", "cortex-m7"),
 ]
 needs_qemu = pytest.mark.skipif(
     not (harness.have_gcc() and harness.have_qemu()),

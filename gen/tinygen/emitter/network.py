@@ -78,9 +78,10 @@ def _linear(plan: p.Plan, step: p.Step, prefix: str, a: p.LinearArgs) -> str:
     table = name("table") if a.table is not None else "NULL"
     apart = bool(a.packed.bias.size)
     bias, m = (name("bias"), name("m")) if apart else ("NULL", "NULL")
+    form = f", .form = {a.packed.form}" if a.packed.form else ""
     return (
         f"{{.w = {name('w')}, .bias = {bias}, .m = {m}, .table = {table}, "
-        f".k = {a.k}, .n = {a.n}, .s = {a.s}, .zp = {a.zp}}}"
+        f".k = {a.k}, .n = {a.n}, .s = {a.s}, .zp = {a.zp}{form}}}"
     )
 
 

@@ -11,21 +11,10 @@ from __future__ import annotations
 import numpy as np
 
 from tinygen.graph.ops import I8, I32, U16, Attention, Requant
+from tinygen.targets import strips
 from tinygen.targets.base import PackedLinear, Target
 from tinygen.targets.portable import Portable, round_up
-
-
-def halves(x: int) -> int:
-    """Pairs that x values need."""
-    return -(-x // 2)
-
-
-def multipliers(r: Requant, n: int) -> I32:
-    """m << (32 - s), or ~m for all where one does not fit 31 bits."""
-    m = np.broadcast_to(r.m, n).astype(np.int64)
-    shifted = m << (32 - r.s)
-    fits = int(shifted.max()) < 1 << 31
-    return (shifted if fits else ~m).astype(np.int32)
+from tinygen.targets.strips import halves
 
 
 class ArmV7EM(Portable):
@@ -33,16 +22,13 @@ class ArmV7EM(Portable):
     layouts = {  # noqa: RUF012
         **Portable.layouts,
         "linear": "strip8",
+        "project": "strip8",
         "conv": "strip8",
         "attention_q": "group16",
         "attention_k": "strip16",
         "attention_v": "strip16",
         "attention_o": "n2k4",
     }
-
-    WEIGHT_BITS = 8
-    HEAD, TAIL = 2, 2
-    """Words around the weights of a strip: biases, multipliers."""
 
     _SOURCES = {  # noqa: RUF012
         **Portable._SOURCES,
@@ -66,51 +52,19 @@ class ArmV7EM(Portable):
         """`tg_group_rows`."""
         return 4 if left >= 4 else 2 if left >= 2 else 1
 
-    def strip_words(self, k: int) -> int:
-        return self.HEAD + self.WEIGHT_BITS // 4 * -(-k // 4) + self.TAIL
-
     def linear_weights(self, n: int, k: int) -> int:
-        return halves(n) * self.strip_words(k) * 4
+        return halves(n) * strips.words(k) * 4
 
     def _pack_blocks(
         self, blocks: list[I8], bias: I32, requant: Requant, operator: str
     ) -> PackedLinear:
-        bias = bias.astype(np.int32)
-        m = multipliers(requant, len(bias))
-        parts, row = [], 0
-        for block in blocks:
-            rows = slice(row, row + len(block))
-            parts.append(self.pack_strips(block, bias[rows], m[rows]))
-            row += len(block)
-        w = np.concatenate(parts)
+        # Projections are clamped as halves of a word.
+        w, form = strips.pack(blocks, bias, requant, 16 if operator == "project" else 31)
         none = np.zeros(0, np.int32)
-        return PackedLinear(w, none, none, f"{self.name}/{self.layouts[operator]}")
-
-    def pack_strips(self, weight: I8, bias: I32, m: I32) -> I32:
-        """int8 [N, K] -> words [strips * strip_words(K)]."""
-        n, k = weight.shape
-        padded = np.zeros((halves(n), 2, round_up(k, 4)), np.int8)
-        padded.reshape(-1, padded.shape[2])[:n, :k] = weight
-        # Four k of two columns are two words: k 0 and 2 of both, then 1 and 3, as SXTB16 splits.
-        fours = padded.reshape(len(padded), 2, -1, 2, 2)  # strip, column, k / 4, k & 2, k & 1
-        fours = fours.transpose(0, 2, 4, 3, 1)  # strip, k / 4, k & 1, k & 2, column
-        strips = np.zeros((len(padded), self.strip_words(k)), np.int32)
-        strips[:, self.HEAD : -self.TAIL] = self.pack_fours(fours.reshape(len(padded), -1))
-        ends = np.zeros((2, len(padded) * 2), np.int32)
-        ends[:, :n] = bias, m
-        # A missing column is marked like the others.
-        ends[1, n:] = -1 if m.min() < 0 else 0
-        strips[:, : self.HEAD], strips[:, -self.TAIL :] = ends.reshape(2, -1, 2)
-        return strips.reshape(-1)
-
-    def pack_fours(self, fours: I8) -> I32:
-        return fours.view(np.int32)
+        return PackedLinear(w, none, none, f"{self.name}/{self.layouts[operator]}", form)
 
     def unpack_linear(self, packed: PackedLinear, n: int, k: int) -> I8:
-        strips = packed.w.reshape(halves(n), self.strip_words(k))
-        words = np.ascontiguousarray(strips[:, self.HEAD : -self.TAIL])
-        fours = words.view(np.int8).reshape(halves(n), -1, 2, 2, 2).transpose(0, 4, 1, 3, 2)
-        return fours.reshape(2 * halves(n), -1)[:n, :k]
+        return strips.unpack(packed.w, packed.form, n, k)
 
     def pack_exp(self, table: U16) -> U16:
         """Ascending: indexed by 255 - (maximum - score)."""
@@ -149,6 +103,7 @@ class ArmV7EMCompact(Portable):
     layouts = {  # noqa: RUF012
         **Portable.layouts,
         "linear": "n2k4",
+        "project": "n2k4",
         "attention_k": "s2p4",
         "attention_v": "p2s4",
         "attention_o": "n2k4",
@@ -191,38 +146,3 @@ class ArmV7EMCompact(Portable):
 
     def attend_scratch(self, op: Attention, rows: int, tokens: int) -> int:
         return self.tile_rows(rows) * (2 * round_up(op.dim, 4) + 3 * round_up(tokens, 4))
-
-
-class ArmV7EMWide(ArmV7EM):
-    """Weights in 16 bit: one instruction in fifteen less in every product with weights, twice the
-    flash. For models that are small against their flash."""
-
-    name = "armv7em_wide"
-    layouts = {**ArmV7EM.layouts, "linear": "strip16", "conv": "strip16"}  # noqa: RUF012
-    WEIGHT_BITS = 16
-
-    def compact(self) -> Target | None:
-        """None: the compact attention brings 8-bit weights of its own."""
-        return None
-
-    _WIDE = frozenset({"linear", "attention_project", "tiles"})
-
-    def sources(self, operator: str) -> tuple[str, ...]:
-        return tuple(
-            f"{self.name}/{file}.c"
-            if file in self._WIDE
-            else f"{ArmV7EM.name if file in self._OWN else 'portable'}/{file}.c"
-            for file in self._SOURCES[operator]
-        )
-
-    def pack_fours(self, fours: I8) -> I32:
-        pairs = fours.reshape(len(fours), -1, 2, 2).transpose(0, 1, 3, 2)  # strip, pair, column, k
-        words = np.ascontiguousarray(pairs.astype(np.int16)).reshape(len(fours), -1)
-        return words.view(np.int32)
-
-    def unpack_linear(self, packed: PackedLinear, n: int, k: int) -> I8:
-        strips = packed.w.reshape(halves(n), self.strip_words(k))
-        words = np.ascontiguousarray(strips[:, self.HEAD : -self.TAIL])
-        pairs = words.view(np.int16).reshape(halves(n), -1, 2, 2, 2)  # k / 4, k & 1, column, k & 2
-        fours = pairs.transpose(0, 3, 1, 4, 2).astype(np.int8)
-        return fours.reshape(2 * halves(n), -1)[:n, :k]

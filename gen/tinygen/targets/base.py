@@ -25,12 +25,14 @@ class PackedLinear:
     w: any dtype, as the kernel reads it (its bytes go to flash 4-byte aligned).
     bias, m: int32 [N], or empty where w holds them too.
     layout: id of the layout, recorded in the Plan.
+    form: which of the layout's forms it has, where the values decide on one (`tg_linear_t.form`).
     """
 
     w: NDArray[Any]
     bias: I32
     m: I32
     layout: str
+    form: int = 0
 
 
 class Target(ABC):

@@ -17,6 +17,7 @@ class Portable(Target):
     name = "portable"
     layouts = {  # noqa: RUF012 (declared on Target)
         "linear": "rowmajor",
+        "project": "rowmajor",
         "conv": "rowmajor",
         "attention_q": "hsp",
         "attention_k": "hsp",
@@ -87,7 +88,7 @@ class Portable(Target):
             "k": (op.wk, op.bk, op.rk),
             "v": (op.wv, op.bv, op.rv),
         }[which]
-        return self._pack_blocks(np.split(weight, op.heads), bias, requant, "linear")
+        return self._pack_blocks(np.split(weight, op.heads), bias, requant, "project")
 
     def pack_output(self, op: Attention) -> PackedLinear:
         """Plain rows [heads][n][dim]: the portable kernel serves every target."""

@@ -64,6 +64,7 @@ class Xpulpv2(Portable):
     fuses = False
     layouts = {  # noqa: RUF012 (declared on Target)
         "linear": "tile4",
+        "project": "tile4",
         "conv": "tile4",
         "attention_q": "quads",
         "attention_k": "quads-start",

@@ -12,6 +12,7 @@ TG_BEGIN
  * bias   [n], the input's zero point folded in
  * m      [n] multipliers; both null on targets whose packer puts them into w
  * s      1..32;  zp -128..127;  k, n >= 1
+ * form   which of the target's packings w has (tinygen.targets); 0 where there is but one
  */
 typedef struct {
   const void *w;
@@ -20,6 +21,7 @@ typedef struct {
   const int8_t *table; /* nullable */
   int32_t k, n;
   int32_t s, zp;
+  int32_t form;
 } tg_linear_t;
 
 /* x [rows][k], rows x_stride apart -> y [rows][n], rows y_stride apart.

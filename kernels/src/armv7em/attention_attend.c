@@ -6,13 +6,14 @@
  */
 #include "armv7em/attention_layout.h"
 
-/* score_m << (32 - s) where that fits, else -1. */
+/* score_m << (32 - s) where that fits and no score can leave 16 bits, else -1. */
 static int32_t score_multiplier(const tg_attention_t *op) {
   const int64_t m = (int64_t)op->score_m << (32 - op->score_s);
-  return m <= INT32_MAX ? (int32_t)m : -1;
+  const int64_t most = m <= INT32_MAX ? (m * op->dim >> 16) * (255 * 255) >> 16 : INT32_MAX;
+  return most < INT16_MAX - 512 ? (int32_t)m : -1;
 }
 
-/* Scores of ratios of a half and more. */
+/* Scores that are far out of range before they are clamped. */
 static uint32_t score_by_hand(const tg_attention_t *op, const tg_tile_set_t *set, const uint32_t *q,
                               const uint8_t *k, int32_t rows, int32_t key_pairs, uint8_t *scores) {
   const int32_t pairs = tg_halves(op->dim), step = 8 * pairs;
@@ -83,16 +84,22 @@ static inline __attribute__((always_inline)) void weigh(const tg_attention_t *op
   }
 }
 
+/* Features from `p` on: a lone last one, or all where the shift is not the usual one. */
 static void context_by_hand(const tg_attention_t *op, const tg_tile_set_t *set,
-                            const uint32_t *weights, const uint8_t *v, int32_t rows,
+                            const uint32_t *weights, const uint8_t *v, int32_t p, int32_t rows,
                             int32_t key_pairs, const int32_t *reciprocals, int8_t *y,
                             int32_t y_stride) {
   const int32_t step = 8 * key_pairs;
   int32_t acc[8];
-  set->attend(weights, v, v + step, step, key_pairs, acc, set->raw16, 0, 0, 0, 0, 1, 0, 0);
-  for (int32_t r = 0; r < rows; r++)
-    y[(ptrdiff_t)r * y_stride] =
-        tg_normalise(acc[2 * r], reciprocals[r], op->context_offset, op->context_s);
+  for (v += (ptrdiff_t)(p / 2) * step; p < op->value_dim; p++) {
+    if (p % 2 == 0) {
+      set->attend(weights, v, v + step, step, key_pairs, acc, set->raw16, 0, 0, 0, 0, 1, 0, 0);
+      v += step;
+    }
+    for (int32_t r = 0; r < rows; r++)
+      y[(ptrdiff_t)r * y_stride + p] =
+          tg_normalise(acc[2 * r + p % 2], reciprocals[r], op->context_offset, op->context_s);
+  }
 }
 
 void tg_attention_attend_s8(const tg_attention_t *op, const void *q, const void *k, const void *v,
@@ -100,8 +107,8 @@ void tg_attention_attend_s8(const tg_attention_t *op, const void *q, const void 
                             void *scratch) {
   const int32_t pairs = tg_halves(op->dim), key_pairs = tg_halves(tokens);
   const int32_t k_bytes = 8 * pairs * key_pairs, v_strip = 8 * key_pairs;
-  const int32_t m = score_multiplier(op), shift = op->context_s - 32;
-  const int32_t whole = op->value_dim / 2;
+  const int32_t m = score_multiplier(op);
+  const int32_t whole = op->context_s == 40 ? op->value_dim / 2 : 0;
   const uint32_t *group_q = q;
   while (rows) {
     const int32_t group = tg_group_rows(rows);
@@ -123,11 +130,10 @@ void tg_attention_attend_s8(const tg_attention_t *op, const void *q, const void 
       weigh(op, maxima, scores, tokens, 1, weights, reciprocals);
     if (whole)
       set->attend(weights, v, (const uint8_t *)v + (ptrdiff_t)whole * v_strip, v_strip, key_pairs,
-                  y, set->context, op->context_offset, (int32_t)(uintptr_t)reciprocals, shift,
-                  y_stride, 1, 0, 0);
-    if (op->value_dim & 1)
-      context_by_hand(op, set, weights, (const uint8_t *)v + (ptrdiff_t)whole * v_strip, group,
-                      key_pairs, reciprocals, y + op->value_dim - 1, y_stride);
+                  y, set->context, op->context_offset, (int32_t)(uintptr_t)reciprocals, y_stride, 0,
+                  1, 0, 0);
+    if (2 * whole < op->value_dim)
+      context_by_hand(op, set, weights, v, 2 * whole, group, key_pairs, reciprocals, y, y_stride);
     group_q += group * pairs;
     rows -= group;
     y += (ptrdiff_t)group * y_stride;

@@ -5,14 +5,22 @@
  * padded. Its 16-bit values lie in pairs, one word a pair, the rows of a group side by side:
  *
  *   a        [pairs][rows] words
- *   strip8   bias0, bias1, [pairs] words of int8 (w0[i], w1[i], w0[j], w1[j]), m0, m1
- *            (TG_WEIGHT_BITS = 16, target armv7em_wide: [pairs][2] words instead, unpacked)
- *   strip16  [pairs][2] words
+ *   strip8   bias0, bias1, [pairs] words of 8-bit weights, m0, m1
+ *   strip16  [pairs][2] words of two 16-bit values
+ *
+ * The two columns of a strip8 come in one of three forms, a layer's `form`:
+ *
+ *   TG_JOINT  both columns in each half word, w0 + 256 w1 (of inputs i and j). SXTB16 gives column
+ *             0, and the word as it is multiplies for both: its sum less column 0's is 256 times
+ *             column 1's. One unpacking less; 24 bits have to hold that sum, and no half word
+ *             may overflow (w1 = -128 beside w0 < 0). bias1 is bias0 + 256 times column 1's.
+ *   TG_SPLIT  (w0[i], w1[i], w0[j], w1[j]): two unpackings.
+ *   TG_EXACT  the same bytes, for layers whose outputs leave 32 or (q, k, v) 16 bits before they
+ *             are clamped: C does it, slowly. Here m is as in tg_linear_t.
  *
  * One call multiplies one group by strips [b, b_end), and hands each tile of rows x 2 accumulators
  * to an epilogue. `m` is the multiplier shifted up by 32 - s, so that one SMMLAR rounds and adds
- * the zero point, exactly, for every ratio below a half; packers mark other layers by m < 0 (~m, as
- * it is), and those take the raw epilogue and C.
+ * the zero point, exactly, for every ratio below a half.
  */
 #ifndef TINYGEN_ARMV7EM_TILES_H
 #define TINYGEN_ARMV7EM_TILES_H
@@ -21,10 +29,7 @@
 #include "common/arith.h"
 #include "tinygen/linear.h"
 
-#ifndef TG_WEIGHT_BITS
-#define TG_WEIGHT_BITS 8
-#endif
-
+enum { TG_JOINT, TG_SPLIT, TG_EXACT };
 enum { TG_STRIP_HEAD = 8, TG_STRIP_TAIL = 8 };
 
 static inline int32_t tg_group_rows(int32_t left) {
@@ -37,7 +42,7 @@ static inline int32_t tg_pairs8(int32_t k) {
 }
 
 static inline int32_t tg_strip_bytes(int32_t k) {
-  return TG_STRIP_HEAD + TG_WEIGHT_BITS / 2 * tg_pairs8(k) + TG_STRIP_TAIL;
+  return TG_STRIP_HEAD + 4 * tg_pairs8(k) + TG_STRIP_TAIL;
 }
 
 /* Epilogues; the four values e0..e3 are theirs.
@@ -49,7 +54,7 @@ static inline int32_t tg_strip_bytes(int32_t k) {
  *            a lone last key fills both columns
  *   v        e0 zero point, e1 bytes between strips; strip16 of two features, pairs of tokens
  *   score    e0 128 + zero point, e1 m; unsigned bytes [key][row]; returns the bytewise maximum
- *   context  e0 C, e1 the group's reciprocals, e2 shift, e3 bytes between rows of y
+ *   context  e0 C, e1 the group's reciprocals, e2 bytes between rows of y; context_s is 40
  *   raw      accumulators [row][2] of the first strip, then returns
  */
 typedef void tg_epilogue_t(void);
@@ -63,7 +68,7 @@ typedef uint32_t tg_tiles_t(const void *a, const void *b, const void *b_end, int
 
 /* What there is for groups of so many rows. */
 typedef struct {
-  tg_tiles_t *project;
+  tg_tiles_t *joint, *split;
   tg_epilogue_t *linear, *table, *q, *k, *v, *raw8;
   tg_tiles_t *attend;
   tg_epilogue_t *score, *context, *raw16;
@@ -78,9 +83,13 @@ static inline const tg_tile_set_t *tg_tile_set(int32_t rows) {
 /* One group of x, expanded: a [tg_pairs8(k)][rows]. */
 void tg_expand_rows(const int8_t *x, int32_t x_stride, int32_t k, int32_t rows, uint32_t *a);
 
-/* Epilogue value of one accumulator for layers that are marked by m < 0. */
-static inline int8_t tg_requant_marked(const tg_linear_t *op, int32_t acc, int32_t m) {
-  return m < 0 ? tg_requant(acc, ~m, op->s, op->zp) : tg_requant(acc, m, 32, op->zp);
+static inline tg_tiles_t *tg_tiles_of(const tg_linear_t *op, const tg_tile_set_t *set) {
+  return op->form == TG_JOINT ? set->joint : set->split;
 }
+
+/* One strip through C: what the epilogues cannot finish. v [row][2]: requantised, before the table.
+ */
+void tg_strip_by_hand(const tg_linear_t *op, const uint32_t *a, const uint8_t *b, int32_t rows,
+                      int32_t v[8]);
 
 #endif
