@@ -8,9 +8,9 @@
 
 /* score_m << (32 - s) where that fits and no score can leave 16 bits, else -1. */
 static int32_t score_multiplier(const tg_attention_t *op) {
-  const int64_t m = (int64_t)op->score_m << (32 - op->score_s);
-  const int64_t most = m <= INT32_MAX ? (m * op->dim >> 16) * (255 * 255) >> 16 : INT32_MAX;
-  return most < INT16_MAX - 512 ? (int32_t)m : -1;
+  const uint32_t m = (uint32_t)op->score_m, up = (uint32_t)(32 - op->score_s);
+  const uint32_t most = ((((m << up >> 16) + 1) * (uint32_t)op->dim >> 8) + 1) * 255;
+  return m >> (31 - up) == 0 && most < INT16_MAX - 512 ? (int32_t)(m << up) : -1;
 }
 
 /* Scores that are far out of range before they are clamped. */

@@ -13,7 +13,7 @@
 #include "tinygen/attention.h"
 
 static inline int32_t tg_halves(int32_t x) {
-  return (x + 1) / 2;
+  return (x + 1) >> 1; /* x >= 0 */
 }
 
 static inline int32_t tg_q_head(const tg_attention_t *op, int32_t tokens) {

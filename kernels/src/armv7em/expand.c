@@ -11,27 +11,39 @@ static uint32_t load_tail(const int8_t *from, int32_t count) {
   return x;
 }
 
+/* Four inputs of one row. */
+static inline __attribute__((always_inline)) void expand4(const int8_t *x, uint32_t *a,
+                                                          int32_t rows) {
+  const uint32_t w = tg_load32(x);
+  a[0] = tg_sxtb16(w);
+  a[rows] = tg_sxtb16_odd(w);
+}
+
 static inline __attribute__((always_inline)) void
 expand(const int8_t *x, int32_t x_stride, int32_t k, uint32_t *restrict a, int32_t rows) {
   const int8_t *x1 = x + x_stride, *x2 = x1 + x_stride, *x3 = x2 + x_stride;
   int32_t i = 0;
-  for (; i + 4 <= k; i += 4, a += 2 * rows) {
-    const uint32_t w0 = tg_load32(x + i);
-    a[0] = tg_sxtb16(w0);
-    a[rows] = tg_sxtb16_odd(w0);
-    if (rows > 1) {
-      const uint32_t w1 = tg_load32(x1 + i);
-      a[1] = tg_sxtb16(w1);
-      a[rows + 1] = tg_sxtb16_odd(w1);
-    }
-    if (rows > 2) {
-      const uint32_t w2 = tg_load32(x2 + i), w3 = tg_load32(x3 + i);
-      a[2] = tg_sxtb16(w2);
-      a[rows + 2] = tg_sxtb16_odd(w2);
-      a[3] = tg_sxtb16(w3);
-      a[rows + 3] = tg_sxtb16_odd(w3);
-    }
+#define FOUR(at)                                                                                   \
+  do {                                                                                             \
+    uint32_t *to_ = a + (at) / 2 * rows;                                                           \
+    expand4(x + i + (at), to_, rows);                                                              \
+    if (rows > 1)                                                                                  \
+      expand4(x1 + i + (at), to_ + 1, rows);                                                       \
+    if (rows > 2) {                                                                                \
+      expand4(x2 + i + (at), to_ + 2, rows);                                                       \
+      expand4(x3 + i + (at), to_ + 3, rows);                                                       \
+    }                                                                                              \
+  } while (0)
+  for (; i + 8 <= k; i += 8, a += 4 * rows) {
+    FOUR(0);
+    FOUR(4);
   }
+  if (i + 4 <= k) {
+    FOUR(0);
+    i += 4;
+    a += 2 * rows;
+  }
+#undef FOUR
   if (i < k)
     for (int32_t r = 0; r < rows; r++, x += x_stride) {
       const uint32_t w = load_tail(x + i, k - i);

@@ -38,7 +38,7 @@ static inline int32_t tg_group_rows(int32_t left) {
 
 /* Pairs of k inputs: both k and the order in which SXTB16 gives them go by fours. */
 static inline int32_t tg_pairs8(int32_t k) {
-  return (k + 3) / 4 * 2;
+  return (k + 3) >> 2 << 1; /* k >= 0 */
 }
 
 static inline int32_t tg_strip_bytes(int32_t k) {
