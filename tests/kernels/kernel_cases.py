@@ -154,7 +154,11 @@ def linear_op(rng: Rng, k: int, n: int, s: int | None = None) -> Linear:
 
 
 def linear_case(target: Target, rng: Rng, rows: int, k: int, n: int, s: int | None = None) -> Case:
-    op, x = linear_op(rng, k, n, s), int8s(rng, rows, k)
+    return linear_case_of(target, rng, linear_op(rng, k, n, s), int8s(rng, rows, k))
+
+
+def linear_case_of(target: Target, rng: Rng, op: Linear, x: NDArray[np.int8]) -> Case:
+    (n, k), rows = op.weight.shape, len(x)
     xs, ys = wider(rng, k), wider(rng, n)
     stream = Stream().put(LINEAR, rows, xs, ys, *rng.integers(0, 4, 2))
     packed = target.pack_linear(op.weight, op.bias, op.requant)
