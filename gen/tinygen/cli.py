@@ -237,17 +237,27 @@ def check(
     per_layer: Annotated[
         bool, typer.Option("--per-layer", help="Also where the two part company, layer by layer.")
     ] = False,
+    attention: Annotated[
+        str,
+        typer.Option(help="Fused weights to try too: auto (where they save), unfused, ..."),
+    ] = "auto",
     json: Json = False,
 ) -> None:
     """Compare the integer model with onnxruntime on real samples."""
     from tinygen import fidelity
     from tinygen.report import records, tables
 
+    wishes = tuple(f for f in fidelity.FUSIONS if f == attention)
+    if not wishes and attention != "auto":
+        raise typer.BadParameter(
+            f"choose one of auto, {', '.join(fidelity.FUSIONS)}", param_hint="--attention"
+        )
     imported = fidelity.import_for(model, data)
     x, y = fidelity.load_samples(data, imported.graph)
     with progress("Running both models") as update:
         result = fidelity.check(imported.graph, model, x, y, update)
-    record, table = records.check_record(result), tables.check_table(result)
+        fused = fidelity.check_fused(imported.graph, model, x, y, wishes, update)
+    record, table = records.check_record(result, fused), tables.check_table(result, fused)
     if not per_layer:
         show(json, record, table)
         return

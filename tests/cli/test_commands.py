@@ -14,6 +14,7 @@ import pytest
 from tinygen.resources import resource
 
 DIGITS = resource("example_models/digits")
+RADAR = resource("example_models/paper_shapes/tinyradar")
 CORPUS = Path(__file__).parents[1] / "corpus" / "models"
 
 
@@ -74,6 +75,21 @@ def test_check(tmp_path: Path) -> None:
     assert record["top1_agreement"] >= 0.995
     assert record["mean_abs_lsb"] <= 0.25
     assert abs(record["accuracy_int"] - record["accuracy_onnx"]) <= 0.01
+
+
+def test_check_with_and_without_fused_weights(tmp_path: Path) -> None:
+    """By default where they save parameters; the digits' narrow heads only if asked."""
+    pytest.importorskip("onnxruntime")
+    radar = RADAR / "model.onnx", "--data", RADAR / "samples.npz"
+    found = tinygen_json("check", *radar, cwd=tmp_path)
+    assert [f["attention"] for f in found["fused"]] == ["fused-scores", "fused"]
+    assert [f["params"] / f["params_unfused"] for f in found["fused"]] == [0.75, 0.5]
+    text = tinygen("check", *radar, "--attention", "fused", cwd=tmp_path)
+    assert "unfused" in text and "fused-scores" not in text and "16,384" in text
+    digits = DIGITS / "model.onnx", "--data", DIGITS / "samples.npz"
+    assert tinygen_json("check", *digits, cwd=tmp_path)["fused"] == []
+    (asked,) = tinygen_json("check", *digits, "--attention", "fused", cwd=tmp_path)["fused"]
+    assert asked["accuracy_int"] >= asked["accuracy_onnx"] - 0.005
 
 
 def test_new_and_run_on_the_host(tmp_path: Path) -> None:

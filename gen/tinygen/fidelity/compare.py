@@ -41,7 +41,17 @@ def check(
     progress: Progress | None = None,
 ) -> CheckResult:
     """x float [N, *input shape], y labels [N]. Needs the extra `check` (onnxruntime)."""
-    theirs = onnx_outputs(model, x)
+    return compare(graph, onnx_outputs(model, x), x, y, progress)
+
+
+def compare(
+    graph: Graph,
+    theirs: NDArray[np.float32],
+    x: NDArray[Any],
+    y: NDArray[Any] | None,
+    progress: Progress | None = None,
+) -> CheckResult:
+    """theirs: outputs [N, classes] that onnxruntime gives for x."""
     ours = np.empty((len(x), theirs.shape[1]), np.float32)
     for i, sample in enumerate(x):
         q = reference.run(graph, reference.quantise(graph, sample))

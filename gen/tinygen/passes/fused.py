@@ -11,7 +11,7 @@ get grids from the layer's inputs on samples.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,43 +22,70 @@ from tinygen.graph import Graph, Quant, verify
 from tinygen.graph.ops import I8, I32, Attention, Fusion, Requant
 from tinygen.passes.multipliers import F64, exp_table, projection, requant, row_scale
 from tinygen.reference import run_all
+from tinygen.reference.attention import attention
 
+MEASURED = 16
+"""Samples that a layer's errors are measured on, at most."""
 REACH = 12.0
 """Scores so far below their row's maximum (in nats: a weight of 6e-6) may be clamped."""
 
 
-def fuse(graph: Graph, forms: dict[str, Fusion], inputs: Sequence[I8]) -> Graph:
+@dataclass(frozen=True, eq=False)
+class Fused:
+    """errors: node -> mean distance in LSB of its output from the dequantised layer in real
+    arithmetic, before and after, on samples that chose the scales."""
+
+    graph: Graph
+    errors: Mapping[str, tuple[float, float]]
+
+
+def fuse(graph: Graph, forms: Mapping[str, Fusion], inputs: Sequence[I8]) -> Fused:
     """The graph with other weights in some attention layers.
 
     forms: attention node -> its form.  inputs: quantised samples of the graph's input, for scales.
     """
     places = {n.name: n.inputs[0] for n in graph.nodes if forms.get(n.name, "unfused") != "unfused"}
-    seen: dict[str, list[I8]] = {name: [] for name in places}
+    inputs_of: dict[str, list[I8]] = {name: [] for name in places}
     for sample in inputs:
         values = run_all(graph, sample)
-        for name, x in places.items():
-            seen[name].append(values[x])
-    nodes = []
+        for name, value in places.items():
+            inputs_of[name].append(values[value])
+    nodes, errors = [], {}
     for node in graph.nodes:
         if node.name in places:
             assert isinstance(node.op, Attention)
-            x_grid, y_grid = (graph.values[v].quant for v in (node.inputs[0], node.output))
-            assert x_grid is not None and y_grid is not None
-            op = fuse_layer(node.op, x_grid, y_grid, seen[node.name], forms[node.name])
+            x = graph.values[node.inputs[0]].quant
+            assert x is not None
+            rows = inputs_of[node.name]
+            op, real = _fuse_layer(node.op, x.zero_point, rows, forms[node.name])
+            before, after = (_error(o, rows, real) for o in (node.op, op))
+            errors[node.name] = before, after
             node = replace(node, op=op)
         nodes.append(node)
-    return verify(replace(graph, nodes=tuple(nodes)), integer=True)
+    return Fused(verify(replace(graph, nodes=tuple(nodes)), integer=True), errors)
 
 
-def fuse_layer(op: Attention, x: Quant, y: Quant, rows: Sequence[I8], form: Fusion) -> Attention:
-    """One layer. x, y: grids of its ends.  rows: int8 [S, E], its inputs on samples."""
-    layer = _Real.of(op, x.zero_point)
-    centred = [r.astype(np.float64) - x.zero_point for r in rows]
+def fuse_layer(op: Attention, x_zp: int, rows: Sequence[I8], form: Fusion) -> Attention:
+    """One layer. x_zp: its input's zero point.  rows: int8 [S, E], its inputs on samples."""
+    return _fuse_layer(op, x_zp, rows, form)[0]
+
+
+def _fuse_layer(
+    op: Attention, x_zp: int, rows: Sequence[I8], form: Fusion
+) -> tuple[Attention, list[F64]]:
+    """And what it stands for: y [S, N] of each sample."""
+    layer = _Real.of(op, x_zp)
+    seen = _Seen.of(layer, x_zp, rows)
     if form in ("fused-scores", "fused"):
-        op = _fuse_scores(op, layer, x, centred)
+        op = _fuse_scores(op, layer, seen, Quant(1.0, x_zp))
     if form in ("fused-values", "fused"):
-        op = _fuse_values(op, layer, x, y, centred)
-    return op
+        op = _fuse_values(op, layer, seen, Quant(1.0, x_zp))
+    return op, [np.clip(r + op.ro.zp, -128, 127) for r in seen.outputs]
+
+
+def _error(op: Attention, rows: Sequence[I8], real: Sequence[F64]) -> float:
+    some = list(zip(rows, real, strict=True))[:MEASURED]
+    return float(np.mean([np.abs(attention(x, op) - y).mean() for x, y in some]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,27 +116,61 @@ class _Real:
         at_zero = (op.context.offset - one // 2) / one + per_v * op.rv.zp
         y0 = o0 + o.sum(axis=(0, 2)) * at_zero
         return _Real(
-            t=nats * np.einsum("hpj,hpi->hji", k, q),
+            t=nats * (k.swapaxes(1, 2) @ q),
             t0=nats * np.einsum("hpj,hp->hj", k, q0.reshape(h, -1)),
-            vo=per_v * np.einsum("hnp,hpe->hne", o, v),
+            vo=per_v * (o @ v),
             y0=y0 + per_v * np.einsum("hnp,hp->n", o, v0.reshape(h, -1)),
         )
 
     def queries(self, x: F64) -> F64:
         """x [S, E] centred -> t [H, S, E]."""
-        t: F64 = np.einsum("hji,si->hsj", self.t, x) + self.t0[:, None, :]
+        t: F64 = x @ self.t.swapaxes(1, 2) + self.t0[:, None, :]
         return t
 
-    def scores(self, x: F64) -> F64:
-        """x [S, E] centred -> [H, S, S] in nats, without what is constant along a row."""
-        return self.queries(x) @ x.T
-
-    def means(self, x: F64) -> F64:
-        """x [S, E] centred -> what each head sees of it, [H, S, E]."""
-        s = self.scores(x)
-        e = np.exp(s - s.max(axis=2, keepdims=True))
-        seen: F64 = e / e.sum(axis=2, keepdims=True) @ x
+    def means(self, x: F64, scores: F64) -> F64:
+        """What each head sees of x, [H, S, E]. scores: t x^T [H, S, S]."""
+        e = np.exp(scores - scores.max(axis=2, keepdims=True))
+        seen: F64 = e @ x / e.sum(axis=2, keepdims=True)
         return seen
+
+    def outputs(self, means: F64) -> F64:
+        """-> y [S, N] centred."""
+        y: F64 = (means @ self.vo.swapaxes(1, 2)).sum(axis=0) + self.y0
+        return y
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """A layer on samples. t, scores, means: (least, largest).  peaks: least maximum of a row of
+    scores.  outputs: y [S, N] of each sample, centred."""
+
+    t: tuple[float, float]
+    scores: tuple[float, float]
+    peaks: float
+    means: tuple[float, float]
+    outputs: tuple[F64, ...]
+
+    @staticmethod
+    def of(layer: _Real, x_zp: int, rows: Sequence[I8]) -> _Seen:
+        ends: dict[str, list[float]] = {"t": [], "scores": [], "peaks": [], "means": []}
+        outputs = []
+        for r in rows:
+            x = r.astype(np.float64) - x_zp
+            t = layer.queries(x)
+            scores = t @ x.T
+            means = layer.means(x, scores)
+            outputs.append(layer.outputs(means))
+            every = {"t": t, "scores": scores, "peaks": scores.max(axis=2), "means": means}
+            for name, values in every.items():
+                ends[name] += [float(values.min()), float(values.max())]
+        low, high = ({name: f(v) for name, v in ends.items()} for f in (min, max))
+        return _Seen(
+            t=(low["t"], high["t"]),
+            scores=(low["scores"], high["scores"]),
+            peaks=low["peaks"],
+            means=(low["means"], high["means"]),
+            outputs=tuple(outputs),
+        )
 
 
 def _matrix(w: I8, b: I32, r: Requant, x_zp: int) -> tuple[F64, F64]:
@@ -128,15 +189,18 @@ def score_step(op: Attention) -> float:
     return float(np.log(table[0] / table[d]) / d)
 
 
-def _fuse_scores(op: Attention, layer: _Real, x: Quant, rows: Sequence[F64]) -> Attention:
-    made = np.stack([layer.queries(r) for r in rows])
-    t = _grid(float(made.min()), float(made.max()))
-    scores = np.stack([layer.scores(r) for r in rows])
-    least = min(float((scores.max(axis=-1) - REACH).min()), 0.0)
-    score = _grid(max(float(scores.min()), least), float(scores.max()))
-    e = rows[0].shape[1]
+def is_exponential(op: Attention) -> bool:
+    """Whether a layer's softmax is the real one, not a table of its own (QuantLib's)."""
+    real = exp_table(score_step(op), op.weight_bits).astype(np.int64)
+    return bool(np.abs(real - op.exp_table).max() <= 1 + (1 << op.weight_bits) // 1000)
+
+
+def _fuse_scores(op: Attention, layer: _Real, seen: _Seen, x: Quant) -> Attention:
+    t = _grid(*seen.t)
+    score = _grid(max(seen.scores[0], seen.peaks - REACH), seen.scores[1])
+    e = op.wq.shape[1]
     q, scales = _rounded(layer.t.reshape(-1, e))
-    p = projection(q, scales, layer.t0.reshape(-1), Quant(1.0, x.zero_point), t)
+    p = projection(q, scales, layer.t0.reshape(-1), x, t)
     return replace(
         op,
         dim=e,
@@ -149,13 +213,12 @@ def _fuse_scores(op: Attention, layer: _Real, x: Quant, rows: Sequence[F64]) -> 
     )
 
 
-def _fuse_values(op: Attention, layer: _Real, x: Quant, y: Quant, rows: Sequence[F64]) -> Attention:
-    means = np.stack([layer.means(r) for r in rows])
-    context = _grid(float(means.min()), float(means.max()))
-    scale = row_scale(Quant(1.0, x.zero_point), context, op.weight_bits)
-    e = rows[0].shape[1]
+def _fuse_values(op: Attention, layer: _Real, seen: _Seen, x: Quant) -> Attention:
+    context = _grid(*seen.means)
+    scale = row_scale(x, context, op.weight_bits)
+    e = op.wq.shape[1]
     w, scales = _rounded(layer.vo.swapaxes(0, 1).reshape(len(layer.y0), -1))
-    p = projection(w, scales, layer.y0, context, Quant(1.0, y.zero_point))
+    p = projection(w, scales, layer.y0, context, Quant(1.0, op.ro.zp))
     return replace(
         op,
         **_nothing("v", x.zero_point, e),

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # each command imports only the rooms that it uses
     from tinygen.boards import Board
-    from tinygen.fidelity import CheckResult, LayerDifference, Quantised
+    from tinygen.fidelity import CheckResult, FusedCheck, LayerDifference, Quantised
     from tinygen.planner import Plan
     from tinygen.project import Created, Updated
     from tinygen.runner import Check, Profile, RunResult
@@ -89,7 +90,23 @@ def code_record(plan: Plan) -> Record | None:
     }
 
 
-def check_record(result: CheckResult) -> Record:
+def check_record(result: CheckResult, fused: Sequence[FusedCheck] = ()) -> Record:
+    """fused: the same model with fused attention weights, in those layers that gain by them."""
+    return _check_record(result) | {
+        "fused": [
+            {
+                "attention": f.fusion,
+                "layers": f.layers,
+                "params_unfused": f.params[0],
+                "params": f.params[1],
+                **_check_record(f.result),
+            }
+            for f in fused
+        ]
+    }
+
+
+def _check_record(result: CheckResult) -> Record:
     return {
         "samples": result.samples,
         "top1_agreement": result.top1_agreement,

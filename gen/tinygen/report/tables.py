@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:  # each command imports only the rooms that it uses
     from tinygen.boards import Board, Region
-    from tinygen.fidelity import CheckResult, LayerDifference, Quantised
+    from tinygen.fidelity import CheckResult, FusedCheck, LayerDifference, Quantised
     from tinygen.planner import Plan
     from tinygen.project import Created, Updated
     from tinygen.runner import Check, Profile, RunResult
@@ -108,15 +108,22 @@ def _uses(plan: Plan) -> Iterator[tuple[Region, int, str]]:
             yield region, code.network, "network, predicted"
 
 
-def check_table(result: CheckResult) -> RenderableType:
-    table = _table("integer model against onnxruntime", ">")
-    table.add_row("samples", f"{result.samples:,}")
-    table.add_row("same answer (top 1)", f"{100 * result.top1_agreement:.2f} %")
-    table.add_row("mean logit difference", f"{result.mean_abs_lsb:.3f} LSB")
-    table.add_row("largest logit difference", f"{result.max_abs_lsb:.2f} LSB")
-    if result.accuracy_onnx is not None and result.accuracy_int is not None:
-        table.add_row("accuracy, onnxruntime", f"{100 * result.accuracy_onnx:.2f} %")
-        table.add_row("accuracy, integer", f"{100 * result.accuracy_int:.2f} %")
+def check_table(result: CheckResult, fused: Sequence[FusedCheck] = ()) -> RenderableType:
+    """fused: a column each."""
+    columns = [f">{f.fusion}" for f in fused]
+    table = _table("integer model against onnxruntime", ">" if not fused else ">unfused", *columns)
+    every = [result, *(f.result for f in fused)]
+    row = table.add_row
+    row("samples", f"{result.samples:,}")
+    row("same answer (top 1)", *(f"{100 * r.top1_agreement:.2f} %" for r in every))
+    row("mean logit difference", *(f"{r.mean_abs_lsb:.3f} LSB" for r in every))
+    row("largest logit difference", *(f"{r.max_abs_lsb:.2f} LSB" for r in every))
+    if result.accuracy_onnx is not None:
+        row("accuracy, onnxruntime", f"{100 * result.accuracy_onnx:.2f} %")
+        row("accuracy, integer", *(f"{100 * (r.accuracy_int or 0):.2f} %" for r in every))
+    if fused:
+        params = [fused[0].params[0], *(f.params[1] for f in fused)]
+        row("attention parameters", *(f"{n:,}" for n in params))
     return table
 
 
