@@ -21,7 +21,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 import cycles
 from graphs import GraphBuilder
-from tinygen.graph.ops import Add, Attention, LayerNorm, Linear, Lut, Requant
+from tinygen.graph.ops import Add, Attention, Fusion, LayerNorm, Linear, Lut, Requant
+from tinygen.passes import fuse
 from tinygen.reference import run_op
 from tinygen.targets import PackedLinear, get_target
 
@@ -41,6 +42,7 @@ ROOT = HERE.parent
 CORES = {"cortex-m7": "mps2-an500", "cortex-m4": "mps2-an386"}
 TARGET = "armv7em"
 SHAPES = ((81, 32, 32, 8), (66, 16, 2, 8), (5, 32, 32, 8), (64, 64, 64, 4))
+FORMS: tuple[Fusion, ...] = ("fused-scores", "fused")
 PARTS = ("qkv", "scores", "softmax", "context", "out")
 BASELINES = {  # shape -> core -> contender -> instructions: shared measurements, July 2026
     (81, 32, 32, 8): {
@@ -94,13 +96,18 @@ def linear(name: str, packed: PackedLinear, n: int, k: int, r: Requant) -> tuple
 def layer_source(target_name: str, op: Attention, x: NDArray[np.int8]) -> str:
     target = get_target(target_name)
     s, e = x.shape
-    h, p = op.heads, op.dim
+    h, p = op.heads, op.value_dim
     inner, n = h * p, len(op.wo)
     text = '#include "layer.h"\n#include "tinygen/attention.h"\n'
-    parts = {}
-    for which, r in (("q", op.rq), ("k", op.rk), ("v", op.rv)):
-        data, parts[which] = linear(which, target.pack_project(op, which), inner, e, r)
-        text += data
+    parts, makers = {}, {}
+    for which, w, r in (("q", op.wq, op.rq), ("k", op.wk, op.rk), ("v", op.wv, op.rv)):
+        if len(w):
+            data, parts[which] = linear(which, target.pack_project(op, which), len(w), e, r)
+            text += data
+            makers[which] = f"project_{which}_s8(&op, input, {s}, {e}, 0, {h}, {which}, scratch)"
+        else:
+            parts[which] = f"{{.zp = {r.zp}}}"
+            makers[which] = f"load_{which}_s8(&op, input, {s}, {e}, {which})"
     data, parts["o"] = linear("o", target.pack_linear(op.wo, op.bo, op.ro), n, inner, op.ro)
     text += data + array("exponents", target.pack_exp(op.exp_table), "uint16_t")
     text += array("input", x, "int8_t")
@@ -119,29 +126,49 @@ def layer_source(target_name: str, op: Attention, x: NDArray[np.int8]) -> str:
     text += (
         f"const int8_t bench_expected[] = {{{','.join(map(str, expected.reshape(-1)))}}};\n"
         "int8_t bench_output[BENCH_OUTPUT];\n"
-        f"static const tg_attention_t op = {{{members}, .heads = {h}, .dim = {p}, "
+        f"static const tg_attention_t op = {{{members}, .heads = {h}, .dim = {op.dim}, "
         f".value_dim = {p}, .score_m = {int(op.score.m[0])}, .score_s = {op.score.s}, "
         f".score_zp = {op.score.zp}, "
         f".exp_table = (const uint16_t *)exponents_words, .context_mult = {c.mult}, "
         f".context_frac = {c.frac}, .context_s = {c.s}, .context_offset = {c.offset}}};\n"
     )
-    text += buffer("q", target.q_bytes(op, h, s)) + buffer("k", target.k_bytes(op, h, s))
-    text += buffer("v", target.v_bytes(op, h, s)) + buffer("scratch", max(scratch, 4))
+    k_heads, v_heads = (1 if one else h for one in (op.keys_are_x, op.values_are_x))
+    text += buffer("q", target.q_bytes(op, h, s)) + buffer("k", target.k_bytes(op, k_heads, s))
+    text += buffer("v", target.v_bytes(op, v_heads, s)) + buffer("scratch", max(scratch, 4))
     text += buffer("context", s * inner)
-    steps = {"q": target.q_bytes(op, 1, s), "k": target.k_bytes(op, 1, s)}
+    q_step = target.q_bytes(op, 1, s)
+    k_step = 0 if op.keys_are_x else target.k_bytes(op, 1, s)
+    v_step = 0 if op.values_are_x else target.v_bytes(op, 1, s)
     text += f"""
 void bench_run(void) {{
-  tg_attention_project_k_s8(&op, input, {s}, {e}, 0, {h}, k, scratch);
-  tg_attention_project_v_s8(&op, input, {s}, {e}, 0, {h}, v, scratch);
-  tg_attention_project_q_s8(&op, input, {s}, {e}, 0, {h}, q, scratch);
+  tg_attention_{makers["k"]};
+  tg_attention_{makers["v"]};
+  tg_attention_{makers["q"]};
   for (int32_t i = 0; i < {h}; i++)
-    tg_attention_attend_s8(&op, (uint8_t *)q + i * {steps["q"]}, (uint8_t *)k + i * {steps["k"]},
-                           (uint8_t *)v + i * {target.v_bytes(op, 1, s)}, {s}, {s},
-                           (int8_t *)context + i * {p}, {inner}, scratch);
+    tg_attention_attend_s8(&op, (uint8_t *)q + i * {q_step}, (uint8_t *)k + i * {k_step},
+                           (uint8_t *)v + i * {v_step}, {s}, {s}, (int8_t *)context + i * {p},
+                           {inner}, scratch);
   tg_linear_s8(&op.o, (int8_t *)context, {s}, {inner}, bench_output, {n}, scratch);
 }}
 """
     return text
+
+
+def bench_layer(shape: tuple[int, int, int, int], fusion: Fusion) -> tuple[Attention, Any, Any]:
+    """A random layer, its input, and the mean error in LSB of its output against its dequantised
+    weights in real arithmetic (None unless fused: then unfused and fused)."""
+    s, e, p, h = shape
+    builder = GraphBuilder((s, e), seed=1)
+    op = builder.attention(e, p, h)
+    x = builder.int8(s, e)
+    if fusion == "unfused":
+        return op, x, None
+    half = 1 << (op.context.s - 33)  # contexts of the builder's layers round down
+    builder.add("layer", replace(op, context=replace(op.context, offset=half)))
+    made = fuse(builder.graph(), {"layer": fusion}, [builder.int8(s, e) for _ in range(16)])
+    fused = made.graph.nodes[0].op
+    assert isinstance(fused, Attention)
+    return fused, x, made.errors["layer"]
 
 
 def layer_header(size: int) -> str:
@@ -294,7 +321,11 @@ def profile(elf: Path, core: str, code: Code) -> Counter[tuple[str, int, int, bo
             if re.fullmatch(rf"tg_{kind}_\d", name):
                 epilogue_part[address | 1] = part
     entries = {
-        **{a: "qkv" for n, a in symbols.items() if n.startswith("tg_attention_project_")},
+        **{
+            a: "qkv"
+            for n, a in symbols.items()
+            if n.startswith(("tg_attention_project_", "tg_attention_load_"))
+        },
         symbols["tg_attention_attend_s8"]: "softmax",
         symbols["tg_linear_s8"]: "out",
     }
@@ -336,20 +367,15 @@ def profile(elf: Path, core: str, code: Code) -> Counter[tuple[str, int, int, bo
     return counts
 
 
-def measure(target_name: str, core: str, shape: tuple[int, int, int, int]) -> dict[str, Any]:
-    s, e, p, h = shape
-    builder = GraphBuilder((s, e), seed=1)
-    op = builder.attention(e, p, h)
-    x = builder.int8(s, e)
+def measure(
+    target_name: str, core: str, shape: tuple[int, int, int, int], fusion: Fusion = "unfused"
+) -> dict[str, Any]:
+    s = shape[0]
+    op, x, error = bench_layer(shape, fusion)
+    operators = ("attention",) if error is None else ("attention", "attention_load")
     with tempfile.TemporaryDirectory() as name:
-        elf = build(
-            target_name,
-            core,
-            layer_source(target_name, op, x),
-            s * len(op.wo),
-            ("attention",),
-            Path(name),
-        )
+        source = layer_source(target_name, op, x)
+        elf = build(target_name, core, source, s * len(op.wo), operators, Path(name))
         counted = count_qemu(elf, core)
         code = disassemble(elf)
         blocks = profile(elf, core, code)
@@ -374,7 +400,9 @@ def measure(target_name: str, core: str, shape: tuple[int, int, int, int]) -> di
         total_a += n * a_of[address, size] if a_of else 0
     return {
         "shape": list(shape),
-        "fused": False,
+        "fused": False if fusion == "unfused" else fusion,
+        "params": op.wq.size + op.wk.size + op.wv.size + op.wo.size,
+        "error_lsb": error,
         "insn": counted + extra,
         "ldm_words": extra,
         "cycles_a": round(total_a) if a_of else None,
@@ -452,6 +480,28 @@ def table(title: str, core: str, rows: list[dict[str, Any]]) -> str:
     return "\n".join(text) + "\n"
 
 
+def fused_table(title: str, rows: list[dict[str, Any]], fused: list[dict[str, Any]]) -> str:
+    """fused: for each of the rows, its forms in the order of FORMS."""
+    text = [
+        f"**{title}, fused weights**\n",
+        "| S, E, P, H | unfused | " + " | ".join(FORMS) + " | parameters | mean error, LSB |",
+        "|---|" + "--:|" * (3 + len(FORMS)),
+    ]
+    for i, row in enumerate(rows):
+        mine = fused[len(FORMS) * i : len(FORMS) * (i + 1)]
+        gains = (f"{f['insn']:,} ({100 * (f['insn'] / row['insn'] - 1):+.0f} %)" for f in mine)
+        errors = [mine[0]["error_lsb"][0], *(f["error_lsb"][1] for f in mine)]
+        cells = [
+            ", ".join(map(str, row["shape"])),
+            f"{row['insn']:,}",
+            *gains,
+            " / ".join(f"{f['params']:,}" for f in (row, *mine)),
+            " / ".join(f"{e:.2f}" for e in errors),
+        ]
+        text.append("| " + " | ".join(cells) + " |")
+    return "\n".join(text) + "\n"
+
+
 def regressions(found: dict[str, Any], recorded: dict[str, Any]) -> list[str]:
     """Counts that grew by more than 1 %."""
     return [
@@ -475,12 +525,20 @@ def main() -> int:
     found, tables = {}, []
     for core in options.core or CORES:
         rows = [measure(TARGET, core, shape) for shape in SHAPES]
-        (HERE / "out" / f"{core}.json").write_text(json.dumps(rows, indent=1) + "\n")
+        fused = [measure(TARGET, core, shape, form) for shape in SHAPES for form in FORMS]
+        (HERE / "out" / f"{core}.json").write_text(json.dumps(rows + fused, indent=1) + "\n")
         found[core] = {"x".join(map(str, row["shape"])): row["insn"] for row in rows}
+        for row in fused:
+            found[core][f"{'x'.join(map(str, row['shape']))} {row['fused']}"] = row["insn"]
         others = measure_operators(TARGET, core)
         found[core] |= {name: n for name, (n, _) in others.items()}
-        tables += [table(core, core, rows), operator_table(core, others)]
-        print("\n".join(tables[-2:]))
+        made = [
+            table(core, core, rows),
+            fused_table(core, rows, fused),
+            operator_table(core, others),
+        ]
+        tables += made
+        print("\n".join(made))
     counts = HERE / "counts.json"
     if options.update:
         counts.write_text(json.dumps(found, indent=1) + "\n")
