@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
+import chart
 import cycles
 from graphs import GraphBuilder
 from tinygen.graph.ops import Add, Attention, Fusion, LayerNorm, Linear, Lut, Requant
@@ -512,6 +513,31 @@ def regressions(found: dict[str, Any], recorded: dict[str, Any]) -> list[str]:
     ]
 
 
+def between(page: Path, what: str, body: str) -> None:
+    """Replace what stands between two comments of a page."""
+    begin, end = f"<!-- {what} -->\n", f"<!-- end of {what} -->\n"
+    text = page.read_text()
+    page.write_text(text.split(begin)[0] + begin + body + end + text.split(end)[1])
+
+
+def update_front_page(found: dict[str, dict[str, int]]) -> None:
+    """The README's table and its chart, docs/speed.svg."""
+    rows, bars = [], {}
+    for shape in SHAPES:
+        name, key = ", ".join(map(str, shape)), "x".join(map(str, shape))
+        counts = {core: found[core][key] for core in CORES}
+        base = BASELINES[shape]["cortex-m7"]
+        rows.append((name, {**base, **counts, "macs": macs(shape)}))
+        bars[name] = {
+            "tinygen": counts["cortex-m7"],
+            "the paper's kernels": base["paper"],
+            "CMSIS-NN": base["cmsis_best"],
+        }
+    between(ROOT / "README.md", "speed", chart.summary(rows))
+    title = "Instructions of one int8 attention layer, Cortex-M7, logarithmic (tokens, features, a head, heads)"
+    (ROOT / "docs" / "speed.svg").write_text(chart.chart(bars, title))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--update", action="store_true", help="write counts.json and README.md")
@@ -542,11 +568,9 @@ def main() -> int:
     counts = HERE / "counts.json"
     if options.update:
         counts.write_text(json.dumps(found, indent=1) + "\n")
-        readme = HERE / "README.md"
-        begin, end = "<!-- tables -->\n", "<!-- end -->\n"
-        text = readme.read_text()
-        head, tail = text.split(begin)[0], text.split(end)[1]
-        readme.write_text(head + begin + "\n".join(tables) + end + tail)
+        between(HERE / "README.md", "tables", "\n".join(tables))
+        if not options.core:
+            update_front_page(found)
         return 0
     worse = regressions(found, json.loads(counts.read_text())) if counts.exists() else []
     for line in worse:
