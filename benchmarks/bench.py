@@ -534,7 +534,8 @@ def update_front_page(found: dict[str, dict[str, int]]) -> None:
             "CMSIS-NN": base["cmsis_best"],
         }
     between(ROOT / "README.md", "speed", chart.summary(rows))
-    title = "Instructions of one int8 attention layer, Cortex-M7, logarithmic (tokens, features, a head, heads)"
+    title = "Instructions of one int8 attention layer, Cortex-M7, logarithmic"
+    title += " (tokens, features, a head, heads)"
     (ROOT / "docs" / "speed.svg").write_text(chart.chart(bars, title))
 
 
