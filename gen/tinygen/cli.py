@@ -151,7 +151,13 @@ def new(
     max_latency: MaxLatency = None,
     json: Json = False,
 ) -> None:
-    """Create a firmware project from a model and a board."""
+    """Create a firmware project from a model and a board.
+
+    \b
+    tinygen new --board nucleo_h743zi
+    tinygen new app --board nucleo_l476rg --model model.onnx --samples test.npz --max-ram 20K
+    tinygen new lib --board nucleo_h743zi --model model.onnx --as module
+    """
     from tinygen.project import Request, new_project
     from tinygen.report import records, tables
 
@@ -195,7 +201,12 @@ def boards_import(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Describe any Cortex-M board by its compiled devicetree; needs ZEPHYR_BASE."""
+    """Describe any Cortex-M board by its compiled devicetree; needs ZEPHYR_BASE.
+
+    \b
+    tinygen boards import nucleo_f429zi
+    tinygen new --board nucleo_f429zi.yaml
+    """
     from tinygen.report import records, tables
     from tinygen.runner import import_board
 
@@ -220,7 +231,11 @@ def inspect(
     max_latency: MaxLatency = None,
     json: Json = False,
 ) -> None:
-    """Show what is recognised in a model and how it would lie in a board's memory."""
+    """Show what is recognised in a model and how it would lie in a board's memory.
+
+    \b
+    tinygen inspect model.onnx --board nucleo_h743zi --max-latency 2ms
+    """
     from tinygen.planner import make_plan
     from tinygen.project import load_graph
     from tinygen.report import records, tables
@@ -243,7 +258,11 @@ def check(
     ] = "auto",
     json: Json = False,
 ) -> None:
-    """Compare the integer model with onnxruntime on real samples."""
+    """Compare the integer model with onnxruntime on real samples.
+
+    \b
+    tinygen check model.onnx --data test.npz --per-layer
+    """
     from tinygen import fidelity
     from tinygen.report import records, tables
 
@@ -278,7 +297,11 @@ def quantize(
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     json: Json = False,
 ) -> None:
-    """Quantise a float model to the form that tinygen takes best."""
+    """Quantise a float model to the form that tinygen takes best.
+
+    \b
+    tinygen quantize float.onnx --calibration train.npz -o model.onnx
+    """
     from tinygen import fidelity
     from tinygen.report import records, tables
 
@@ -301,7 +324,11 @@ def run(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Build a project, run its self-test, and compare with the promised outputs."""
+    """Build a project, run its self-test, and compare with the promised outputs.
+
+    \b
+    tinygen run app --on qemu --samples 8
+    """
     from tinygen import runner
     from tinygen.report import page, records, tables
 
@@ -329,7 +356,11 @@ def update(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Put another model into a project; files that you edited stay as they are."""
+    """Put another model into a project; files that you edited stay as they are.
+
+    \b
+    tinygen update app --model retrained.onnx --samples test.npz
+    """
     from tinygen.project import update_project
     from tinygen.report import records, tables
 
@@ -347,7 +378,12 @@ def profile(
     timeout: Annotated[float, typer.Option(help="Seconds to wait for a self-test.")] = 120,
     json: Json = False,
 ) -> None:
-    """Compare what a real board measured with what was promised and predicted."""
+    """Compare what a real board measured with what was promised and predicted.
+
+    \b
+    tinygen profile app --port /dev/ttyACM0
+    tinygen profile app --log captured.txt --json
+    """
     from tinygen import runner
     from tinygen.report import page, records, tables
 

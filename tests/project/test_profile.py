@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import threading
 from pathlib import Path
 
 import pytest
 
+from qemu_pty import qemu_on_a_terminal
 from tinygen.boards import load_board
 from tinygen.errors import TinygenError
 from tinygen.project import Request, new_project
-from tinygen.runner import profile
+from tinygen.runner import build, find_toolchain, profile
 
 DIGITS = Path(__file__).parents[2] / "example_models" / "digits"
 
@@ -106,6 +108,24 @@ def test_a_terminal(project: Path) -> None:
         talker.join()
         os.close(board)
         os.close(port)
+
+
+@pytest.mark.emulated
+def test_firmware_at_the_other_end(tmp_path: Path) -> None:
+    pytest.importorskip("serial")
+    for program in ("qemu-system-arm", "arm-none-eabi-gcc"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
+    board = load_board("mps2_an386")
+    folder = tmp_path / "app"
+    new_project(Request(board, DIGITS / "model.onnx", DIGITS / "samples.npz", folder, self_test=3))
+    built = build(folder, board, find_toolchain(board))
+    with qemu_on_a_terminal("mps2-an386", built.elf, semihosting=True) as port:
+        result = profile(folder, port=port, timeout=60)
+    assert result.passed
+    assert (result.samples, result.matching, result.counter) == (3, 3, "instructions")
+    known = [p for p in result.predicted if p is not None]
+    assert result.total == pytest.approx(sum(known), rel=0.1)
 
 
 def test_a_silent_terminal(project: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from zephyr_projects import BOARDS, MODELS, RUNNABLE, Made, ProjectOf, board_of, build, make
 
+from qemu_pty import qemu_on_a_terminal
 from tinygen import runner
 from tinygen.boards import Board, Region
 from tinygen.emitter import cfile
@@ -35,6 +36,16 @@ def test_outputs_are_as_promised(model: str, board: str, project_of: ProjectOf) 
     if board in ("mps2_an385", "mps2_an386", "mps2_an500"):
         assert result.counter == "instructions"
         assert all(layer.count for layer in result.layers)
+
+
+@pytest.mark.emulated
+def test_profile_over_a_serial_line(built: ProjectOf) -> None:
+    made = built("digits", "mps2_an386")
+    with qemu_on_a_terminal("mps2-an386", made.elf, semihosting=False) as port:
+        result = runner.profile(made.folder, port=port, timeout=120)
+    assert result.passed
+    assert result.samples == result.matching == 8
+    assert all(layer.count for layer in result.layers)
 
 
 Symbols = dict[str, tuple[int, int]]

@@ -145,7 +145,8 @@ def zephyr_base(project: Path) -> Path:
                 return folder / base
     raise TinygenError(
         f"no Zephyr found to build {project} with: set ZEPHYR_BASE to a Zephyr 4.x tree, or run "
-        f"`west init -l {project.name} && west update` in {project.resolve().parent}"
+        f"`west init -l --mf zephyr/west.yml {project.name} && west update` in "
+        f"{project.resolve().parent}"
     )
 
 
