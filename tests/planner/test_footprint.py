@@ -40,6 +40,15 @@ def test_the_functions_that_the_network_calls(model: str, board: str) -> None:
         assert plan.footprint is not None
 
 
+def test_the_functions_of_other_layers() -> None:
+    path = ROOT / "tests/corpus/models/dynamo20-qdq-maxpool.onnx"
+    plan = make_plan(load_graph(path), load_board("nucleo_l476rg"))
+    assert "max" in {s.op for s in plan.steps}
+    text = emit(plan, None)[f"{plan.model}.c"]
+    assert set(called(plan.steps)) == set(re.findall(r"\b(tg_\w+)\(", text))
+    assert plan.footprint is not None
+
+
 @pytest.mark.parametrize("fusion", ("fused-scores", "fused-values", "fused"))
 @pytest.mark.parametrize("board", ("nucleo_l476rg", "mps2_an385"))
 def test_the_functions_of_fused_weights(fusion: Fusion, board: str) -> None:

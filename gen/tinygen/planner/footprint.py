@@ -21,7 +21,10 @@ from tinygen.planner import plan as p
 
 FOLDER = Path(__file__).parent / "footprints"
 
-_STRUCT = {"linear": 32, "conv": 100, "attention": 172, "layernorm": 32, "add": 16, "mean": 16}
+_STRUCT = {
+    **{"linear": 32, "conv": 100, "attention": 172, "layernorm": 32, "add": 16, "mean": 16},
+    "max": 40,
+}
 """sizeof the parameter block of an operator on a 32-bit core."""
 _HASH, _VERSION = 68, 8
 """The model's hash and the generator's version, as strings."""
@@ -157,5 +160,9 @@ def _functions(step: p.Step) -> Iterator[str]:
             yield "tg_lut_s8"
         case p.MeanStep():
             yield "tg_mean_s8"
+        case p.MaxStep():
+            yield "tg_max_s8"
         case p.CopyStep():
             pass
+        case other:
+            raise AssertionError(other)
