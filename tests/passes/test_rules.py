@@ -131,11 +131,17 @@ def test_products_with_weights_are_linear_on_rows() -> None:
     assert kinds(apply(b.graph(y), *rows.ROWS)) == ["Linear"]
 
 
-def test_a_product_with_float_weights_is_refused() -> None:
+def test_float_weights_are_rounded_for_each_output_and_that_is_said() -> None:
     b = Bench(2, 3)
-    y = b.node("MatMul", "x", b.const(np.ones((3, 4))), shape=(2, 4))
-    with pytest.raises(TinygenError, match=r"matmul_\w+ .*float weights without a scale"):
-        rewrite(b.graph(y), rows.ROWS)
+    weight = np.array([[1.0, 254, 0], [0.5, -100, 0], [-0.25, 3, 0]])  # a column an output
+    y = b.node("MatMul", "x", b.const(weight), shape=(2, 3))
+    after = rewrite(b.graph(y), rows.ROWS)
+    (product,) = (n for n in after.nodes if isinstance(n.op, Float) and n.op.kind == "Linear")
+    q, scales = (after.values[i].data for i in product.inputs[1:3])
+    assert q is not None and scales is not None and np.abs(q).max() == 127
+    np.testing.assert_allclose(scales, [1 / 127, 2, 1])
+    np.testing.assert_allclose(q.T * scales, weight, atol=1)
+    assert any("has float weights in the model; rounded" in n for n in after.notes)
 
 
 def test_weight_scales_along_the_inputs_are_refused() -> None:
@@ -363,6 +369,23 @@ def test_the_largest_of_float_values_stays() -> None:
     named = {"kernel": (5, 1), "strides": (1, 1), "pads": (0, 0, 0, 0)}
     y = b.node("Largest", "x", shape=(1, 4), **named)
     assert kinds(rewrite(b.graph(y), integer.INTEGER)) == ["Largest"]
+
+
+# roundings of a product
+
+
+def test_a_product_rounded_to_two_grids_is_rounded_once() -> None:
+    b = Bench(2, 3)
+    y = b.quant(b.quant(b.linear("x", np.eye(3)), 0.2), 0.1)
+    after = rewrite(b.graph(y), algebra.ALGEBRA)
+    assert kinds(after) == ["Linear", "Quant"] and attrs(after, "Quant")["scale"] == 0.1
+
+
+def test_a_rounding_that_others_read_stays() -> None:
+    b = Bench(2, 3)
+    first = b.quant(b.linear("x", np.eye(3)), 0.2)
+    y = b.node("Add", first, b.quant(first, 0.1), shape=(2, 3))
+    assert kinds(rewrite(b.graph(y), algebra.ALGEBRA)) == ["Linear", "Quant", "Quant", "Add"]
 
 
 # affine without a product

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from tinygen.errors import TinygenError
 from tinygen.graph import Graph
-from tinygen.passes import Imported, import_with_origins, lacks_scales
+from tinygen.importer import load
+from tinygen.passes import Imported, import_with_origins
 
 Samples = tuple[NDArray[np.float32], NDArray[np.int64] | None]
 
@@ -35,10 +36,11 @@ def load_samples(path: Path, graph: Graph) -> Samples:
 
 def import_for(model: Path, data: Path | None, *, name: str | None = None) -> Imported:
     """Import a model; scales that it lacks are chosen from the samples, if there are any."""
-    imported = import_with_origins(model, name=name)
-    if data is None or not lacks_scales(imported.graph):
-        return imported
-    x, _ = load_samples(data, imported.graph)
+    if data is None:
+        return import_with_origins(model, name=name)
+    loaded = load(model, name=name)
+    shape = loaded.values[loaded.input].shape[1:] or (1,)
+    x, _ = read_samples(data, shape, loaded.name)
     return import_with_origins(model, name=name, samples=x)
 
 

@@ -3,7 +3,6 @@
 
 from tinygen.passes.fused import Fused, fuse, is_exponential
 from tinygen.passes.pipeline import Imported, import_model, import_with_origins, to_integer
-from tinygen.passes.scales import lacks_scales
 
 __all__ = [
     "Fused",
@@ -12,6 +11,5 @@ __all__ = [
     "import_model",
     "import_with_origins",
     "is_exponential",
-    "lacks_scales",
     "to_integer",
 ]

@@ -159,7 +159,7 @@ def offset_into_product(scope: Scope, node: Node) -> Result:
 def rounding_once(scope: Scope, node: Node) -> Result:
     """round(round(x W) c) = round((x W) c), likewise with + c: a sum is not rounded twice.
 
-    This is the one rule that changes values, by less than the rounding that it drops.
+    This rule and the next change values, by less than the rounding that they drop.
     """
     step = scope.made_by(node.inputs[0], "Mul", "Div", "Add", "Sub")
     if step is None or not alone(scope, step.output):
@@ -179,6 +179,20 @@ def rounding_once(scope: Scope, node: Node) -> Result:
     y = fold(scope, product, c)
     grid = scope.quant(node.output)
     return None if y is None or grid is None else quant(scope, y, grid)
+
+
+@rule("Quant")
+def rounding_to_two_grids(scope: Scope, node: Node) -> Result:
+    """round(round(x W)) onto a second grid = round(x W) onto that: the parts of a packed q/k/v that
+    QOperator rounds together, then each by itself."""
+    inner = scope.made_by(node.inputs[0], "Quant")
+    grid = scope.quant(node.output)
+    if inner is None or grid is None or not alone(scope, inner.output):
+        return None
+    product = scope.made_by(inner.inputs[0], *PRODUCTS)
+    if product is None or not alone(scope, product.output):
+        return None
+    return quant(scope, product.output, grid)
 
 
 @rule("Scores")
@@ -277,6 +291,7 @@ ALGEBRA = (
     factor_into_product,
     offset_into_product,
     rounding_once,
+    rounding_to_two_grids,
     factor_before_scores,
     factor_before_softmax,
     packed_projection,

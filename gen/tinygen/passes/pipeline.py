@@ -12,13 +12,13 @@ from typing import Any
 from numpy.typing import NDArray
 
 from tinygen.errors import TinygenError
-from tinygen.graph import Graph, ops, verify
+from tinygen.graph import Graph, Node, Value, ops, verify
 from tinygen.graph.ops import Float
 from tinygen.importer import load
 from tinygen.passes.algebra import ALGEBRA
 from tinygen.passes.attention import ATTENTION
 from tinygen.passes.diagnose import refuse_leftovers
-from tinygen.passes.engine import Rule, rewrite, tidy
+from tinygen.passes.engine import Rule, kind_of, rewrite, tidy
 from tinygen.passes.integer import INTEGER, VIEWS
 from tinygen.passes.moves import MOVES, moves_compose
 from tinygen.passes.names import systematic
@@ -26,7 +26,7 @@ from tinygen.passes.norms import NORMS
 from tinygen.passes.quantisation import PAIRS, ROUNDING
 from tinygen.passes.quantlib import QUANTLIB, integer_input
 from tinygen.passes.rows import ROWS
-from tinygen.passes.scales import choose_scales
+from tinygen.passes.scales import CHOSEN, choose_scales, grid_of
 from tinygen.passes.sharing import share_roundings
 from tinygen.passes.tables import make_tables
 from tinygen.passes.tail import drop_identities, fuse_tables, select_early
@@ -71,7 +71,10 @@ def import_with_origins(
 def to_integer(graph: Graph, samples: NDArray[Any] | None = None) -> tuple[Graph, dict[str, str]]:
     """A Graph of `Float` nodes -> the integer graph and the ONNX tensor behind each value."""
     graph = integer_input(graph, samples)
-    graph = rewrite(rewrite(graph, SPELLED_OUT), CANONICAL)
+    spelled = rewrite(graph, SPELLED_OUT)
+    graph = rewrite(spelled, CANONICAL)
+    if samples is not None and not _rounds_its_input(graph):
+        graph = rewrite(with_input_grid(spelled, samples), CANONICAL)
     for step in (*ROUNDED, choose_scales(samples), *STEPS):
         graph = verify(step(graph))
     refuse_leftovers(graph)
@@ -84,6 +87,25 @@ def _rules(*rules: Rule) -> Callable[[Graph], Graph]:
     return lambda graph: rewrite(graph, rules)
 
 
+def _rounds_its_input(graph: Graph) -> bool:
+    return any(kind_of(n) == "Quant" for n in graph.consumers(graph.input))
+
+
+def with_input_grid(graph: Graph, samples: NDArray[Any]) -> Graph:
+    """The input rounded onto the range of the samples."""
+    grid = grid_of(float(samples.min()), float(samples.max()))
+    name = f"{graph.input}~grid"
+    op = Float("Quant", {"scale": grid.scale, "zp": grid.zero_point})
+    first = Node(name, op, (graph.input,), (name,))
+    rest = tuple(
+        replace(n, inputs=tuple(name if i == graph.input else i for i in n.inputs))
+        for n in graph.nodes
+    )
+    values = {**graph.values, name: Value(name, graph.values[graph.input].shape, grid)}
+    notes = (*graph.notes, f"{graph.input} {CHOSEN} {len(samples)} samples")
+    return replace(graph, values=values, nodes=(first, *rest), notes=notes)
+
+
 def quantised_ends(graph: Graph) -> Graph:
     """The rounded input becomes the input, without its batch axis; the output loses its shape's."""
     readers = graph.consumers(graph.input)
@@ -92,7 +114,7 @@ def quantised_ends(graph: Graph) -> Graph:
         culprit = next((n.name for n in readers if n not in first), "none")
         raise TinygenError(
             f"the input {graph.input} has no scale (node {culprit} reads it in float): quantise "
-            "the input too"
+            "the input too, or give samples (--samples) to choose it from"
         )
     if len(first) > 1:
         raise TinygenError(

@@ -40,13 +40,12 @@ def linear(scope: Scope, node: Node, source: str, weight: str, bias: str, order:
     """A Linear node for x [R, K] and a constant weight [K, N] or [N, K] (``order``)."""
     grid = as_grid(scope, weight)
     if grid is None:
-        if real(scope, weight) is None:
+        values = real(scope, weight)
+        if values is None:
             return None
-        raise TinygenError(
-            f"node {node.name} ({node_kind(node)}) has float weights without a scale: "
-            "quantise its weights too"
-        )
-    q, scales = grid if order == "NK" else (grid[0].T, grid[1].T)
+        q, scales = rounded_weights(scope, node, values if order == "NK" else values.T)
+    else:
+        q, scales = grid if order == "NK" else (grid[0].T, grid[1].T)
     if not np.all(scales == scales[:, :1]):
         raise TinygenError(
             f"node {node.name} ({node_kind(node)}) has weight scales along its inputs: "
@@ -59,6 +58,16 @@ def linear(scope: Scope, node: Node, source: str, weight: str, bias: str, order:
     inputs = (source, scope.constant(q), scope.constant(scales[:, 0]), scope.constant(b))
     shape = (scope.shape(source)[0], len(q))
     return scope.emit(Float("Linear"), inputs, shape)
+
+
+def rounded_weights(scope: Scope, node: Node, values: Any) -> tuple[Any, Any]:
+    """Weights [N, ...] that a model leaves in float -> integers and scales, one for each output."""
+    largest = np.abs(values).reshape(len(values), -1).max(axis=1)
+    steps = np.where(largest > 0, largest / 127, 1.0).reshape(-1, *[1] * (values.ndim - 1))
+    scope.notes.append(
+        f"{node.name.split('~')[0]} has float weights in the model; rounded to int8 per channel"
+    )
+    return np.rint(values / steps).astype(np.int32), np.broadcast_to(steps, values.shape)
 
 
 def node_kind(node: Node) -> str:
@@ -322,12 +331,10 @@ def join_of_rows(scope: Scope, node: Node) -> Result:
 def convolution_of_planes(scope: Scope, node: Node) -> Result:
     """Conv1d is a Conv2d of height 1; the result is token-major."""
     x, w, *rest = node.inputs
-    grid = as_grid(scope, w)
-    if grid is None:
-        raise TinygenError(
-            f"node {node.name} (Conv) has float weights without a scale: quantise its weights too"
-        )
-    q, scales = grid
+    grid, values = as_grid(scope, w), real(scope, w)
+    if values is None:
+        return None
+    q, scales = grid or rounded_weights(scope, node, values)
     flat = scales.reshape(len(q), -1)
     if not np.all(flat == flat[:, :1]):
         raise TinygenError(

@@ -49,11 +49,6 @@ def choose_scales(samples: NDArray[Any] | None) -> Callable[[Graph], Graph]:
     return step
 
 
-def lacks_scales(graph: Graph) -> bool:
-    """Whether scales of an imported graph were chosen here, so that samples would matter."""
-    return any(CHOSEN in note for note in graph.notes)
-
-
 def unrounded(graph: Graph) -> list[str]:
     """Values that need a grid and have none."""
     readers: dict[str, list[Node]] = {}
