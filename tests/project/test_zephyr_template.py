@@ -162,7 +162,7 @@ def test_the_library_compiles_strictly(project: Path, profile: bool, tmp_path: P
 
 
 ASSEMBLY_FRAME = 68
-"""Of tiles_body.h, which -fstack-usage does not see: thirteen registers and sixteen bytes."""
+"""Of tiles.c, which -fstack-usage does not see: thirteen registers and sixteen bytes."""
 FORBIDDEN = re.compile(r"\b(malloc|calloc|realloc|free|expf?|sqrtf?|powf?|tanhf?|erff?|roundf?)\b")
 
 

@@ -704,5 +704,5 @@ void tg_strip_by_hand(const tg_linear_t *op, const uint32_t *a, const uint8_t *b
     tg_tiles_of(op, set)(a, b, b + step, step, pairs, v, set->raw8, 0, 0, 0, 0, 1, 0, 0);
   }
   for (int32_t i = 0; i < 2 * rows; i++)
-    v[i] = tg_requant(v[i], m[i % 2], s, op->zp);
+    v[i] = (int32_t)tg_requant(v[i], m[i % 2], s, op->zp);
 }
