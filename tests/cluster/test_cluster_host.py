@@ -70,10 +70,18 @@ def test_weights_beyond_l1(tmp_path: Path) -> None:
     test_bit_equal(tmp_path / "n", "thread", 8)
 
 
-def test_pooling_by_maximum(tmp_path: Path) -> None:
-    model = Path(__file__).parents[1] / "corpus" / "models" / "dynamo20-qdq-maxpool.onnx"
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [
+        ("dynamo20-qdq-maxpool", "max"),
+        ("hand10-quantlib-base", "layernorm_whole"),
+        ("legacy17-brevitas-base", "add_wide"),
+    ],
+)
+def test_operators_that_few_models_have(name: str, function: str, tmp_path: Path) -> None:
+    model = Path(__file__).parents[1] / "corpus" / "models" / f"{name}.onnx"
     graph = import_model(model, name="net")
     plan = make_plan(graph, load_board("gap9"))
-    assert "max" in {s.op for s in plan.steps}
+    assert function in {s.function for s in plan.steps}
     create_project(plan, promise(graph, random_samples(graph, 3), None), "pulp-sdk", tmp_path / "n")
     test_bit_equal(tmp_path / "n", "thread", 8)

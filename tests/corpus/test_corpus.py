@@ -11,12 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from tinygen.boards import load_board
 from tinygen.errors import TinygenError
+from tinygen.fidelity import quantlib
+from tinygen.fidelity.compare import session
 from tinygen.graph import Graph
 from tinygen.passes import import_model
+from tinygen.passes.quantlib import polynomial_weights
+from tinygen.passes.simulate import softmax
 from tinygen.planner import make_plan
 from tinygen.reference import dequantise, quantise, run
 
@@ -28,19 +33,23 @@ REFUSED = {
     "dynamo20-qdq-mask": "has a mask added to its scores",
 }
 # Mean logit difference in steps of the output.
-USUAL, OTHER_TOOLS, QUANTLIB = 0.5, 1.0, 1.8
+USUAL, OTHER_TOOLS = 0.5, 1.0
 ROUNDED_MORE = {
-    "dynamo20-raw-base": 0.9,
-    "dynamo20-raw-post": 0.9,
-    "legacy17-raw-post": 0.9,
-    "legacy14-qdq-base": 0.9,
-    "dynamo20-softmax-post": 0.6,
+    "dynamo20-raw-base": 0.85,
+    "dynamo20-raw-post": 0.8,
+    "legacy17-raw-post": 0.8,
+    "legacy14-qdq-base": 0.8,
+    "dynamo20-softmax-post": 0.55,
+    "hand10-quantlib-base": 0.55,
+    "hand10-quantlib-one_head": 0.65,
+    "hand10-quantlib-post": 0.8,
+    "hand10-quantlib-post_linear": 0.55,
+    "hand10-quantlib_ops-base": 0.55,
+    "hand10-quantlib_ops-post": 0.85,
 }
-"""onnxruntime rounds before each bias (raw), within a spelled-out norm (legacy14), and the softmax
-to 8 bits (softmax), where the device does not; it is then as near to the float model or nearer."""
-TOP1 = {"legacy17-brevitas-post_linear": 0.985, "hand10-quantlib-one_head": 0.96}
-"""Brevitas' positions are a float constant, which the device holds in 8 bits. QuantLib takes the
-norm's deviation and the softmax rounded down; the device is more exact."""
+"""The model rounds where the device does not: before each bias (raw), within a spelled-out norm
+(legacy14), the softmax to 8 bits (softmax) or down to 8 bits (quantlib). Without those roundings
+it agrees with the device as the others do, and the device is as near to the float model."""
 SUPPORTED = sorted({p.stem for p in MODELS.glob("*.onnx")} - set(REFUSED))
 
 
@@ -48,10 +57,7 @@ LABELLED = ("dynamo20-qdq-vit", "dynamo20-qdq-leaf")
 
 
 def limit(name: str) -> float:
-    quantiser = name.split("-")[1]
-    if quantiser.startswith("quantlib"):
-        return QUANTLIB
-    other = quantiser in ("xnnpack", "x86", "brevitas")
+    other = name.split("-")[1] in ("xnnpack", "x86", "brevitas")
     return ROUNDED_MORE.get(name, OTHER_TOOLS if other else USUAL)
 
 
@@ -84,7 +90,7 @@ def test_agrees_with_onnxruntime(name: str) -> None:
     graph, mine, theirs = imported(name), ours(name), data(name)["logits"]
     quant = graph.values[graph.output].quant
     assert quant is not None and len(mine) == 256
-    assert (mine.argmax(axis=1) == theirs.argmax(axis=1)).mean() >= TOP1.get(name, 0.99)
+    assert (mine.argmax(axis=1) == theirs.argmax(axis=1)).mean() >= 0.99
     assert np.abs(mine - theirs).mean() / quant.scale <= limit(name)
 
 
@@ -94,7 +100,58 @@ def test_where_it_differs_more_it_is_no_further_from_the_float_model(name: str) 
     assert quant is not None
     real, theirs = data(name)["real"], data(name)["logits"]
     mine, other = (np.abs(a - real).mean() / quant.scale for a in (ours(name), theirs))
-    assert mine <= other + 0.02
+    assert mine <= other * (1.06 if "quantlib" in name else 1.02)
+
+
+@pytest.mark.parametrize("name", ROUNDED_MORE)
+def test_where_it_differs_more_that_is_the_roundings_of_the_model(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without them, the model agrees with the device."""
+    pytest.importorskip("onnxruntime")
+    model = onnx.load(MODELS / f"{name}.onnx")
+    if "quantlib" in name:
+        monkeypatch.setattr(quantlib.iSoftmax, "_run", softmax_not_rounded)
+    else:
+        assert left_out(model, name) >= 1
+    ready = session(model.SerializeToString())
+    feed = ready.get_inputs()[0].name
+    theirs = [ready.run(None, {feed: x[None]})[0].reshape(-1) for x in data(name)["x"]]
+    quant = imported(name).values["output"].quant
+    assert quant is not None
+    assert np.abs(ours(name) - theirs).mean() / quant.scale <= 0.25
+
+
+def left_out(model: onnx.ModelProto, name: str) -> int:
+    """Takes the roundings out of the model that the device does not make; their number."""
+    made = {o: n for n in model.graph.node for o in n.output}
+    readers: dict[str, list[str]] = {}
+    for node in model.graph.node:
+        for i in node.input:
+            readers.setdefault(i, []).append(node.op_type)
+    plain: dict[str, str] = {}
+    for node in model.graph.node:
+        before = made.get(node.input[0]) if node.op_type == "DequantizeLinear" else None
+        if before is None or before.op_type != "QuantizeLinear":
+            continue
+        source = before.input[0]
+        maker = made[source].op_type if source in made else ""
+        in_norm = "norm" in source and not source.endswith("Add_1_output_0")
+        before_bias = maker == "MatMul" and readers.get(node.output[0]) == ["Add"]
+        if {"legacy14": in_norm, "raw": before_bias, "softmax": maker == "Softmax"}[
+            next(k for k in ("legacy14", "raw", "softmax") if k in name)
+        ]:
+            plain[node.output[0]] = source
+    for node in model.graph.node:
+        node.input[:] = [plain.get(i, i) for i in node.input]
+    return len(plain)
+
+
+def softmax_not_rounded(self: Any, x: Any, **parameters: Any) -> Any:
+    names = ("log2", "coeffA", "coeffB", "coeffC")
+    weights = polynomial_weights(*(float(np.ravel(parameters[n])[0]) for n in names))
+    levels = float(np.ravel(parameters["n_levels"])[0]) - 1
+    return (np.asarray(softmax(np.asarray(x), weights) * levels, np.float32),)
 
 
 @pytest.mark.parametrize("name", LABELLED)

@@ -257,7 +257,10 @@ static void run_attention(run_t *run) {
   put_bytes(run, y_streamed, y_size);
 }
 
-static void run_layernorm(run_t *run) {
+typedef void layernorm_t(const tg_layernorm_t *, const int8_t *, int32_t, int32_t, int8_t *,
+                         int32_t);
+
+static void run_norm(run_t *run, layernorm_t *kernel) {
   const int32_t rows = word(run), x_stride = word(run), y_stride = word(run);
   const size_t x_offset = (size_t)word(run), y_offset = (size_t)word(run);
   const int in_place = word(run);
@@ -267,16 +270,25 @@ static void run_layernorm(run_t *run) {
   op.s = word(run);
   const uint32_t low = (uint32_t)word(run);
   op.eps = (int64_t)((uint64_t)(uint32_t)word(run) << 32 | low);
+  op.x_zp = word(run);
   op.gamma = blob(run, 0);
   op.beta = blob(run, 0);
   int8_t *x = blob(run, x_offset);
   const size_t y_size = span(rows, y_stride, op.features);
   int8_t *y = in_place ? x : buffer(run, y_size, y_offset);
   const uint32_t start = ticks();
-  tg_layernorm_s8(&op, x, rows, x_stride, y, y_stride);
+  kernel(&op, x, rows, x_stride, y, y_stride);
   put(run, ticks() - start);
   put(run, 0);
   put_bytes(run, y, y_size);
+}
+
+static void run_layernorm(run_t *run) {
+  run_norm(run, tg_layernorm_s8);
+}
+
+static void run_layernorm_whole(run_t *run) {
+  run_norm(run, tg_layernorm_whole_s8);
 }
 
 static void run_add(run_t *run) {
@@ -292,6 +304,24 @@ static void run_add(run_t *run) {
   int8_t *y = in_place == 1 ? a : in_place == 2 ? b : buffer(run, (size_t)count, y_offset);
   const uint32_t start = ticks();
   tg_add_s8(&op, a, b, count, y);
+  put(run, ticks() - start);
+  put(run, 0);
+  put_bytes(run, y, (size_t)count);
+}
+
+static void run_add_wide(run_t *run) {
+  const int32_t count = word(run), in_place = word(run);
+  const size_t a_offset = (size_t)word(run), y_offset = (size_t)word(run);
+  tg_add_t op;
+  op.ma = word(run);
+  op.mb = word(run);
+  op.c = word(run);
+  op.s = word(run);
+  int8_t *a = blob(run, a_offset);
+  const int16_t *b = blob(run, 0);
+  int8_t *y = in_place ? a : buffer(run, (size_t)count, y_offset);
+  const uint32_t start = ticks();
+  tg_add_wide_s8(&op, a, b, count, y);
   put(run, ticks() - start);
   put(run, 0);
   put_bytes(run, y, (size_t)count);
@@ -352,8 +382,9 @@ static void run_max(run_t *run) {
 }
 
 size_t run_cases(const int32_t *in, int32_t *out, uint8_t *arena) {
-  static void (*const run_op[])(run_t *) = {run_linear, run_conv, run_attention, run_layernorm,
-                                            run_add,    run_lut,  run_mean,      run_max};
+  static void (*const run_op[])(run_t *) = {
+      run_linear, run_conv, run_attention, run_layernorm,       run_add,
+      run_lut,    run_mean, run_max,       run_layernorm_whole, run_add_wide};
   run_t run = {.in = in, .out = out, .arena = arena};
   for (int32_t left = word(&run); left; left--) {
     run_op[word(&run)](&run);

@@ -31,7 +31,7 @@ from tinygen.targets import PackedLinear, Target
 Rng = np.random.Generator
 POISON = 0x5A
 NO_WEIGHTS = PackedLinear(*(np.zeros(0, np.int32),) * 3, "none")
-LINEAR, CONV, ATTENTION, LAYERNORM, ADD, LUT, MEAN, MAX = range(8)
+LINEAR, CONV, ATTENTION, LAYERNORM, ADD, LUT, MEAN, MAX, LAYERNORM_WHOLE, ADD_WIDE = range(10)
 
 
 @dataclass
@@ -306,21 +306,23 @@ def attention_case(
     )
 
 
-def layernorm_op(rng: Rng, e: int) -> LayerNorm:
-    frac = 15 - math.ceil(math.log2(e) / 2)
+def layernorm_op(rng: Rng, e: int, whole: bool = False) -> LayerNorm:
+    frac = 15 - math.ceil(math.log2(3 * e if whole else e) / 2)
     s = int(rng.integers(1, 31))
     limit = [1 << 30, 128 << s][rng.integers(2)]
     return LayerNorm(
         rng.integers(-32767, 32768, e).astype(np.int32),
         np.clip(rng.integers(-limit, limit + 1, e), -(1 << 30), 1 << 30).astype(np.int32),
-        int(rng.choice([1, 7, e * e, 1 << 33])),
+        int(rng.choice([1, 1, 7, 65535] if whole else [1, 7, e * e, 1 << 33])),
         frac,
         s,
+        whole,
+        int(rng.choice([0, -128, rng.integers(-128, 128)])) if whole else 0,
     )
 
 
-def layernorm_case(target: Target, rng: Rng, rows: int, e: int) -> Case:
-    op, x = layernorm_op(rng, e), int8s(rng, rows, e)
+def layernorm_case(target: Target, rng: Rng, rows: int, e: int, whole: bool = False) -> Case:
+    op, x = layernorm_op(rng, e, whole), int8s(rng, rows, e)
     if rng.integers(3) == 0:
         x[0] = x[0, 0]  # a constant row must not divide by zero
     in_place = int(rng.integers(3) == 0)
@@ -334,10 +336,16 @@ def layernorm_case(target: Target, rng: Rng, rows: int, e: int) -> Case:
             want[i * ys : i * ys + e] = y[i]
     else:
         want = poisoned(y, ys)
-    stream = Stream().put(LAYERNORM, rows, xs, ys, *rng.integers(0, 4, 2), in_place, e)
-    stream.put(op.frac, op.s, op.eps_term, op.eps_term >> 32)
+    kernel = LAYERNORM_WHOLE if whole else LAYERNORM
+    stream = Stream().put(kernel, rows, xs, ys, *rng.integers(0, 4, 2), in_place, e)
+    stream.put(op.frac, op.s, op.eps_term, op.eps_term >> 32, op.x_zp)
     stream.blob(op.gamma.astype(np.int16)).blob(op.beta).blob(before)
-    return Case(f"layernorm {rows} x {e} s={op.s} eps={op.eps_term}", stream.bytes(), [], [want])
+    note = f"layernorm {rows} x {e} whole={whole} s={op.s} eps={op.eps_term} zp={op.x_zp}"
+    return Case(note, stream.bytes(), [], [want])
+
+
+def layernorm_whole_case(target: Target, rng: Rng, rows: int, e: int) -> Case:
+    return layernorm_case(target, rng, rows, e, whole=True)
 
 
 def add_case(target: Target, rng: Rng, count: int) -> Case:
@@ -348,6 +356,20 @@ def add_case(target: Target, rng: Rng, count: int) -> Case:
     stream = Stream().put(ADD, count, int(rng.integers(3)), *rng.integers(0, 4, 3))
     stream.put(op.ma, op.mb, op.c, op.s).blob(a).blob(b)
     return Case(f"add {count} {op}", stream.bytes(), [], [run_op(op, [a, b])])
+
+
+def add_wide_case(target: Target, rng: Rng, count: int) -> Case:
+    s = int(rng.integers(1, 23))
+    c = int(rng.integers(-(1 << 30), 1 << 30)) if rng.integers(2) else 1 << (s - 1)
+    other = rng.integers(-(1 << 15), 1 << 15, count, np.int16)
+    if rng.integers(4) == 0:
+        other = rng.choice(np.array([-(1 << 15), (1 << 15) - 1], np.int16), count)
+    ma, mb = int(rng.integers(0, 1 << 21)), int(rng.integers(0, 1 << 14))
+    op, a = Add(ma, mb, c, s, other), int8s(rng, count)
+    stream = Stream().put(ADD_WIDE, count, int(rng.integers(2)), *rng.integers(0, 4, 2))
+    stream.put(op.ma, op.mb, op.c, op.s).blob(a).blob(other)
+    note = f"add {count} of a wide constant {ma, mb, c, s}"
+    return Case(note, stream.bytes(), [], [run_op(op, [a])])
 
 
 def lut_case(target: Target, rng: Rng, count: int) -> Case:

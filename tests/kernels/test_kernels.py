@@ -46,7 +46,9 @@ SHAPES = {
     cases.conv_case: convs(),
     cases.attention_case: attentions(),
     cases.layernorm_case: st.tuples(small, st.one_of(width, st.integers(300, 700))),
+    cases.layernorm_whole_case: st.tuples(small, st.one_of(width, st.integers(300, 700))),
     cases.add_case: st.tuples(width),
+    cases.add_wide_case: st.tuples(width),
     cases.lut_case: st.tuples(width),
     cases.mean_case: st.tuples(width, small),
     cases.max_case: st.tuples(st.tuples(small, small), small, pair, pair),
@@ -80,6 +82,8 @@ FIXED = [
     (cases.max_case, ((1, 1), 1, (3, 3), (2, 2))),
     (cases.layernorm_case, (3, 1025)),
     (cases.layernorm_case, (4, 363)),
+    (cases.layernorm_whole_case, (1, 1)),
+    (cases.layernorm_whole_case, (4, 8193)),
 ]
 
 

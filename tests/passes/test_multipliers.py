@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinygen.errors import TinygenError
+from tinygen.fidelity.quantlib import iLayerNorm
 from tinygen.graph import Graph, Node, Quant, Value, ops, verify
 from tinygen.passes import multipliers as m
 from tinygen.reference import run_op
@@ -79,6 +80,36 @@ def test_residual(ra: float, rb: float, za: int, zb: int) -> None:
     exact = np.clip((real(qa, a) + real(qb, b)) / y.scale + y.zero_point, -128, 127)
     assert np.abs(run_op(op, [qa, qb]) - exact).max() < 0.501
     assert 128 * (op.ma + op.mb) + abs(op.c) < 1 << 31
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.floats(0.01, 3.0), st.floats(1e-3, 600.0), st.integers(-128, 127))
+def test_a_constant_that_no_int8_grid_holds(ratio: float, largest: float, zero: int) -> None:
+    x, y = Quant(ratio, zero), Quant(1.0, 7)
+    values = RNG.uniform(-largest, largest, (1, 200))
+    op = m.add_constant(x, values, y)
+    q = RNG.integers(-128, 128, (1, 200)).astype(np.int8)
+    exact = np.clip(real(q, x) + values + y.zero_point, -128, 127)
+    assert op.other is not None and op.other.dtype == np.int16 and op.mb < 1 << 14
+    assert np.abs(run_op(op, [q]) - exact).max() < 0.5 + 0.01 * max(1, largest / 300)
+
+
+@pytest.mark.parametrize("zero", [0, -128])
+@pytest.mark.parametrize(("features", "spread"), [(4, 90), (18, 60), (32, 3), (363, 20)])
+def test_layer_norm_in_whole_steps(features: int, spread: int, zero: int) -> None:
+    """Against QuantLib's definition; it also cuts the quotient of n and v, which costs D a bit."""
+    gamma = np.rint(RNG.normal(0, 2000, features))
+    beta = np.rint(RNG.normal(0, 20000, features))
+    x = RNG.integers(-spread, spread + 1, (400, features))
+    x = x if zero == 0 else np.clip(x + 100, 0, 255)
+    want = iLayerNorm.eval(
+        x.astype(np.float32), gamma, beta, n_outputs=1, D=2.0**11, n_levels=256
+    )  # fmt: skip
+    op = m.layer_norm(
+        gamma / 2**11, beta / 2**11 - 0.5, 1.0, Quant(1.0, zero), Quant(1.0, 0), whole=True
+    )
+    got = run_op(op, [(x + zero).astype(np.int8)])
+    assert np.abs(got - want).max() <= 1 and (got != want).mean() < 0.005
 
 
 @pytest.mark.parametrize("features", [4, 18, 32, 363])

@@ -277,6 +277,21 @@ def test_normalisation_over_tokens_is_not() -> None:
     assert "Norm" not in kinds(rewrite(b.graph(spelled_out(b, 0)), norms.NORMS))
 
 
+@pytest.mark.parametrize(
+    ("factor", "left"), [(65536.0, ["Norm", "Quant", "Mul"]), ([1, 2, 3, 4], ["Norm"])]
+)
+def test_a_number_behind_a_rounded_norm_is_a_change_of_scale(
+    factor: object, left: list[str]
+) -> None:
+    """A factor for each feature is the norm's, as in a LayerNorm spelled out and rounded."""
+    b = Bench(2, 4)
+    norm = b.node("Norm", "x", b.const([1] * 4), b.const([0] * 4), shape=(2, 4), eps=1e-5)
+    moved = b.node("Move", b.quant(norm, 1.0), shape=(2, 4), index=None)
+    y = b.node("Mul", moved, b.const(factor), shape=(2, 4))
+    after = kinds(rewrite(b.graph(y), norms.NORMS))
+    assert [k for k in after if k != "Move"] == left
+
+
 # sharing
 
 

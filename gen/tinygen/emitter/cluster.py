@@ -79,11 +79,12 @@ def _call(plan: p.Plan, index: int, step: p.Step) -> str:
                 f"{step.tiles}, {work});"
             )
         case p.NormStep():
-            code = f"tg_cluster_layernorm_s8(&{ident}, {x}, {a.rows}, {y}, {work});"
+            code = f"tg_cluster_{a.function}_s8(&{ident}, {x}, {a.rows}, {y}, {work});"
         case p.AddStep() if a.other is not None:
+            other, kind = symbol(plan, step, "other"), f"int{8 * a.other.itemsize}_t"
             code = (
-                f"tg_cluster_load({work}, {symbol(plan, step, 'other')}, {a.count});\n"
-                f"  tg_cluster_add_s8(&{ident}, {x}, (int8_t *){work}, {a.count}, {y});"
+                f"tg_cluster_load({work}, {other}, {a.other.nbytes});\n"
+                f"  tg_cluster_{a.function}_s8(&{ident}, {x}, ({kind} *){work}, {a.count}, {y});"
             )
         case p.AddStep():
             b = _s8(plan, step.inputs[1])

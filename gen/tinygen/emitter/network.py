@@ -121,7 +121,8 @@ def _struct(plan: p.Plan, step: p.Step) -> str:
             return (
                 f"static const tg_layernorm_t {ident} = {{.gamma = "
                 f"{symbol(plan, step, 'gamma')}, .beta = {symbol(plan, step, 'beta')}, "
-                f".eps = {a.eps}, .features = {len(a.gamma)}, .frac = {a.frac}, .s = {a.s}}};\n"
+                f".eps = {a.eps}, .features = {len(a.gamma)}, .frac = {a.frac}, .s = {a.s}"
+                f"{f', .x_zp = {a.x_zp}' if a.whole else ''}}};\n"
             )
         case p.AddStep():
             return (
@@ -165,11 +166,11 @@ def _call(plan: p.Plan, index: int, step: p.Step) -> str:
             code = attention_calls(a, names).rstrip().replace("\n", "\n  ")
         case p.NormStep():
             e = len(a.gamma)
-            code = f"tg_layernorm_s8(&{ident}, {x}, {a.rows}, {e}, {y}, {e});"
+            code = f"tg_{a.function}_s8(&{ident}, {x}, {a.rows}, {e}, {y}, {e});"
         case p.AddStep():
             constant = a.other is not None
             b = symbol(plan, step, "other") if constant else _s8(plan, step.inputs[1])
-            code = f"tg_add_s8(&{ident}, {x}, {b}, {a.count}, {y});"
+            code = f"tg_{a.function}_s8(&{ident}, {x}, {b}, {a.count}, {y});"
         case p.LutStep():
             code = f"tg_lut_s8({symbol(plan, step, 'table')}, {x}, {a.count}, {y});"
         case p.MeanStep():

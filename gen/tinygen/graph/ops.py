@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 I8 = NDArray[np.int8]
+I16 = NDArray[np.int16]
 U16 = NDArray[np.uint16]
 I32 = NDArray[np.int32]
 
@@ -156,6 +157,11 @@ class LayerNorm:
 
     gamma: int32 [E], |gamma| < 2^15.  beta: int32 [E], rounding and zero point included,
     |beta| <= 2^30.  frac = 15 - ceil(log2(E) / 2), so that t fits int16.
+
+    whole: mean and deviation are whole steps, as QuantLib's iLayerNorm takes them; x then stands
+    for x - x_zp. mean = sum(x) / E towards zero;  n = x - mean;
+    v = isqrt(floor(sum(n^2) / E) + eps_term), of b bits, v >= 1;  r = min(65535, 2^(15+b) // v);
+    t as above with k = 15 + b - frac;  frac = 15 - ceil(log2(3 E) / 2).
     """
 
     gamma: I32
@@ -163,6 +169,8 @@ class LayerNorm:
     eps_term: int
     frac: int
     s: int
+    whole: bool = False
+    x_zp: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,14 +178,15 @@ class Add:
     """``clamp((a ma + b mb + c) >> s)``: two scales, one rounding, within int32.
 
     0 <= ma, mb < 2^21.  c holds the zero points and 2^(s-1).  ``other`` is b when b is a constant
-    (int8, the shape of a), else None and b is the second input.
+    (the shape of a), else None and b is the second input. A constant that int8 does not hold
+    exactly is int16, and then mb < 2^14.
     """
 
     ma: int
     mb: int
     c: int
     s: int
-    other: I8 | None = None
+    other: I8 | I16 | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -69,11 +69,17 @@ def _check_ranges(op: ops.IntOp, name: str, tokens: int) -> None:
     match op:
         case ops.Add() if not (0 <= op.ma < 1 << 21 and 0 <= op.mb < 1 << 21 and 1 <= op.s <= 22):
             raise TinygenError(f"node {name}: residual multipliers out of range")
+        case ops.Add(other=other) if (
+            other is not None and other.dtype == np.int16 and not op.mb < 1 << 14
+        ):
+            raise TinygenError(f"node {name}: the multiplier of a 16-bit constant is out of range")
         case ops.MaxPool() if any(not 0 <= pad < op.kernel[i % 2] for i, pad in enumerate(op.pads)):
             raise TinygenError(f"node {name}: pooling has windows of padding only")
         case ops.LayerNorm() if (
-            np.abs(op.gamma).max() >= 1 << 15 or np.abs(op.beta).max() > 1 << 30
-        ) or op.eps_term < 1:
+            np.abs(op.gamma).max() >= 1 << 15
+            or np.abs(op.beta).max() > 1 << 30
+            or not 1 <= op.eps_term < (1 << 16 if op.whole else 1 << 63)
+        ):
             raise TinygenError(f"node {name}: LayerNorm parameters out of range")
         case ops.Attention():
             c = op.context

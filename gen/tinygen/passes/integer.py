@@ -81,7 +81,9 @@ def integer_norm(scope: Scope, node: Node) -> Result:
     inner, y = found
     assert isinstance(inner.op, Float)
     gamma, beta = _arrays(scope, inner.inputs[1:])
-    op = multipliers.layer_norm(gamma, beta, inner.op.attrs["eps"], x, y)
+    attrs = inner.op.attrs
+    whole = attrs.get("whole", False) and x.scale == 1
+    op = multipliers.layer_norm(gamma, beta, attrs["eps"], x, y, whole=whole)
     return scope.emit(op, inner.inputs[:1], scope.shape(node.output), quant=y, name=inner.name)
 
 
@@ -120,21 +122,27 @@ def integer_residual(scope: Scope, node: Node) -> Result:
     if is_constant(scope, a):
         a, b = b, a
     qa, qb = scope.quant(a), scope.quant(b)
-    other = None
-    if is_constant(scope, b):
-        if scope.shape(b) != scope.shape(a):
-            return None
-        other, qb = _constant_grid(scope, b, qa)
-    if qa is None or qb is None or scope.shape(a) != scope.shape(b):
+    if qa is None or scope.shape(a) != scope.shape(b):
         return None
-    op = multipliers.add(qa, qb, y, other)
-    inputs = (a,) if other is not None else (a, b)
+    if not is_constant(scope, b):
+        if qb is None:
+            return None
+        op = multipliers.add(qa, qb, y, None)
+    else:
+        exact = _in_int8(scope, b, qa)
+        if exact is not None:
+            op = multipliers.add(qa, exact[1], y, exact[0])
+        else:
+            values = real(scope, b)
+            assert values is not None
+            op = multipliers.add_constant(qa, values, y)
+    inputs = (a, b) if op.other is None else (a,)
     return scope.emit(op, inputs, scope.shape(node.output), quant=y, name=inner.name)
 
 
-def _constant_grid(scope: Scope, name: str, beside: Quant | None) -> tuple[Any, Quant | None]:
-    """int8 integers of a constant: its own grid if that is one int8 scale, the step of the
-    activation beside it if it stands on that, else a symmetric grid."""
+def _in_int8(scope: Scope, name: str, beside: Quant) -> tuple[Any, Quant] | None:
+    """A constant's int8 integers and grid, if one holds it exactly: its own, or the steps of the
+    activation beside it."""
     grid = as_grid(scope, name)
     if grid is not None:
         q, scales = grid
@@ -144,12 +152,10 @@ def _constant_grid(scope: Scope, name: str, beside: Quant | None) -> tuple[Any, 
             return (q + zero).astype(np.int8), Quant(float(scales.flat[0]), zero)
     values = real(scope, name)
     assert values is not None
-    if beside is not None:
-        whole = np.rint(values / beside.scale)
-        if np.abs(whole).max() <= 127 and np.allclose(whole * beside.scale, values, 0, 1e-6):
-            return whole.astype(np.int8), Quant(beside.scale, 0)
-    step = float(np.abs(values).max()) / 127 or 1.0
-    return np.rint(values / step).astype(np.int8), Quant(step, 0)
+    whole = np.rint(values / beside.scale)
+    if np.abs(whole).max() <= 127 and np.allclose(whole * beside.scale, values, 0, 1e-6):
+        return whole.astype(np.int8), Quant(beside.scale, 0)
+    return None
 
 
 @rule("Quant")

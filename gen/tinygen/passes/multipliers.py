@@ -22,6 +22,8 @@ an ARM core takes the product's upper word as it is (SMMLAR), a RISC-V core by m
 ADD_SHIFT, ADD_LIMIT = 20, 1 << 21
 """Shift and bound of a residual's multipliers: the sum of two still fits int32. 14 bits cost 0.15
 LSB of mean logit difference on activity."""
+WIDE_LIMIT = 1 << 14
+"""Bound of the multiplier of a constant of 16 bits."""
 NORM_SHIFT = 22
 BIAS_LIMIT = 1 << 30
 """Biases stay below; products then have as much room again."""
@@ -126,10 +128,12 @@ def row_scale(v: Quant, y: Quant, bits: int) -> RowScale:
     return RowScale(mult, frac, s, offset)
 
 
-def layer_norm(gamma: F64, beta: F64, eps: float, x: Quant, y: Quant) -> LayerNorm:
+def layer_norm(
+    gamma: F64, beta: F64, eps: float, x: Quant, y: Quant, *, whole: bool = False
+) -> LayerNorm:
     """Real gamma and beta [E]; see `LayerNorm` for the fixed-point steps."""
     features = len(gamma)
-    frac = 15 - math.ceil(math.log2(features) / 2)
+    frac = 15 - math.ceil(math.log2(3 * features if whole else features) / 2)
     g, b = gamma / y.scale, beta / y.scale + y.zero_point
     s = NORM_SHIFT
     while s > 1 and np.abs(np.rint(g * 2.0 ** (s - frac))).max() >= 1 << 15:
@@ -138,7 +142,10 @@ def layer_norm(gamma: F64, beta: F64, eps: float, x: Quant, y: Quant) -> LayerNo
     gi = np.clip(np.rint(g * 2.0 ** (s - frac)), 1 - (1 << 15), (1 << 15) - 1)
     bi = np.clip(np.rint(b * 2.0**s) + (1 << (s - 1)), -limit, limit)
     eps_term = max(1, round(features * features * eps / (x.scale * x.scale)))
-    return LayerNorm(gi.astype(np.int32), bi.astype(np.int32), eps_term, frac, s)
+    gi, bi = gi.astype(np.int32), bi.astype(np.int32)
+    if whole:
+        return LayerNorm(gi, bi, max(1, round(eps)), frac, s, True, x.zero_point)
+    return LayerNorm(gi, bi, eps_term, frac, s)
 
 
 def add(a: Quant, b: Quant, y: Quant, other: I8 | None) -> Add:
@@ -152,6 +159,20 @@ def add(a: Quant, b: Quant, y: Quant, other: I8 | None) -> Add:
     if max(ma, mb) >= ADD_LIMIT:
         raise TinygenError("a residual's output scale is too small: calibrate the model again")
     return Add(ma, mb, round(offset * 2**s) + (1 << (s - 1)), s, other)
+
+
+def add_constant(a: Quant, values: F64, y: Quant) -> Add:
+    """A real constant beside an activation, in 16 bits whose step the multiplier gives exactly."""
+    ra, span = a.scale / y.scale, float(np.abs(values).max()) / y.scale
+    s = ADD_SHIFT
+    while s > 1 and (round(ra * 2**s) >= ADD_LIMIT or span * 2**s / 32767 >= WIDE_LIMIT - 1):
+        s -= 1
+    ma, mb = round(ra * 2**s), max(1, math.ceil(span * 2**s / 32767))
+    if ma >= ADD_LIMIT or mb >= WIDE_LIMIT:
+        raise TinygenError("a residual's output scale is too small: calibrate the model again")
+    other = np.rint(values / y.scale * 2**s / mb).astype(np.int16)
+    c = round((y.zero_point - a.zero_point * ra) * 2**s) + (1 << (s - 1))
+    return Add(ma, mb, c, s, other)
 
 
 def mean_pool(rows: int, x: Quant, y: Quant) -> MeanPool:

@@ -76,17 +76,16 @@ def _constant_row(scope: Scope, node: Node, width: int) -> tuple[str, np.ndarray
     return None
 
 
-def _norm_before(scope: Scope, name: str) -> tuple[Node, str] | None:
-    """The Norm behind roundings, read by nobody else, and reshapes of the same rows."""
-    if scope.made_by(name, "Quant") is not None and scope.fanout[name] > 1:
-        return None
-    name = _plain(scope, name)
-    before = scope.made_by(name, "Move")
-    if before is not None:
-        assert isinstance(before.op, Float)
-        if before.op.attrs["index"] is not None:
+def _norm_before(scope: Scope, name: str, *, rounded: bool) -> tuple[Node, str] | None:
+    """The Norm behind reshapes of the same rows and, if they may be dropped, roundings that nobody
+    else reads."""
+    while (step := scope.made_by(name, "Quant", "Move")) is not None:
+        assert isinstance(step.op, Float)
+        if step.op.kind == "Move" and step.op.attrs["index"] is not None:
             return None
-        name = _plain(scope, before.inputs[0])
+        if step.op.kind == "Quant" and (scope.fanout[name] > 1 or not rounded):
+            return None
+        (name,) = step.inputs
     node = scope.made_by(name, "Norm")
     return None if node is None else (node, name)
 
@@ -97,7 +96,9 @@ def affine_after_norm(scope: Scope, node: Node) -> Result:
     assert isinstance(node.op, Float)
     width = scope.shape(node.output)[-1] if scope.shape(node.output) else 0
     found = _constant_row(scope, node, width) if width else None
-    before = _norm_before(scope, found[0]) if found else None
+    # One number is a change of scale rather than part of the norm.
+    vector = found is not None and bool(np.any(found[1] != found[1][0]))
+    before = _norm_before(scope, found[0], rounded=vector) if found else None
     if found is None or before is None:
         return None
     inner, name = before
@@ -109,7 +110,9 @@ def affine_after_norm(scope: Scope, node: Node) -> Result:
         gamma, beta = gamma * found[1], beta * found[1]
     else:
         beta = beta + found[1]
-    return norm(scope, node, inner.inputs[0], gamma, beta, inner.op.attrs["eps"])
+    attrs = inner.op.attrs
+    whole = attrs.get("whole", False)
+    return norm(scope, node, inner.inputs[0], gamma, beta, attrs["eps"], whole=whole)
 
 
 @rule("BatchNormalization")

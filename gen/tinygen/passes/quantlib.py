@@ -129,13 +129,14 @@ def floor_and_clip(scope: Scope, node: Node) -> Result:
 
 @rule("iLayerNorm")
 def integer_layer_norm(scope: Scope, node: Node) -> Result:
-    """A norm whose variance gets 1 added; D scales gamma and beta, the result is rounded down."""
+    """A norm in whole steps whose variance gets 1 added; D scales gamma and beta, the result is
+    rounded down."""
     x, *rest = node.inputs
     weight, bias = (real(scope, i) for i in rest)
     if weight is None or bias is None:
         return None
     d, levels = _number(node, "D"), _number(node, "n_levels")
-    y = norm(scope, node, x, weight / d, bias / d - 0.5, 1.0)
+    y = norm(scope, node, x, weight / d, bias / d - 0.5, 1.0, whole=True)
     low = -float(np.ceil(levels / 2))
     return _clipped(scope, y, low, low + levels - 1)
 
@@ -171,12 +172,12 @@ def integer_softmax(scope: Scope, node: Node) -> Result:
     if not np.all(np.isfinite(weights)) or weights.max() > 1 or weights.min() < 0:
         return None
     shape = scope.shape(node.output)
+    levels = _number(node, "n_levels") - 1
     y = scope.emit(Float("Softmax", {"axis": -1, "weights": weights}), node.inputs, shape)
-    levels = scope.constant(np.asarray(_number(node, "n_levels") - 1))
     scope.notes.append(
         f"{node.name}: its output keeps 15 bits, where the ONNX model rounds it down to 8"
     )
-    return scope.emit(Float("Mul"), (y, levels), shape)
+    return scope.emit(Float("Mul"), (y, scope.constant(np.asarray(levels))), shape)
 
 
 @rule("MatMul", "Gemm", "Conv")

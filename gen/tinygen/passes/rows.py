@@ -3,7 +3,7 @@
 
 ``Linear`` x [R, K]: inputs x, integers [N, K], scales [N], bias [N] (real).
 ``Convolve`` x [C, H, W] -> [OH*OW, N]: inputs x, integers, scales, bias; attrs as ONNX's, 2-D.
-``Norm`` x [R, E]: inputs x, gamma, beta (real); attr eps.  ``Softmax`` over the last axis.
+``Norm`` x [R, E]: inputs x, gamma, beta (real); attrs eps, whole.  ``Softmax`` over the last axis.
 ``Scores`` a [H, S, P], b [H, P, T]: their product times attr alpha.
 ``Mean`` x [R, E] -> [1, E].  ``Join`` of [Ri, E] -> [R, E].
 ``Largest`` x [H, W, C] -> [OH*OW, C]: attrs kernel, strides, pads.
@@ -159,15 +159,20 @@ def norm_of_rows(scope: Scope, node: Node) -> Result:
     return norm(scope, node, x, g, b, attribute(node, "epsilon", 1e-5))
 
 
-def norm(scope: Scope, node: Node, x: str, gamma: Any, beta: Any, eps: float) -> str:
-    """A Norm node over the last axis of x, in the shape of the node it replaces."""
+def norm(
+    scope: Scope, node: Node, x: str, gamma: Any, beta: Any, eps: float, *, whole: bool = False
+) -> str:
+    """A Norm node over the last axis of x, in the shape of the node it replaces.
+
+    whole: mean and deviation in whole steps, rounded towards zero (QuantLib)."""
     shape = scope.shape(x)
     full = [
         np.broadcast_to(np.reshape(p, -1), shape[-1:]).astype(np.float64) for p in (gamma, beta)
     ]
     rows = move(scope, x, None, rows_of(shape))
     inputs = (rows, *(scope.constant(p) for p in full))
-    y = scope.emit(Float("Norm", {"eps": float(eps)}), inputs, rows_of(shape))
+    attrs = {"eps": float(eps), **({"whole": True} if whole else {})}
+    y = scope.emit(Float("Norm", attrs), inputs, rows_of(shape))
     return move(scope, y, None, scope.shape(node.output))
 
 

@@ -18,12 +18,15 @@ from numpy.typing import NDArray
 from tinygen.graph import Graph, Node, Quant, Value
 from tinygen.graph.ops import Float
 from tinygen.passes.engine import tidy
-from tinygen.passes.simulate import simulate
+from tinygen.passes.simulate import simulate, softmax
 
 NEEDING = {"Linear", "Convolve", "Norm", "Scores", "Mean", "Join", "Add"}
 CHOSEN = "has no scale in the model; chosen from"
 RANDOM = "random inputs (give real ones with --samples)"
 SAMPLES = 64
+CUTS = tuple(float(c) for c in np.linspace(1, 0.1, 19))
+"""How far down the scores' grid may reach, of their range. On the corpus 0.4 to 0.65 are chosen;
+mean logit difference of XNNPACK's post-norm model 0.48 LSB at 1, 0.39 at the best."""
 
 
 def choose_scales(samples: NDArray[Any] | None) -> Callable[[Graph], Graph]:
@@ -37,12 +40,18 @@ def choose_scales(samples: NDArray[Any] | None) -> Callable[[Graph], Graph]:
             return graph
         x = _drawn(graph) if samples is None else samples[:SAMPLES]
         low, high = ({m: 0.0 for m in missing} for _ in range(2))
+        factors = _into_softmax(graph, missing)
+        scores: dict[str, list[NDArray[Any]]] = {m: [] for m in factors}
         for sample in x:
             values = simulate(graph, sample)
             for name in missing:
                 low[name] = min(low[name], float(values[name].min()))
                 high[name] = max(high[name], float(values[name].max()))
+            for name, seen in scores.items():
+                seen.append(values[name])
         grids = {m: grid_of(low[m], high[m]) for m in missing}
+        for name, seen in scores.items():
+            grids[name] = score_grid(np.concatenate(seen), factors[name])
         source = f"{len(x)} samples" if samples is not None else RANDOM
         return _rounded(graph, grids, source)
 
@@ -81,6 +90,40 @@ def grid_of(low: float, high: float) -> Quant:
     low, high = min(low, 0.0), max(high, 0.0)
     scale = float(np.float32((high - low) / 255)) or 1.0
     return Quant(scale, int(np.clip(np.rint(-128 - low / scale), -128, 127)))
+
+
+def score_grid(scores: NDArray[Any], factor: float = 1.0) -> Quant:
+    """The int8 grid of attention scores [..., keys] whose softmax is nearest to the exact one.
+
+    A low score weighs next to nothing, so that the lower end may be cut off for finer steps.
+    factor: what the softmax multiplies them by.
+    """
+    exact = softmax(factor * scores)
+    low, high = float(scores.min()), float(scores.max())
+    best, least = grid_of(low, high), np.inf
+    for part in CUTS if low < 0 else CUTS[:1]:
+        grid = grid_of(low * part, high)
+        q = np.clip(np.rint(scores / grid.scale) + grid.zero_point, -128, 127)
+        rounded = softmax(factor * grid.scale * (q - grid.zero_point))
+        error = float(((rounded - exact) ** 2).mean())
+        if error < least:
+            best, least = grid, error
+    return best
+
+
+def _into_softmax(graph: Graph, missing: list[str]) -> dict[str, float]:
+    """Scores without a grid -> the factor that the softmax puts to them."""
+    found = {}
+    for node in graph.nodes:
+        if not isinstance(node.op, Float) or _kind(node) != "Softmax":
+            continue
+        name, before = node.inputs[0], graph.producer(node.inputs[0])
+        while before is not None and _kind(before) == "Move" and name not in missing:
+            name, before = before.inputs[0], graph.producer(before.inputs[0])
+        factor = float(node.op.attrs.get("beta", 1.0))
+        if name in missing and factor > 0 and "weights" not in node.op.attrs:
+            found[name] = factor
+    return found
 
 
 def _drawn(graph: Graph) -> NDArray[np.float32]:

@@ -48,11 +48,11 @@ def _run(node: Node, i: list[Any], shape: tuple[int, ...]) -> Array:
         "Linear": lambda: i[0] @ (i[1] * i[2][:, None]).T + i[3],
         "Convolve": lambda: _convolved(i, attrs, shape),
         "Scores": lambda: (i[0] @ i[1]) * attrs["alpha"],
-        "Softmax": lambda: _softmax(i[0] * attrs.get("beta", 1.0), attrs.get("weights")),
+        "Softmax": lambda: softmax(i[0] * attrs.get("beta", 1.0), attrs.get("weights")),
         "Largest": lambda: _largest(i[0], attrs, shape),
         "Mean": lambda: i[0].mean(axis=0),
         "Join": lambda: np.concatenate(i),
-        "Norm": lambda: _norm(i, attrs["eps"]),
+        "Norm": lambda: _norm(i, attrs["eps"], attrs.get("whole", False)),
     }
     if kind in special:
         return np.asarray(special[kind]())
@@ -69,16 +69,20 @@ def _moved(x: Array, index: Array | None) -> Array:
     return flat if index is None else flat[index.reshape(-1)]
 
 
-def _softmax(x: Array, weights: Array | None) -> Array:
+def softmax(x: Array, weights: Array | None = None) -> Array:
+    """Over the last axis. weights: a table of its own for the distances from the maximum."""
     below = x.max(axis=-1, keepdims=True) - x
     e = np.exp(-below) if weights is None else weights[np.rint(below).astype(int)]
     y: Array = e / e.sum(axis=-1, keepdims=True)
     return y
 
 
-def _norm(i: list[Any], eps: float) -> Array:
-    centred = i[0] - i[0].mean(axis=-1, keepdims=True)
-    y: Array = centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + eps) * i[1] + i[2]
+def _norm(i: list[Any], eps: float, whole: bool) -> Array:
+    mean = i[0].mean(axis=-1, keepdims=True)
+    centred = i[0] - (np.trunc(mean) if whole else mean)
+    variance = (centred**2).mean(axis=-1, keepdims=True)
+    deviation = np.floor(np.sqrt(np.floor(variance) + eps)) if whole else np.sqrt(variance + eps)
+    y: Array = centred / deviation * i[1] + i[2]
     return y
 
 

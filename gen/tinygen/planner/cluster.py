@@ -123,11 +123,11 @@ class ClusterLowering(Lowering):
             case ops.Lut():
                 size = TABLE
             case ops.Add(other=other) if other is not None:
-                size = other.size
+                size = other.nbytes
             case _:
                 size = 0
         if step.op != "prepend":
-            self.more_sources += (f"cluster/{step.op}.c",)
+            self.more_sources += (f"cluster/{step.function}.c",)
         return replace(step, work=self.temporary("work", size, 0, TICKS - 1), tiles=tiles)
 
     def _attention(self, node: Node, op: ops.Attention) -> p.Step:

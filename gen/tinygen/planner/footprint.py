@@ -22,7 +22,7 @@ from tinygen.planner import plan as p
 FOLDER = Path(__file__).parent / "footprints"
 
 _STRUCT = {
-    **{"linear": 32, "conv": 100, "attention": 172, "layernorm": 32, "add": 16, "mean": 16},
+    **{"linear": 32, "conv": 100, "attention": 172, "layernorm": 40, "add": 16, "mean": 16},
     "max": 40,
 }
 """sizeof the parameter block of an operator on a 32-bit core."""
@@ -152,10 +152,8 @@ def _functions(step: p.Step) -> Iterator[str]:
                 yield "tg_linear_s8"
             else:
                 yield from ("tg_attention_accumulate_s8", "tg_attention_requantise_s8")
-        case p.NormStep():
-            yield "tg_layernorm_s8"
-        case p.AddStep():
-            yield "tg_add_s8"
+        case p.NormStep() | p.AddStep() as a:
+            yield f"tg_{a.function}_s8"
         case p.LutStep():
             yield "tg_lut_s8"
         case p.MeanStep():

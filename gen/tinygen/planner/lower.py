@@ -107,7 +107,9 @@ class Lowering:
             case ops.LayerNorm() as op:
                 gamma, beta = (tuple(int(i) for i in a) for a in (op.gamma, op.beta))
                 kind = "layernorm"
-                args = p.NormStep(gamma, beta, op.eps_term, op.frac, op.s, math.prod(x[:-1]))
+                args = p.NormStep(
+                    gamma, beta, op.eps_term, op.frac, op.s, math.prod(x[:-1]), op.whole, op.x_zp
+                )
                 reads = 2 * size
             case ops.Add() as op:
                 kind, args = "add", p.AddStep(op.ma, op.mb, op.c, op.s, size, op.other)
@@ -132,12 +134,13 @@ class Lowering:
                 reads, made = (0, op.rows.size) if moved else (size, made)
             case _:
                 raise AssertionError(node)
-        if kind not in ("attention", "prepend"):
-            self.sources.update(self.target.sources(kind))
         self.touch(node, reads, made)
         slots = tuple(self.homes.slots[i] for i in node.inputs)
         home = self.homes.slots[node.output]
-        return p.Step(node.name, kind, macs, slots, home, args, schedule, *span)
+        step = p.Step(node.name, kind, macs, slots, home, args, schedule, *span)
+        if kind not in ("attention", "prepend"):
+            self.sources.update(self.target.sources(step.function))
+        return step
 
     def _linear_step(self, node: Node, op: ops.Linear, rows: int) -> tuple[p.LinearStep, int]:
         n, k = op.weight.shape

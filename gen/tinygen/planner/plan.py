@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from tinygen.boards import Board, Region
 from tinygen.graph import Quant
-from tinygen.graph.ops import I8, U16, RowScale
+from tinygen.graph.ops import I8, I16, U16, RowScale
 from tinygen.planner.schedule import AttentionSchedule
 from tinygen.targets import PackedLinear
 
@@ -152,12 +152,20 @@ class AttentionStep:
 
 @dataclass(frozen=True, eq=False)
 class NormStep:
+    """function: its name between tg_ and _s8."""
+
     gamma: tuple[int, ...]
     beta: tuple[int, ...]
     eps: int
     frac: int
     s: int
     rows: int
+    whole: bool
+    x_zp: int
+
+    @property
+    def function(self) -> str:
+        return "layernorm_whole" if self.whole else "layernorm"
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +175,12 @@ class AddStep:
     c: int
     s: int
     count: int
-    other: I8 | None
+    other: I8 | I16 | None
+
+    @property
+    def function(self) -> str:
+        wide = self.other is not None and self.other.itemsize == 2
+        return "add_wide" if wide else "add"
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,6 +254,11 @@ class Step:
     work: Slot | None = None
     tiles: int = 0
     """On a cluster: working memory, and weight tiles in a chunk."""
+
+    @property
+    def function(self) -> str:
+        """The operator, or the variant of it, that names the C file."""
+        return self.args.function if isinstance(self.args, NormStep | AddStep) else self.op
 
 
 @dataclass(frozen=True)

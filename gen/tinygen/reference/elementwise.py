@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinygen.graph.ops import I8, Add, Lut, MaxPool, MeanPool
+from tinygen.graph.ops import I8, I16, Add, Lut, MaxPool, MeanPool
 from tinygen.graph.shapes import pool_output
 from tinygen.reference.requant import clamp8, requantise
 
@@ -18,7 +18,7 @@ def lookup(x: I8, op: Lut) -> I8:
     return lut(x, op.table)
 
 
-def add(a: I8, b: I8, op: Add) -> I8:
+def add(a: I8, b: I8 | I16, op: Add) -> I8:
     return clamp8((a.astype(np.int64) * op.ma + b.astype(np.int64) * op.mb + op.c) >> op.s)
 
 

@@ -40,8 +40,15 @@ void tg_cluster_attention_rows_s8(const tg_attention_t *op, const int8_t *x, int
 void tg_cluster_layernorm_s8(const tg_layernorm_t *op, const int8_t *x, int32_t rows, int8_t *y,
                              void *work);
 
+void tg_cluster_layernorm_whole_s8(const tg_layernorm_t *op, const int8_t *x, int32_t rows,
+                                   int8_t *y, void *work);
+
 void tg_cluster_add_s8(const tg_add_t *op, const int8_t *a, const int8_t *b, int32_t count,
                        int8_t *y);
+
+/* b: near. */
+void tg_cluster_add_wide_s8(const tg_add_t *op, const int8_t *a, const int16_t *b, int32_t count,
+                            int8_t *y);
 
 void tg_cluster_lut_s8(const int8_t *table, const int8_t *x, int32_t count, int8_t *y, void *work);
 

@@ -15,6 +15,10 @@ typedef struct {
 /* y may be a or b. */
 void tg_add_s8(const tg_add_t *op, const int8_t *a, const int8_t *b, int32_t count, int8_t *y);
 
+/* A constant b in 16 bits; mb < 2^14. y may be a. */
+void tg_add_wide_s8(const tg_add_t *op, const int8_t *a, const int16_t *b, int32_t count,
+                    int8_t *y);
+
 /* y = table[x + 128]; y may be x. */
 void tg_lut_s8(const int8_t *table, const int8_t *x, int32_t count, int8_t *y);
 

@@ -16,11 +16,18 @@ typedef struct {
   int64_t eps;
   int32_t features;
   int32_t frac, s;
+  int32_t x_zp; /* of tg_layernorm_whole_s8 only */
 } tg_layernorm_t;
 
 /* x [rows][features] -> y [rows][features]; in place allowed when the strides are equal. */
 void tg_layernorm_s8(const tg_layernorm_t *op, const int8_t *x, int32_t rows, int32_t x_stride,
                      int8_t *y, int32_t y_stride);
+
+/* The same in whole steps, as QuantLib's iLayerNorm: mean = sum(x - x_zp) / E towards zero;
+ * n = x - x_zp - mean;  v = isqrt(sum(n^2) / E + eps) of b bits, all rounded down, eps < 2^16
+ * r = min(65535, 2^(15+b) / v);  t = (n r + 2^(k-1)) >> k, k = 15 + b - frac; y as above. */
+void tg_layernorm_whole_s8(const tg_layernorm_t *op, const int8_t *x, int32_t rows,
+                           int32_t x_stride, int8_t *y, int32_t y_stride);
 
 TG_END
 
