@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fit the planner's cost model to exact instruction counts from QEMU.
 
-    python benchmarks/fit_costs.py                  fit every core, write the planner's data files
-    python benchmarks/fit_costs.py --check          compare the present fit with fresh shapes only
+    python benchmarks/fit_costs.py            fit every core, write the planner's data files and the
+                                              table of README.md
+    python benchmarks/fit_costs.py --check    compare the present fit with fresh shapes; fail where
+                                              an operator is more than 10 % off
 
-Random networks (seeded) run in the emulator; every layer gives one equation: the counts of
-`tinygen.planner.cost.features` times unknown coefficients are the instructions it took. Three of
+Random networks (seeded) run in the emulator; every layer gives one equation: the rounds that
+`tinygen.planner.cost.features` counts, times unknown costs, are the instructions it took. Three of
 four layers are fitted (non-negative least squares on relative errors), the fourth is held back;
-the errors that are published are those of the layers held back.
+the errors that are published are those of the layers held back. Cycles are fitted the same way to
+the static models of cycles.py, block by block over the same run in Unicorn.
 """
 
 from __future__ import annotations
@@ -16,39 +19,52 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
+import bench
+import cycles as pipelines
 from graphs import GraphBuilder
 from tinygen.boards import Board, load_board
 from tinygen.graph import Graph, ops
-from tinygen.graph.shapes import conv_output
+from tinygen.graph.shapes import conv_output, pool_output
 from tinygen.planner import AttentionSchedule, Options, cost, make_plan
 from tinygen.planner.schedule import attention_schedules
 from tinygen.project import create_project, promise, random_samples
 from tinygen.runner import run
+from tinygen.runner.console import Console
+from tinygen.runner.elf import read_elf
+from tinygen.runner.unicorn import _Machine
 from tinygen.targets import get_target
 
-CORES = (("armv7em", "mps2_an386"), ("armv7em", "mps2_an500"), ("portable", "mps2_an386"))
-CPI = {"cortex-m4": 1.25, "cortex-m7": 0.8}
-"""Cycles an instruction with zero-wait-state memory: assumptions in the range that static models of
-both pipelines give for these kernels, to be replaced by measurements on silicon."""
+CORES = (
+    ("armv7em", "mps2_an386"),
+    ("armv7em", "mps2_an500"),
+    ("portable", "mps2_an386"),
+    ("portable", "mps2_an385"),
+)
+PIPELINES = {"cortex-m7": (pipelines.m7, "in-order, two instructions a cycle")}
+"""Model of a core's pipeline (cycles.py, model b), and its name."""
+TABLE = (pipelines.m4, "table of the Cortex-M4 reference manual")
+BAR = 0.10
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One equation. measured: instructions."""
+    """One equation: the rounds of its loops make so many instructions and cycles."""
 
     op: str
     name: str
-    features: cost.Features
-    measured: int
+    features: cost.Counts
+    instructions: int
+    cycles: int
 
 
 # -- networks ------------------------------------------------------------------------------------
@@ -57,7 +73,9 @@ class Layer:
 def rows_network(rng: np.random.Generator, rows: int, layers: int) -> Graph:
     """Products, norms, residuals and tables on the same rows."""
     width = int(rng.integers(3, 40))
-    b = GraphBuilder((rows, width), int(rng.integers(1 << 30)), "rows")
+    b = GraphBuilder((max(1, rows - 1), width), int(rng.integers(1 << 30)), "rows")
+    if rows > 1:
+        b.add("cls", ops.PrependTokens(b.int8(1, width)))
     for i in range(layers):
         n = int(np.exp(rng.uniform(0, np.log(160))))
         b.add(f"l{i}", b.linear(n, width, table=bool(rng.integers(2))))
@@ -86,6 +104,13 @@ def conv_network(rng: np.random.Generator, layers: int = 4) -> Graph:
         b.add(f"conv{i}", op)
         (h, w), c = conv_output(op, h, w), n
         b.add(f"plane{i}", ops.Reshape((h, w, n)))
+    for i in range(2):
+        kernel = min(h, int(rng.integers(1, 4))), min(w, int(rng.integers(1, 4)))
+        pad = int(min(kernel) > 1)
+        pool = ops.MaxPool(kernel, (1, int(rng.integers(1, 3))), (pad,) * 4)
+        b.add(f"max{i}", pool)
+        h, w = pool_output(pool, h, w)
+        b.add(f"pooled{i}", ops.Reshape((h, w, c)))
     b.add("tokens", ops.Reshape((h * w, c)))
     b.add("cls", ops.PrependTokens(b.int8(1, c)))
     return b.graph()
@@ -98,13 +123,14 @@ def attention_network(
     b = GraphBuilder((tokens, e), int(rng.integers(1 << 30)), "attn")
     chosen = {}
     every = list(attention_schedules(tokens, compact=(False, True) if compact else (False,)))
+    fusions = get_args(ops.Fusion)
     for i in range(layers):
         p, h = int(rng.choice([2, 3, 4, 8, 12, 16, 24, 32, 48])), int(rng.integers(1, 9))
-        b.add(f"m{i}", b.attention(e, p, h))
+        fusion = fusions[int(rng.integers(len(fusions)))] if i % 3 == 2 else "unfused"
+        b.add(f"m{i}", b.attention(e, p, h, fusion=fusion))
         kind = rng.choice(["whole", "depth-first", "head-streaming"])
-        chosen[f"m{i}"] = [s for s in every if s.kind == kind][
-            int(rng.integers(sum(s.kind == kind for s in every)))
-        ]
+        mine = [s for s in every if s.kind == kind and (fusion == "unfused" or not s.compact)]
+        chosen[f"m{i}"] = mine[int(rng.integers(len(mine)))]
     return b.graph(), chosen
 
 
@@ -116,32 +142,75 @@ def board_for(target: str, name: str) -> Board:
     return board.model_copy(update={"core": board.core.model_copy(update={"target": target})})
 
 
-def measure(graph: Graph, board: Board, options: Options) -> list[Layer]:
-    plan = make_plan(graph, board, options)
+class CycleMachine(_Machine):
+    """Where others count instructions, this one adds up estimated cycles."""
+
+    code: bench.Code
+    pipeline: Callable[[Sequence[pipelines.Instruction], bool], float]
+
+    def _count_blocks(self) -> int:
+        costs: dict[tuple[int, int], tuple[int, int]] = {}
+        last: list[int] = [0, 0, 0]  # where the block before ends, its cycles as it falls through
+
+        def on_block(uc: object, address: int, size: int, _: object) -> None:
+            self._instructions += last[2] if address != last[0] else last[1]
+            known = costs.get((address, size))
+            if known is None:
+                block = self.code.block(address, size)
+                known = round(self.pipeline(block, False)), round(self.pipeline(block, True))
+                costs[address, size] = known
+            last[:] = address + size, *known
+
+        return int(self._uc.hook_add(self._unicorn.UC_HOOK_BLOCK, on_block))
+
+
+def count_cycles(elf: Path, board: Board) -> tuple[int, ...]:
+    """Estimated cycles of each layer of the first sample."""
+    import unicorn
+
+    machine = CycleMachine(unicorn, board, read_elf(elf), 1)
+    machine.code = bench.disassemble(elf)
+    machine.pipeline = PIPELINES.get(board.core.cpu, TABLE)[0]
+    console = Console(None)
+    machine.run(console, 600, elf.name)
+    return console.samples[0].counts
+
+
+def measure(
+    graph: Graph,
+    board: Board,
+    target: str,
+    schedules: Mapping[str, AttentionSchedule] | None = None,
+    estimate: bool = True,
+) -> list[Layer]:
+    plan = make_plan(graph, board, Options(schedules=schedules or {}))
+    assert plan.target == target
     samples = promise(graph, random_samples(graph, 1), None)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "fit"
         create_project(plan, samples, "baremetal", folder)
         result = run(folder, board, "qemu")
-    if not result.passed:
-        raise SystemExit(f"{graph.name}: wrong outputs, nothing is fitted")
+        if not result.passed:
+            raise SystemExit(f"{graph.name}: wrong outputs, nothing is fitted")
+        counts = [layer.count or 0 for layer in result.layers]
+        took = count_cycles(result.elf, board) if estimate else [0] * len(counts)
     return [
-        Layer(s.op, f"{s.name} {s.schedule}", cost.features(s, plan.target), count.count or 0)
-        for s, count in zip(plan.steps, result.layers, strict=True)
+        Layer(s.op, f"{s.name} {s.schedule}", cost.features(s, plan.target), *measured)
+        for s, *measured in zip(plan.steps, counts, took, strict=True)
     ]
 
 
-def collect(board: Board, seed: int, scale: float) -> list[Layer]:
+def collect(board: Board, target: str, seed: int, scale: float) -> list[Layer]:
     rng = np.random.default_rng(seed)
     layers: list[Layer] = []
     for rows in (1, 1, 2, 2, 3, 5, 6, 16, 37, 81)[: max(3, round(10 * scale))]:
-        layers += measure(rows_network(rng, rows, 12), board, Options())
+        layers += measure(rows_network(rng, rows, 12), board, target)
     for _ in range(max(2, round(8 * scale))):
-        layers += measure(conv_network(rng), board, Options())
-    compact = get_target(board.core.target).compact() is not None
+        layers += measure(conv_network(rng), board, target)
+    compact = get_target(target).compact() is not None
     for tokens in (1, 5, 9, 17, 23, 33, 50, 66, 81, 128, 197)[:: 1 if scale >= 1 else 3]:
-        graph, chosen = attention_network(rng, tokens, 14 if compact else 8, compact)
-        layers += measure(graph, board, Options(schedules=chosen))
+        graph, chosen = attention_network(rng, tokens, 14, compact)
+        layers += measure(graph, board, target, chosen)
     return layers
 
 
@@ -188,78 +257,148 @@ def nnls(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
     return x
 
 
-def fit(layers: list[Layer]) -> dict[str, float]:
+def fit(layers: list[Layer], measured: Sequence[int]) -> dict[str, float]:
     names = sorted({n for la in layers for n in la.features})
-    a, b = matrix(layers, names), np.array([la.measured for la in layers], np.float64)
-    weight = 1 / (b + 50)  # relative errors; a few instructions do not matter
+    a, b = matrix(layers, names), np.array(measured, np.float64)
+    weight = 1 / (b + 20)  # relative errors; a few instructions do not matter
     a, b = a * weight[:, None], b * weight
     scale = np.maximum(np.abs(a).max(axis=0), 1e-30)
     x = nnls(a / scale, b) / scale
     return {n: float(f"{v:.5g}") for n, v in zip(names, x, strict=True) if v > 0}
 
 
-def errors(model: cost.CostModel, layers: list[Layer]) -> dict[str, dict[str, float]]:
-    """By operator: layers, mean and largest relative error."""
-    out = {}
+def off(costs: Mapping[str, float], layer: Layer, measured: int) -> float:
+    """Relative error of a prediction."""
+    return cost.total(costs, layer.features) / max(1, measured) - 1
+
+
+Errors = dict[str, dict[str, float]]
+
+
+def errors(model: cost.CostModel, layers: list[Layer]) -> tuple[Errors, Errors]:
+    """Of instructions and of cycles: operator -> layers, mean and largest relative error."""
+    found: tuple[Errors, Errors] = {}, {}
     for op in sorted({la.op for la in layers}):
         mine = [la for la in layers if la.op == op]
-        off = [abs(model.evaluate(la.features) / max(1, la.measured) - 1) for la in mine]
-        out[op] = {"layers": len(mine), "mean": float(np.mean(off)), "max": float(max(off))}
-    return out
+        for out, costs, measured in (
+            (found[0], model.instructions, [la.instructions for la in mine]),
+            (found[1], model.cycles, [la.cycles for la in mine]),
+        ):
+            every = [abs(off(costs, la, n)) for la, n in zip(mine, measured, strict=True)]
+            out[op] = {"layers": len(mine), "mean": float(np.mean(every)), "max": max(every)}
+    return found
 
 
 def fit_core(target: str, board_name: str, scale: float) -> tuple[str, dict[str, Any]]:
     board = board_for(target, board_name)
-    layers = collect(board, 1, scale)
+    layers = collect(board, target, 1, scale)
     kept, held = split(layers)
-    coefficients = fit(kept)
-    model = cost.CostModel(target, board.core.cpu, coefficients, {}, 1.0)
+    instructions = fit(kept, [la.instructions for la in kept])
+    cycles = fit(kept, [la.cycles for la in kept])
+    name = PIPELINES.get(board.core.cpu, TABLE)[1]
+    model = cost.CostModel(target, board.core.cpu, instructions, cycles, {}, name)
     found = errors(model, held)
     print(f"{target} on {board.core.cpu}: {len(kept)} layers fitted, {len(held)} held back")
-    for op, e in found.items():
-        print(f"  {op:10} {e['layers']:4} held back, error mean {e['mean']:.1%} max {e['max']:.1%}")
-    for la in sorted(held, key=lambda la: -abs(model.evaluate(la.features) / la.measured - 1))[:5]:
-        print(f"    worst: {la.op} {la.name}: {la.measured} is {model.evaluate(la.features)}")
+    show(found)
+    for la in sorted(held, key=lambda la: -abs(off(instructions, la, la.instructions)))[:6]:
+        counted = cost.total(instructions, la.features)
+        print(f"    worst: {la.op} {la.name}: {la.instructions} is {counted}")
     return board.core.cpu, {
         "fitted_layers": len(kept),
         "held_back_layers": len(held),
-        "cpi": CPI[board.core.cpu],
-        "error": {op: round(e["max"], 4) for op, e in found.items()},
-        "mean_error": {op: round(e["mean"], 4) for op, e in found.items()},
-        "coefficients": coefficients,
+        "cycle_model": name,
+        "error": _rounded(found, "max"),
+        "mean_error": _rounded(found, "mean"),
+        "instructions": instructions,
+        "cycles": cycles,
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def _rounded(found: tuple[Errors, Errors], which: str) -> dict[str, dict[str, float]]:
+    return {
+        what: {op: round(e[which], 4) for op, e in of.items()}
+        for what, of in zip(("instructions", "cycles"), found, strict=True)
+    }
+
+
+def show(found: tuple[Errors, Errors]) -> None:
+    for op, e in found[0].items():
+        c = found[1][op]
+        print(
+            f"  {op:10} {e['layers']:4} layers, instructions mean {e['mean']:.1%} max "
+            f"{e['max']:.1%}, cycles mean {c['mean']:.1%} max {c['max']:.1%}"
+        )
+
+
+def check(target: str, board_name: str, seed: int = 99, scale: float = 0.3) -> list[str]:
+    """Sentences about operators whose instructions are more than `BAR` off on fresh shapes."""
+    board = board_for(target, board_name)
+    model = cost.load_cost_model(target, board.core.cpu)
+    assert model is not None
+    found = errors(model, collect(board, target, seed, scale))
+    print(f"{target} on {board.core.cpu}: fresh shapes against the present fit")
+    show(found)
+    return [
+        f"{target} on {board.core.cpu}: {op} is up to {e['max']:.1%} off"
+        for op, e in found[0].items()
+        if e["max"] > BAR
+    ]
+
+
+# -- reporting -----------------------------------------------------------------------------------
+
+START, END = "<!-- costs -->", "<!-- end of costs -->"
+
+
+def table() -> str:
+    """Published errors as README.md has them."""
+    ops_ = ("linear", "conv", "attention", "layernorm", "add", "lut", "mean", "max", "prepend")
+    lines = [f"| target | core | fitted, held back | {' | '.join(ops_)} |", "|---" * 12 + "|"]
+    for path in sorted(cost.FOLDER.glob("*.json")):
+        for cpu, fitted in sorted(json.loads(path.read_text()).items()):
+            cells = [
+                " / ".join(
+                    f"{100 * fitted['error'][what][op]:.1f}" for what in ("instructions", "cycles")
+                )
+                for op in ops_
+            ]
+            sizes = f"{fitted['fitted_layers']}, {fitted['held_back_layers']}"
+            lines.append(f"| {path.stem} | {cpu} | {sizes} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def update_readme() -> None:
+    readme = Path(__file__).with_name("README.md")
+    before, rest = readme.read_text().split(START)
+    readme.write_text(f"{before}{START}\n{table()}\n{END}{rest.split(END)[1]}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--target", choices=sorted({t for t, _ in CORES}))
     parser.add_argument("--board", help="only this one; the other cores keep their fits")
     parser.add_argument("--quick", action="store_true", help="fewer networks")
     parser.add_argument("--check", action="store_true", help="measure the present fit, write none")
     args = parser.parse_args()
-    for target in sorted({t for t, _ in CORES if args.target in (None, t)}):
-        fits = {}
-        for t, board_name in CORES:
-            if t != target or args.board not in (None, board_name):
-                continue
-            if args.check:
-                board = board_for(target, board_name)
-                model = cost.load_cost_model(target, board.core.cpu)
-                assert model is not None
-                print(f"{target} on {board.core.cpu}: fresh shapes against the present fit")
-                for op, e in errors(model, collect(board, 99, 0.3)).items():
-                    print(
-                        f"  {op:10} {e['layers']:4} layers, mean {e['mean']:.1%} max {e['max']:.1%}"
-                    )
-                continue
-            cpu, found = fit_core(target, board_name, 0.4 if args.quick else 1.0)
-            fits[cpu] = found
-        if fits:
-            path = cost.FOLDER / f"{target}.json"
-            kept = json.loads(path.read_text()) if args.board and path.exists() else {}
-            path.write_text(json.dumps({**kept, **fits}, indent=1, sort_keys=True) + "\n")
-            print(f"wrote {path}")
+    wrong = []
+    for target, board_name in CORES:
+        if args.target not in (None, target) or args.board not in (None, board_name):
+            continue
+        if args.check:
+            wrong += check(target, board_name)
+            continue
+        cpu, found = fit_core(target, board_name, 0.4 if args.quick else 1.0)
+        path = cost.FOLDER / f"{target}.json"
+        known = json.loads(path.read_text()) if path.exists() else {}
+        path.write_text(json.dumps({**known, cpu: found}, indent=1, sort_keys=True) + "\n")
+        print(f"wrote {path}")
+        cost.load_cost_model.cache_clear()
+    if not args.check:
+        update_readme()
+    for line in wrong:
+        print(f"fit_costs: {line}", file=sys.stderr)
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -74,12 +74,18 @@ MaxLatency = Annotated[
 ]
 
 
+InputPlace = Annotated[
+    str, typer.Option("--input", help="Whose memory the input lies in: caller, arena.")
+]
+
+
 def _options(
     attention: str,
     row_block: int | None,
     max_ram: float | None,
     max_flash: float | None,
     max_latency: float | None,
+    place: str,
 ) -> Options:
     from tinygen.planner import KINDS, Options
 
@@ -88,8 +94,10 @@ def _options(
         raise typer.BadParameter(
             f"choose one of auto, {', '.join(KINDS)}", param_hint="--attention"
         )
+    if place not in ("caller", "arena"):
+        raise typer.BadParameter("choose one of caller, arena", param_hint="--input")
     ram, flash = (None if m is None else int(m) for m in (max_ram, max_flash))
-    return Options(kind, row_block, ram, flash, max_latency)
+    return Options(kind, row_block, ram, flash, max_latency, input_in_arena=place == "arena")
 
 
 # A pipe has no width: let no name be cut there.
@@ -149,6 +157,7 @@ def new(
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
     max_latency: MaxLatency = None,
+    input_place: InputPlace = "caller",
     json: Json = False,
 ) -> None:
     """Create a firmware project from a model and a board.
@@ -163,7 +172,7 @@ def new(
 
     if kind not in ("app", "module"):
         raise typer.BadParameter("choose app or module", param_hint="--as")
-    options = _options(attention, row_block, max_ram, max_flash, max_latency)
+    options = _options(attention, row_block, max_ram, max_flash, max_latency, input_place)
     request = Request(
         load_board(board),
         model,
@@ -229,6 +238,7 @@ def inspect(
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
     max_latency: MaxLatency = None,
+    input_place: InputPlace = "caller",
     json: Json = False,
 ) -> None:
     """Show what is recognised in a model and how it would lie in a board's memory.
@@ -240,7 +250,7 @@ def inspect(
     from tinygen.project import load_graph
     from tinygen.report import records, tables
 
-    options = _options(attention, row_block, max_ram, max_flash, max_latency)
+    options = _options(attention, row_block, max_ram, max_flash, max_latency, input_place)
     plan = make_plan(load_graph(model, samples=samples), load_board(board), options)
     show(json, records.plan_record(plan), tables.plan_tables(plan))
 
@@ -401,11 +411,15 @@ def report(
     to: Annotated[
         Path | None, typer.Option("--output", "-o", help="Default: DIR/report.html.")
     ] = None,
+    check: Annotated[
+        Path | None,
+        typer.Option(metavar="JSON", help="What `check --json` printed: accuracy in the page."),
+    ] = None,
 ) -> None:
     """Write one HTML page about a project: architecture, memory over time, choices, last run."""
     from tinygen.report import page
 
-    out.print(f"Wrote {page.write_page(folder, to)}", soft_wrap=True)
+    out.print(f"Wrote {page.write_page(folder, to, check)}", soft_wrap=True)
 
 
 @app.command()

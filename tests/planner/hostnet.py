@@ -25,11 +25,16 @@ int main(void) {{
   for (int i = 0; i < {M}_SAMPLES; i++) {{
     int8_t output[{M}_OUTPUT_SIZE];
     {m}_arena_t arena = {{{arenas}}};
-{fill}    {m}_run(&arena, {m}_sample_inputs[i], output);
+{fill}{input}    {m}_run(&arena, input, output);
     wrong += memcmp(output, {m}_sample_outputs[i], sizeof output) != 0;
 {free}  }}
   return wrong;
 }}
+"""
+
+INPUT_IN_ARENA = """\
+    int8_t *input = {M}_INPUT(&arena);
+    memcpy(input, {m}_sample_inputs[i], {M}_INPUT_SIZE);
 """
 
 
@@ -51,6 +56,9 @@ def wrong_outputs(plan: Plan, samples: Samples, folder: Path) -> int:
         M=plan.model.upper(),
         arenas=", ".join(f".{r.name} = malloc({r.used})" for r in plan.regions) or ".none = 0",
         fill="".join(f"    memset(arena.{r.name}, 0x5a, {r.used});\n" for r in plan.regions),
+        input=INPUT_IN_ARENA.format(m=plan.model, M=plan.model.upper())
+        if any(q.buffer.name == "input" for q in plan.placements)
+        else f"    const int8_t *input = {plan.model}_sample_inputs[i];\n",
         free="".join(f"    free(arena.{n});\n" for n in names),
     )
     (folder / "main.c").write_text(main)

@@ -78,3 +78,31 @@ def test_renders_in_a_browser(project: Path, ran: bool) -> None:
     assert all(layer["name"] in dom for layer in plan["layers"])
     assert ("Self-test" in dom) == ran
     assert ("Not run yet" in dom) != ran
+
+
+CHECK = {
+    "samples": 360, "top1_agreement": 1.0, "mean_abs_lsb": 0.22, "max_abs_lsb": 2.0,
+    "accuracy_onnx": 0.975, "accuracy_int": 0.9722,
+}  # fmt: skip
+
+
+@pytest.mark.skipif(not BROWSER, reason="needs chromium")
+def test_accuracy_where_a_check_is_given(project: Path, tmp_path: Path) -> None:
+    made = tmp_path / "check.json"
+    made.write_text(json.dumps(CHECK))
+    path = page.write_page(project, check=made)
+    flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=2000"]
+    done = subprocess.run(
+        [BROWSER, *flags, "--dump-dom", path.as_uri()], capture_output=True, text=True, timeout=120
+    )
+    section = done.stdout.split('id="fidelity"')[1].split("</section>")[0]
+    assert "hidden" not in section.split(">")[0]
+    assert "97.2" in section and "0.220 LSB" in section and "360" in section
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"samples": 3}'])
+def test_what_is_no_check_is_refused(project: Path, tmp_path: Path, text: str) -> None:
+    made = tmp_path / "check.json"
+    made.write_text(text)
+    with pytest.raises(TinygenError, match="tinygen check"):
+        page.write_page(project, check=made)

@@ -23,6 +23,8 @@ class Region(_Strict):
     size: int = Field(gt=0)
     speed: float = Field(default=1.0, gt=0)
     """Cost of an access relative to the fastest memory of the board (1.0)."""
+    wait: float = Field(default=0.0, ge=0)
+    """Flash: cycles that the core waits for each byte of what it reads in sequence (weights)."""
     masters: tuple[Literal["core", "dma"], ...] = ("core",)
     section: str | None = None
     """Its linker section, in Zephyr the zephyr,memory-region of its devicetree node; None = the
@@ -46,6 +48,15 @@ class Core(_Strict):
     cflags: tuple[str, ...] = ()
     count: int = Field(default=1, ge=1)
     clock_hz: int = Field(gt=0)
+    dcache: int = Field(default=0, ge=0)
+    """Bytes of data cache."""
+
+
+class Power(_Strict):
+    """What the running core takes, and where that is from."""
+
+    mw_per_mhz: float = Field(gt=0)
+    source: str
 
 
 class Emulation(_Strict):
@@ -87,6 +98,8 @@ class Board(_Strict):
     memory: tuple[Region, ...] = Field(min_length=1)
     templates: tuple[str, ...] = Field(min_length=1)
     emulation: Emulation = Emulation()
+    power: Power | None = None
+    """None: no energy is predicted."""
     zephyr: Zephyr | None = None
     platformio_board: str | None = None
 

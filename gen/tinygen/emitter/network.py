@@ -13,6 +13,7 @@ from tinygen.planner import plan as p
 
 _HEADERS = {
     "linear": "linear.h",
+    "feed-forward": "linear.h",
     "conv": "conv.h",
     "attention": "attention.h",
     "layernorm": "layernorm.h",
@@ -92,6 +93,12 @@ def _struct(plan: p.Plan, step: p.Step) -> str:
     match a:
         case p.LinearStep():
             return f"static const tg_linear_t {ident} = {_linear(plan, step, '', a.linear)};\n"
+        case p.FeedForwardStep():
+            return "".join(
+                f"static const tg_linear_t {ident}_{which} = "
+                f"{_linear(plan, step, which + '_', getattr(a, which))};\n"
+                for which in ("up", "down")
+            )
         case p.ConvStep():
             (kh, kw), (sh, sw), (dh, dw) = a.kernel, a.stride, a.dilation
             return (
@@ -158,6 +165,8 @@ def _call(plan: p.Plan, index: int, step: p.Step) -> str:
             scratch = _place(plan, a.scratch)
             k, n = a.linear.k, a.linear.n
             code = f"tg_linear_s8(&{ident}, {x}, {a.rows}, {k}, {y}, {n}, {scratch});"
+        case p.FeedForwardStep():
+            code = _feed_forward(plan, ident, a, x, y)
         case p.ConvStep():
             scratch = _place(plan, a.scratch)
             code = f"tg_conv_s8(&{ident}, {x}, {y}, {a.linear.n}, {scratch});"
@@ -183,6 +192,23 @@ def _call(plan: p.Plan, index: int, step: p.Step) -> str:
                 code += f"\n  memcpy({y} + {a.rows.size}, {x}, {a.copy_bytes});"
     note = f": {step.schedule}" if step.schedule else ""
     return f"\n  /* {step.name} ({step.op}){note} */\n  {code}\n  TG_PROFILE_LAYER({index});\n"
+
+
+def _feed_forward(plan: p.Plan, ident: str, a: p.FeedForwardStep, x: str, y: str) -> str:
+    """A loop over blocks of rows."""
+    block, left = a.schedule.row_block, f"{a.rows} - row"
+    rows = str(block) if a.rows % block == 0 else "rows"
+    define = f"    const int32_t rows = {left} < {block} ? {left} : {block};\n"
+    hidden, scratch = f"(int8_t *){_place(plan, a.hidden)}", _place(plan, a.scratch)
+    k, h, n = a.up.k, a.up.n, a.down.n
+    up, down = f"&{ident}_up", f"&{ident}_down"
+    return (
+        f"for (int32_t row = 0; row < {a.rows}; row += {block}) {{\n"
+        + (define if rows == "rows" else "")
+        + f"    tg_linear_s8({up}, {x} + row * {k}, {rows}, {k}, {hidden}, {h}, {scratch});\n"
+        f"    tg_linear_s8({down}, {hidden}, {rows}, {h}, {y} + row * {n}, {n}, {scratch});\n"
+        "  }"
+    )
 
 
 # -- helpers of the API ---------------------------------------------------------------------------
@@ -245,6 +271,14 @@ def api_header(plan: p.Plan) -> str:
             f"#define {up}_STACK_BYTES {plan.footprint.stack}\n"
         )
     qi, qo = plan.input_quant, plan.output_quant
+    here = next((q for q in plan.placements if q.buffer.name == p.INPUT), None)
+    input_macro = ""
+    if here is not None:
+        at = f"(arena)->{cfile.identifier(here.region)} + {here.offset}"
+        input_macro = f"""
+/* Room for the input in the arena: write it there and pass it to {m}_run, which overwrites it. */
+#define {up}_INPUT(arena) ((int8_t *)({at}))
+"""
     return (
         cfile.head(f"Public interface of the network {m}.", model=m)
         + f"""#ifndef {up}_H
@@ -275,7 +309,7 @@ typedef struct {{
 {members}}} {m}_arena_t;
 
 extern const {m}_arena_t {m}_arena;
-
+{input_macro}
 /* One inference. input: {up}_INPUT_SIZE bytes, kept; output: {up}_OUTPUT_SIZE bytes. Reentrant with
  * an arena for each caller. */
 void {m}_run(const {m}_arena_t *arena, const int8_t *input, int8_t *output);

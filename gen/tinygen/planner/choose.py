@@ -3,19 +3,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tinygen.boards import Board
-from tinygen.graph import Graph, ops
-from tinygen.planner import attention
+from tinygen.graph import Graph, Node, ops
+from tinygen.planner import attention, feedforward
 from tinygen.planner import plan as p
 from tinygen.planner.cost import AttentionShape, CostModel
 from tinygen.planner.lower import Lowering
 from tinygen.planner.plan import Alternative
 from tinygen.planner.schedule import AttentionSchedule, Kind, attention_schedules
+from tinygen.planner.stalls import attention_reads, feed_forward_reads, weight_cycles
 from tinygen.planner.values import assign_homes
-from tinygen.targets import PackedLinear, Target, get_target
+from tinygen.targets import PackedLinear, Target
 
 NEGLIGIBLE = 0.01
 """Of two schedules whose predictions differ by less, the smaller is the better."""
@@ -36,42 +37,116 @@ class Wishes:
         return tuple(attention_schedules(tokens, self.kind, self.row_block, widths))
 
 
+Packed = dict[tuple[str, str], PackedLinear]
+"""(node, role) -> weights, as `Lowering.packed`."""
+
+
+def _forms(node: Node, op: ops.Attention, t: Target, packed: Packed) -> tuple[int, int, int, int]:
+    """Of the packed weights of q, k, v and the output, which cost differently."""
+
+    def form(role: str, rows: int, pack: Callable[[], PackedLinear]) -> int:
+        if not rows:
+            return 0
+        if (node.name, role) not in packed:
+            packed[node.name, role] = pack()
+        return packed[node.name, role].form
+
+    return (
+        form("q", len(op.wq), lambda: t.pack_project(op, "q")),
+        form("k", len(op.wk), lambda: t.pack_project(op, "k")),
+        form("v", len(op.wv), lambda: t.pack_project(op, "v")),
+        form("o", len(op.wo), lambda: t.pack_linear(op.wo, op.bo, op.ro)),
+    )
+
+
 def attention_layers(
-    graph: Graph, target: Target, wishes: Wishes, model: CostModel | None
+    graph: Graph,
+    board: Board,
+    target: Target,
+    wishes: Wishes,
+    model: CostModel | None,
+    packed: Packed | None = None,
 ) -> dict[str, tuple[Alternative, ...]]:
-    """Attention node -> every schedule that the wishes allow, fastest first."""
+    """Attention node -> every schedule that the wishes allow, fastest first. packed: weights that
+    are packed already, and receives what is packed here.
+
+    Another way to compute the layer (fused weights) is more entries here.
+    """
     layers = {}
+    packed = {} if packed is None else packed
     for node in graph.nodes:
         if isinstance(node.op, ops.Attention):
             tokens = graph.values[node.inputs[0]].shape[0]
             op = node.op
-            e = op.wq.shape[1]
-            shape = AttentionShape(tokens, e, op.dim, op.heads, len(op.wo))
-            every = [
-                Alternative(
-                    how,
-                    attention.working_bytes(target, op, tokens, how),
-                    None if model is None else model.attention(shape, how),
-                )
-                for how in wishes.allowed(node.name, tokens, target)
-                if op.fusion == "unfused" or not how.compact
-            ]
-            layers[node.name] = tuple(
-                sorted(every, key=lambda a: (a.instructions or 0, a.working_bytes))
-                if model
-                else every
-            )
+            shape = AttentionShape.of(op, tokens, _forms(node, op, target, packed))
+            every = []
+            for how in wishes.allowed(node.name, tokens, target):
+                if how.compact and op.fusion != "unfused":
+                    continue
+                cost = None if model is None else model.attention(shape, how)
+                size = attention.working_bytes(target, op, tokens, how)
+                if cost is None:
+                    every.append(Alternative(how, size, None, None))
+                    continue
+                waits = weight_cycles(attention_reads(shape, how, target, board), board)
+                every.append(Alternative(how, size, cost.instructions, cost.cycles + waits))
+            if model is not None:
+                every.sort(key=lambda a: (a.cycles or 0, a.working_bytes))
+            layers[node.name] = tuple(every)
     return layers
 
 
-def worth_having(every: Sequence[Alternative]) -> tuple[Alternative, ...]:
+def feed_forward_layers(
+    graph: Graph,
+    board: Board,
+    target: Target,
+    row_block: int | None,
+    model: CostModel | None,
+    packed: Packed,
+) -> dict[str, tuple[Alternative, ...]]:
+    """First of two linear nodes -> the ways to run both, fastest first.
+
+    row_block: the only one, if the layers have so many rows; None = all.
+    """
+    layers = {}
+    for name, pair in feedforward.pairs(graph).items():
+        (hidden, e), n = pair.up.weight.shape, len(pair.down.weight)
+        forms = []
+        for node, op in ((pair.nodes[0].name, pair.up), (pair.nodes[-1].name, pair.down)):
+            if (node, "") not in packed:
+                packed[node, ""] = target.pack_linear(op.weight, op.bias, op.requant)
+            forms.append(packed[node, ""].form)
+        shapes = (
+            (hidden, e, pair.table is not None, forms[0]),
+            (n, hidden, pair.down.table is not None, forms[1]),
+        )
+        sizes = target.linear_weights(hidden, e), target.linear_weights(n, hidden)
+        every = []
+        for how in feedforward.schedules(pair.rows, row_block):
+            size = feedforward.working_bytes(target, pair, how)
+            if model is None:
+                every.append(Alternative(how, size, None, None))
+                continue
+            cost = model.products(pair.rows, how.row_block, *shapes)
+            reads = feed_forward_reads(sizes, pair.rows, how.row_block, target, board)
+            cycles = cost.cycles + weight_cycles(reads, board)
+            every.append(Alternative(how, size, cost.instructions, cycles))
+        if model is not None:
+            every.sort(key=lambda a: (a.cycles or 0, a.working_bytes))
+        layers[name] = tuple(every)
+    return layers
+
+
+def worth_having(
+    every: Sequence[Alternative], negligible: float = NEGLIGIBLE
+) -> tuple[Alternative, ...]:
     """Fastest first, each smaller than the last; the first is the smallest of the fastest."""
-    limit = (every[0].instructions or 0) * (1 + NEGLIGIBLE)
-    if every[0].instructions is None:
+    limit = (every[0].cycles or 0) * (1 + negligible)
+    if every[0].cycles is None:
         first = every[0]
     else:
-        fast = [a for a in every if (a.instructions or 0) <= limit]
-        first = min(fast, key=lambda a: (a.working_bytes, a.instructions))
+        fast = [a for a in every if (a.cycles or 0) <= limit]
+        first = min(fast, key=lambda a: (a.working_bytes, a.cycles))
     worth = [first]
     for a in every:
         if a.working_bytes < worth[-1].working_bytes:
@@ -85,20 +160,29 @@ class Attempt:
 
     graph: Graph
     board: Board
+    target: Target
     chosen: Mapping[str, int]
     layers: Mapping[str, tuple[Alternative, ...]]
+    input_in_arena: bool = False
     packed: dict[tuple[str, str], PackedLinear] = field(default_factory=dict)
 
     def lower(self) -> Lowering:
         schedules = {n: self.layers[n][i].schedule for n, i in self.chosen.items()}
-        in_place = {n for n, how in schedules.items() if how.in_place}
-        homes = assign_homes(self.graph, in_place)
-        target = get_target(self.board.core.target)
-        return Lowering(self.graph, target, homes, schedules, self.packed).run()
+        in_place = {
+            n for n, how in schedules.items() if isinstance(how, AttentionSchedule) and how.in_place
+        }
+        blocked = feedforward.blocked(feedforward.pairs(self.graph), schedules).values()
+        homes = assign_homes(
+            self.graph, in_place, [pair for pair, _ in blocked], self.input_in_arena
+        )
+        return Lowering(self.graph, self.target, homes, schedules, self.packed).run()
 
     def smaller(self, buffers: list[p.Buffer], steps: list[p.Step]) -> Attempt | None:
         """The layer at the peak takes its next smaller schedule; None if that cannot help."""
         peak = steps[min(p.peak(buffers)[1] // p.TICKS, len(steps) - 1)].name
+        for first, pair in feedforward.pairs(self.graph).items():
+            if peak in (node.name for node in pair.nodes):
+                peak = first
         for name in (peak, *self._largest_first()):
             if name in self.chosen and self.chosen[name] + 1 < len(self.layers[name]):
                 return replace(self, chosen={**self.chosen, name: self.chosen[name] + 1})

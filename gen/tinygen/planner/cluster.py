@@ -132,7 +132,7 @@ class ClusterLowering(Lowering):
 
     def _attention(self, node: Node, op: ops.Attention) -> p.Step:
         tokens = self.graph.values[node.inputs[0]].shape[0]
-        how, t = self.schedules[node.name], self.target
+        how, t = self.attention_schedule(node), self.target
         n, inner = op.wo.shape
         size = attention_work(t, op, tokens, how, self.cores)
         tiles = fitting_tiles(t, n, inner, max(size, 2 * CHUNK), self.cores)

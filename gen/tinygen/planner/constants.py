@@ -20,6 +20,9 @@ def constants(step: p.Step) -> Iterator[Constant]:
     match step.args:
         case p.LinearStep(linear=linear) | p.ConvStep(linear=linear):
             yield from _linear("", linear)
+        case p.FeedForwardStep(up=up, down=down):
+            yield from _linear("up_", up)
+            yield from _linear("down_", down)
         case p.AttentionStep() as a:
             for name in "qkvo":
                 yield from _linear(f"{name}_", getattr(a, name))

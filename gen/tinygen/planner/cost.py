@@ -1,220 +1,193 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Instructions of a step, predicted: counts of what its kernels do times fitted coefficients.
+"""Instructions and cycles of a step, predicted: rounds of its kernels' loops times fitted costs.
 
-`features` names the counts (tiles, elements, calls) that follow from shape and schedule alone;
-costs/<target>.json holds what each costs on a core, fitted by benchmarks/fit_costs.py to exact
-counts from QEMU. Kernels that get faster need a new fit, not new code.
+`features` counts the rounds from shape and schedule alone (tinygen.planner.loops);
+costs/<target>.json holds what one round costs on a core, fitted by benchmarks/fit_costs.py:
+instructions to exact counts from QEMU, cycles to a static model of the pipeline with memory that
+never waits. What memories add is tinygen.planner.stalls'.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from tinygen.graph import ops
 from tinygen.planner import plan as p
+from tinygen.planner.loops import Counts, Loops, compact_loops, get_loops, scaled
 from tinygen.planner.schedule import AttentionSchedule
-
-Features = Mapping[str, float]
 
 FOLDER = Path(__file__).parent / "costs"
 
 
 @dataclass(frozen=True)
-class Tile:
-    """How a target's products step: rows of a group (largest first), columns, depth."""
+class Cost:
+    """Predicted, an inference. cycles: with memory that never waits."""
 
-    rows: tuple[int, ...]
-    columns: int
-    depth: int
-    three_as_four: bool = False
-
-
-TILES = {"armv7em": Tile((4, 2, 1), 2, 4), "portable": Tile((2, 1), 2, 1)}
-
-COMPACT = Tile((4, 1), 2, 4, three_as_four=True)
-"""Of attention with 8-bit operands, where the usual ones have 16."""
-
-STREAM_TILES = {"armv7em": COMPACT, "portable": TILES["portable"]}
-"""Of the output projection that accumulates."""
+    instructions: int
+    cycles: int
 
 
 @dataclass(frozen=True)
 class CostModel:
-    """coefficients: instructions a feature.  error: largest relative error on held-back layers, by
-    operator.  cpi: cycles an instruction, an assumption unless the data file says otherwise."""
+    """instructions, cycles: of one round of each loop.  error: of both, by operator, the largest
+    relative one on layers held back from the fit.  cycle_model: its name."""
 
     target: str
     cpu: str
-    coefficients: Mapping[str, float]
-    error: Mapping[str, float]
-    cpi: float
+    instructions: Mapping[str, float]
+    cycles: Mapping[str, float]
+    error: Mapping[str, Mapping[str, float]]
+    cycle_model: str
 
-    def instructions(self, step: p.Step) -> int:
+    def step(self, step: p.Step) -> Cost:
         return self.evaluate(features(step, self.target))
 
-    def attention(self, shape: AttentionShape, how: AttentionSchedule) -> int:
+    def attention(self, shape: AttentionShape, how: AttentionSchedule) -> Cost:
         return self.evaluate(attention_features(shape, how, self.target))
 
-    def evaluate(self, counts: Features) -> int:
-        return round(sum(self.coefficients.get(name, 0.0) * n for name, n in counts.items()))
+    def products(self, rows: int, block: int, *shapes: ProductShape) -> Cost:
+        """Linear layers in a row, so many rows at a time."""
+        return self.evaluate(_blocks(_loops(self.target), rows, block, shapes))
+
+    def evaluate(self, counts: Mapping[str, float]) -> Cost:
+        return Cost(total(self.instructions, counts), total(self.cycles, counts))
+
+
+def total(costs: Mapping[str, float], counts: Mapping[str, float]) -> int:
+    return round(sum(costs.get(name, 0.0) * n for name, n in counts.items()))
 
 
 @cache
 def load_cost_model(target: str, cpu: str) -> CostModel | None:
-    """The fit of that core, else of another Cortex with the same target, else None."""
+    """The fit of that core, else of the simplest other Cortex with the same target, else None."""
     path = FOLDER / f"{target}.json"
     if not path.exists() or not cpu.startswith("cortex"):
         return None
     fits = json.loads(path.read_text())
-    fit = fits.get(cpu) or fits[min(fits)]
-    return CostModel(target, cpu, fit["coefficients"], fit["error"], fit["cpi"])
+    name = cpu if cpu in fits else min(fits)
+    fit = fits[name]
+    named = fit["cycle_model"] + ("" if name == cpu else f", fitted on {name}")
+    return CostModel(target, cpu, fit["instructions"], fit["cycles"], fit["error"], named)
 
 
-def predicted(step: p.Step, model: CostModel | None) -> p.Step:
-    """The step with its prediction."""
-    if model is None:
-        return step
-    count = model.instructions(step)
-    return replace(step, instructions=count, cycles=round(count * model.cpi))
-
-
-def features(step: p.Step, target: str) -> Features:
+def features(step: p.Step, target: str) -> Counts:
     """What the kernels of a step do, counted."""
-    tile = TILES[target]
+    loops = _loops(target)
     match step.args:
-        case p.LinearStep() as a:
-            return _linear("linear", tile, a.rows, a.linear)
+        case p.LinearStep(linear=a, rows=rows):
+            return loops.linear(rows, *_shape(a))
         case p.ConvStep() as a:
-            return _conv(a, tile)
+            return loops.conv(a)
+        case p.FeedForwardStep(up=up, down=down, rows=rows, schedule=how):
+            return _blocks(loops, rows, how.row_block, (_shape(up), _shape(down)))
         case p.AttentionStep() as a:
-            shape = AttentionShape(a.tokens, a.q.k, a.dim, a.heads, a.o.n)
-            return attention_features(shape, a.schedule, target)
+            return attention_features(AttentionShape.of_step(a), a.schedule, target)
         case p.NormStep() as a:
-            return {"norm": a.rows * len(a.gamma), "norm.row": a.rows, "norm.call": 1}
+            return loops.norm(a.rows, len(a.gamma))
         case p.AddStep() as a:
-            return {"add": a.count // 4, "add.tail": a.count % 4, "add.call": 1}
+            return loops.elements("add", a.count)
         case p.LutStep() as a:
-            return {"lut": a.count // 4, "lut.tail": a.count % 4, "lut.call": 1}
+            return loops.elements("lut", a.count)
         case p.MeanStep() as a:
-            return {"mean": a.rows * a.features, "mean.column": a.features, "mean.call": 1}
-        case p.MaxStep() as a:  # the mean's loops; its columns end with a product more
-            columns = math.prod(a.out) * a.channels
-            return {"mean": math.prod(a.kernel) * columns, "mean.column": columns, "mean.call": 1}
+            return loops.mean(a.rows, a.features)
+        case p.MaxStep() as a:
+            return loops.maximum(a)
         case p.CopyStep() as a:
-            return {"copy": a.rows.size + a.copy_bytes, "copy.call": 1}
+            return loops.copy(tuple(n for n in (a.rows.size, a.copy_bytes) if n))
 
 
-def groups(rows: int, tile: Tile) -> dict[int, int]:
-    """Size of a row group -> how many of them the kernels take."""
-    counts = {}
-    for size in tile.rows:
-        counts[size], rows = divmod(rows, size)
-        if rows == 3 and size == 4 and tile.three_as_four:
-            counts[size], rows = counts[size] + 1, 0
+ProductShape = tuple[int, int, bool, int]
+"""N, K, whether a table follows, and the form of the packed weights."""
+
+
+def _shape(a: p.LinearArgs) -> ProductShape:
+    return a.n, a.k, a.table is not None, a.packed.form
+
+
+def _blocks(loops: Loops, rows: int, block: int, products: tuple[ProductShape, ...]) -> Counts:
+    """Rows in blocks through several products."""
+    counts: Counts = Counter()
+    whole, rest = divmod(rows, block)
+    for size, times in ((block, whole), (rest, 1)):
+        if size and times:
+            counts["block"] += times
+            for shape in products:
+                counts += scaled(loops.linear(size, *shape), times)
     return counts
 
 
-def product(name: str, tile: Tile, rows: int, n: int, k: int, heads: int = 1) -> Counter[str]:
-    """One call of a product rows x k by k x n for each head; rows are expanded once for all."""
-    counts: Counter[str] = Counter()
-    columns, depth = heads * math.ceil(n / tile.columns), math.ceil(k / tile.depth)
-    loop = "c.product" if tile is COMPACT else "product"  # what all products on this tile share
-    for size, count in groups(rows, tile).items():
-        counts[f"{loop}.tile{size}"] += count * columns * depth
-        counts[f"{name}.column{size}"] += count * columns
-        counts[f"{loop}.depth{size}"] += count * depth
-        counts[f"{loop}.group{size}"] += count
-        counts[f"{loop}.tail{size}"] += count * (k % tile.depth > 0)
-        counts[f"{loop}.lone{size}"] += count * heads * (n % tile.columns)
-        counts[f"{loop}.lone.tile{size}"] += count * heads * (n % tile.columns) * depth
-    counts[f"{name}.call"] += 1
-    return counts
-
-
-def _times(counts: Counter[str], factor: int) -> Counter[str]:
-    return Counter({name: n * factor for name, n in counts.items()})
-
-
-def _linear(name: str, tile: Tile, rows: int, a: p.LinearArgs) -> Counter[str]:
-    counts = product(name, tile, rows, a.n, a.k)
-    if a.table is not None:
-        counts["table"] += rows * a.n
-    return counts
-
-
-def _conv(a: p.ConvStep, tile: Tile) -> Counter[str]:
-    """Windows gathered by fours, each block a product; see kernels/src/portable/conv.c."""
-    tokens, n = a.out[0] * a.out[1], a.linear.n // a.groups
-    taps = a.linear.k
-    blocks, rest = divmod(tokens, 4)
-    counts = _times(product("linear", tile, 4, n, taps), blocks * a.groups)
-    if rest:
-        counts += _times(product("linear", tile, rest, n, taps), a.groups)
-    counts["conv.tap"] += tokens * a.groups * taps
-    counts["conv.row"] += tokens * a.groups * (taps // a.kernel[1])
-    counts["conv.window"] += tokens * a.groups
-    counts["conv.block"] += (blocks + (rest > 0)) * a.groups
-    if a.linear.table is not None:
-        counts["table"] += tokens * a.linear.n
-    return counts
+def _loops(target: str) -> Loops:
+    loops = get_loops(target)
+    assert loops is not None, target
+    return loops
 
 
 @dataclass(frozen=True)
 class AttentionShape:
+    """e, n: features of input and output.  keys, values: whether they are projections; else x
+    itself serves all heads."""
+
     tokens: int
     e: int
     dim: int
+    value_dim: int
     heads: int
     n: int
+    keys: bool = True
+    values: bool = True
+    forms: tuple[int, int, int, int] = (0, 0, 0, 0)
+    """Of the packed weights of q, k, v and the output."""
+
+    @classmethod
+    def of_step(cls, a: p.AttentionStep) -> AttentionShape:
+        sizes = a.tokens, a.q.k, a.dim, a.value_dim, a.heads, a.o.n
+        forms = a.q.packed.form, a.k.packed.form, a.v.packed.form, a.o.packed.form
+        return cls(*sizes, a.k.n > 0, a.v.n > 0, forms)
+
+    @classmethod
+    def of(
+        cls, op: ops.Attention, tokens: int, forms: tuple[int, int, int, int] = (0, 0, 0, 0)
+    ) -> AttentionShape:
+        sizes = tokens, op.wq.shape[1], op.dim, op.value_dim, op.heads, len(op.wo)
+        return cls(*sizes, not op.keys_are_x, not op.values_are_x, forms)
 
 
-def attention_features(shape: AttentionShape, how: AttentionSchedule, target: str) -> Counter[str]:
+def attention_features(shape: AttentionShape, how: AttentionSchedule, target: str) -> Counts:
     """As the emitter arranges the calls of each schedule."""
-    tile = TILES[target]
-    inner, mark = (COMPACT, "c.") if how.compact else (tile, "")
-    heads, n, dim = shape.heads, shape.n, shape.dim
+    outer = _loops(target)
+    inner = compact_loops() if how.compact else outer
+    s = shape
     streaming = how.kind == "head-streaming"
-    per_call = 1 if streaming else heads
-    rounds = heads if streaming else 1
-    counts = _times(product(f"{mark}kv", inner, shape.tokens, dim, shape.e, per_call), 2 * rounds)
-    blocks, rest = divmod(shape.tokens, how.row_block)
+    heads, rounds = (1, s.heads) if streaming else (s.heads, 1)
+    counts: Counts = Counter({"attention.call": 1})
+    q_form, k_form, v_form, o_form = s.forms
+    for which, projected, dim, form in (
+        ("k", s.keys, s.dim, k_form),
+        ("v", s.values, s.value_dim, v_form),
+    ):
+        if projected:
+            counts += scaled(inner.project(which, s.tokens, s.e, dim, heads, form), rounds)
+        else:
+            counts += inner.load(which, s.tokens, dim)
+    blocks, rest = divmod(s.tokens, how.row_block)
     for rows, times in ((how.row_block, blocks), (rest, 1)):
         if not rows or not times:
             continue
-        passes = times * rounds
-        counts += _times(product(f"{mark}q", inner, rows, dim, shape.e, per_call), passes)
-        counts += _times(_attend(mark, inner, rows, shape.tokens, dim), times * heads)
+        counts += scaled(inner.project("q", rows, s.e, s.dim, heads, q_form), times * rounds)
+        counts += scaled(inner.attend(rows, s.tokens, s.dim, s.value_dim), times * s.heads)
         if how.accumulate:
-            counts += _times(product("sum", STREAM_TILES[target], rows, n, dim), passes)
+            counts += scaled(outer.accumulate(rows, s.n, s.value_dim, True), times)
+            counts += scaled(outer.accumulate(rows, s.n, s.value_dim, False), times * (rounds - 1))
         elif not streaming:
-            counts += _times(product("linear", tile, rows, n, heads * dim), passes)
-        counts["loop"] += passes
+            counts += scaled(outer.linear(rows, s.n, s.heads * s.value_dim, False, o_form), times)
+        counts["block"] += times * rounds
     if how.accumulate:
-        counts["requantise"] += shape.tokens * n
-        counts["requantise.row"] += shape.tokens
+        counts += outer.requantise(s.tokens, s.n)
     elif streaming:
-        counts += product("linear", tile, shape.tokens, n, heads * dim)
-    return counts
-
-
-def _attend(mark: str, tile: Tile, rows: int, tokens: int, dim: int) -> Counter[str]:
-    """One head: scores, softmax, context."""
-    counts: Counter[str] = Counter()
-    key_columns, key_depth = math.ceil(tokens / tile.columns), math.ceil(dim / tile.depth)
-    value_columns, value_depth = math.ceil(dim / tile.columns), math.ceil(tokens / tile.depth)
-    for size, count in groups(rows, tile).items():
-        counts[f"{mark}attend.tile{size}"] += count * key_columns * key_depth
-        counts[f"{mark}score.column{size}"] += count * key_columns
-        counts[f"{mark}attend.tile{size}"] += count * value_columns * value_depth
-        counts[f"{mark}context.column{size}"] += count * value_columns
-        counts[f"{mark}attend.group{size}"] += count
-    counts[f"{mark}softmax"] += rows * tokens
-    counts[f"{mark}query"] += rows * dim
-    counts[f"{mark}attend.row"] += rows
-    counts[f"{mark}attend.call"] += 1
+        counts += outer.linear(s.tokens, s.n, s.heads * s.value_dim, False, o_form)
     return counts

@@ -23,6 +23,7 @@ FOLDER = Path(__file__).parent / "footprints"
 
 _STRUCT = {
     **{"linear": 32, "conv": 100, "attention": 172, "layernorm": 40, "add": 16, "mean": 16},
+    "feed-forward": 64,
     "max": 40,
 }
 """sizeof the parameter block of an operator on a 32-bit core."""
@@ -139,6 +140,8 @@ def _functions(step: p.Step) -> Iterator[str]:
     match step.args:
         case p.LinearStep():
             yield "tg_linear_s8"
+        case p.FeedForwardStep():
+            yield from ("tg_linear_s8", "tg_linear_s8")
         case p.ConvStep():
             yield "tg_conv_s8"
         case p.AttentionStep() as a:

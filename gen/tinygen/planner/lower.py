@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 from tinygen.graph import Graph, Node, ops
 from tinygen.graph.shapes import conv_output, pool_output
-from tinygen.planner import attention
+from tinygen.planner import attention, feedforward
 from tinygen.planner import plan as p
 from tinygen.planner.plan import TICKS
-from tinygen.planner.schedule import AttentionSchedule
+from tinygen.planner.schedule import AttentionSchedule, FeedForwardSchedule, Schedule
 from tinygen.planner.values import Homes
 from tinygen.targets import PackedLinear, Target
 
@@ -27,23 +27,39 @@ class Lowering:
     graph: Graph
     target: Target
     homes: Homes
-    schedules: Mapping[str, AttentionSchedule]
-    """Attention node -> how it runs."""
+    schedules: Mapping[str, Schedule]
+    """Attention node, or the first of two linear ones -> how it runs."""
     packed: dict[tuple[str, str], PackedLinear] = field(default_factory=dict)
     """(node, role) -> weights; kept between attempts, because packing large ones takes time."""
     steps: list[p.Step] = field(default_factory=list)
     scratch: list[p.Buffer] = field(default_factory=list)
     traffic: dict[str, int] = field(default_factory=dict)
+    step_traffic: dict[int, dict[str, int]] = field(default_factory=dict)
+    """Step -> buffer -> bytes."""
     sources: set[str] = field(default_factory=set)
     """C files under kernels/src."""
     more_sources: tuple[str, ...] = ()
     """C files beside those of the operators."""
 
     def run(self) -> Lowering:
+        together = feedforward.blocked(feedforward.pairs(self.graph), self.schedules)
+        at_last = {pair.nodes[-1].name: (pair, how) for pair, how in together.values()}
+        skipped = {n.name for pair, _ in together.values() for n in pair.nodes[:-1]}
         for node in self.graph.nodes:
-            if not isinstance(node.op, ops.VIEWS):
+            if node.name in at_last:
+                self.steps.append(self._feed_forward(*at_last[node.name]))
+            elif not isinstance(node.op, ops.VIEWS) and node.name not in skipped:
                 self.steps.append(self._lower(node))
         return self
+
+    def _feed_forward(self, pair: feedforward.Pair, how: FeedForwardSchedule) -> p.Step:
+        first, last = pair.nodes[0], pair.nodes[-1]
+        args, macs = feedforward.lower(self, pair, how)
+        self.sources.update(self.target.sources("linear"))
+        self._count(first.inputs[0], pair.rows * args.up.k)
+        self._count(last.output, pair.rows * args.down.n)
+        x, y = (self.homes.slots[v] for v in (first.inputs[0], last.output))
+        return p.Step(first.name, "feed-forward", macs, (x,), y, args, str(how))
 
     def temporary(
         self, what: str, size: int, first: int, last: int, traffic: int = 0
@@ -55,6 +71,7 @@ class Lowering:
         name = f"{what}_{step}"
         base = step * TICKS
         self.scratch.append(p.Buffer(name, size, base + first, base + last, traffic or 2 * size))
+        self.step_traffic.setdefault(step, {})[name] = traffic or 2 * size
         return p.Slot(name)
 
     def linear(
@@ -75,8 +92,18 @@ class Lowering:
     def touch(self, node: Node, reads: int, writes: int = 0) -> None:
         """Add to the traffic of a node's first input and of its output, bytes."""
         for value, count in ((node.inputs[0], reads), (node.output, writes)):
-            buffer = self.homes.slots[value].buffer
-            self.traffic[buffer] = self.traffic.get(buffer, 0) + count
+            self._count(value, count)
+
+    def _count(self, value: str, count: int) -> None:
+        buffer = self.homes.slots[value].buffer
+        here = self.step_traffic.setdefault(len(self.steps), {})
+        for traffic in (self.traffic, here):
+            traffic[buffer] = traffic.get(buffer, 0) + count
+
+    def attention_schedule(self, node: Node) -> AttentionSchedule:
+        how = self.schedules[node.name]
+        assert isinstance(how, AttentionSchedule)
+        return how
 
     def _lower(self, node: Node) -> p.Step:
         x = self.graph.values[node.inputs[0]].shape
@@ -94,7 +121,7 @@ class Lowering:
                 args, macs = self._conv_step(node, op, x)
                 reads = macs // len(op.weight)
             case ops.Attention() as op:
-                kind, how = "attention", self.schedules[node.name]
+                kind, how = "attention", self.attention_schedule(node)
                 macs, schedule = attention.macs(op, x[0]), str(how)
                 args, span = attention.lower(self, node, op, x[0], how)
                 files = attention.operands(self.target, how).sources(
@@ -114,8 +141,7 @@ class Lowering:
             case ops.Add() as op:
                 kind, args = "add", p.AddStep(op.ma, op.mb, op.c, op.s, size, op.other)
                 if op.other is None:
-                    other = self.homes.slots[node.inputs[1]].buffer
-                    self.traffic[other] = self.traffic.get(other, 0) + size
+                    self._count(node.inputs[1], size)
             case ops.Lut() as op:
                 kind, args = "lut", p.LutStep(op.table, size)
             case ops.MeanPool() as op:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from tinygen.boards import Board, Region
 from tinygen.graph import Quant
 from tinygen.graph.ops import I8, I16, U16, RowScale
-from tinygen.planner.schedule import AttentionSchedule
+from tinygen.planner.schedule import AttentionSchedule, FeedForwardSchedule, Schedule
 from tinygen.targets import PackedLinear
 
 INPUT, OUTPUT = "input", "output"
@@ -151,6 +151,19 @@ class AttentionStep:
 
 
 @dataclass(frozen=True, eq=False)
+class FeedForwardStep:
+    """rows x k through `up` and `down`, `schedule.row_block` of them at a time; hidden: a block of
+    what is between."""
+
+    schedule: FeedForwardSchedule
+    up: LinearArgs
+    down: LinearArgs
+    rows: int
+    hidden: Slot
+    scratch: Slot | None
+
+
+@dataclass(frozen=True, eq=False)
 class NormStep:
     """function: its name between tg_ and _s8."""
 
@@ -222,6 +235,7 @@ class CopyStep:
 
 StepArgs = (
     LinearStep
+    | FeedForwardStep
     | ConvStep
     | AttentionStep
     | NormStep
@@ -235,9 +249,12 @@ StepArgs = (
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One layer of the schedule. op: linear | conv | attention | layernorm | add | lut | mean |
-    max | prepend.  schedule: how it runs, for people.  reads_until, writes_from: the ticks within
-    the step at which the inputs are last read and the output is first written."""
+    """One layer of the schedule.
+
+    op: linear | feed-forward | conv | attention | layernorm | add | lut | mean | max |
+    prepend.  schedule: how it runs, for people.  reads_until, writes_from: the ticks within the
+    step at which the inputs are last read and the output is first written.
+    """
 
     name: str
     op: str
@@ -250,7 +267,10 @@ class Step:
     writes_from: int = 0
     instructions: int | None = None
     cycles: int | None = None
-    """Predicted, an inference; None without a cost model of the core."""
+    """Predicted, an inference; None without a cost model of the core. Cycles include waits."""
+    wait_weights: int = 0
+    wait_memory: int = 0
+    """Of the cycles, those spent waiting for weights and for working memory."""
     work: Slot | None = None
     tiles: int = 0
     """On a cluster: working memory, and weight tiles in a chunk."""
@@ -263,12 +283,16 @@ class Step:
 
 @dataclass(frozen=True)
 class Alternative:
-    """A schedule that was considered for an attention layer. working_bytes: peak of the layer by
-    itself, input and output included.  instructions: predicted."""
+    """A schedule that was considered for an attention layer or two linear ones.
 
-    schedule: AttentionSchedule
+    working_bytes: peak of the layer by itself, input and output included.  instructions, cycles:
+    predicted, None without a cost model; cycles include waits for weights, none for memory.
+    """
+
+    schedule: Schedule
     working_bytes: int
     instructions: int | None
+    cycles: int | None
     chosen: bool = False
 
 
@@ -318,7 +342,7 @@ class Plan:
     const_bytes: int
     notes: tuple[str, ...] = field(default=())
     alternatives: Mapping[str, tuple[Alternative, ...]] = field(default_factory=dict)
-    """Attention step -> the schedules that were considered."""
+    """Attention or first linear step -> the schedules that were considered."""
     footprint: Footprint | None = None
     """None where the core's code was never measured."""
 
@@ -351,6 +375,13 @@ class Plan:
     def latency_ms(self) -> float | None:
         """Estimated from cycles at the board's clock."""
         return None if self.cycles is None else 1e3 * self.cycles / self.board.core.clock_hz
+
+    @property
+    def energy_uj(self) -> float | None:
+        """Microjoules an inference, from the board's power; None where either is unknown."""
+        if self.cycles is None or self.board.power is None:
+            return None
+        return self.cycles * self.board.power.mw_per_mhz / 1e3  # mW/MHz = nJ a cycle
 
     @property
     def macs(self) -> int:

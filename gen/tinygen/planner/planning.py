@@ -11,11 +11,18 @@ import numpy as np
 from tinygen.boards import Board, all_boards
 from tinygen.errors import TinygenError
 from tinygen.graph import Graph, Quant, ops, verify
-from tinygen.planner import arena, budgets, cluster
+from tinygen.planner import arena, budgets, cluster, stalls
 from tinygen.planner import plan as p
-from tinygen.planner.choose import Attempt, Wishes, attention_layers, worth_having
+from tinygen.planner.choose import (
+    Attempt,
+    Packed,
+    Wishes,
+    attention_layers,
+    feed_forward_layers,
+    worth_having,
+)
 from tinygen.planner.constants import const_bytes
-from tinygen.planner.cost import load_cost_model, predicted
+from tinygen.planner.cost import CostModel, load_cost_model
 from tinygen.planner.footprint import footprint
 from tinygen.planner.lower import Lowering, lifetimes
 from tinygen.planner.schedule import AttentionSchedule, Kind
@@ -27,7 +34,9 @@ class Options:
     """What the user wishes. attention: None = the planner decides.  row_block: query rows.
 
     max_ram: bytes of arena.  max_flash: bytes of weights, tables and code.  max_latency: predicted
-    milliseconds.  schedules: attention node -> its only schedule, for measurements.
+    milliseconds.  schedules: attention node -> its only schedule,
+    for measurements.  feed_forward_block: rows of two linear layers at a time.  input_in_arena:
+    it lies there, and later layers overwrite it; else it is the caller's.
     """
 
     attention: Kind | None = None
@@ -35,6 +44,8 @@ class Options:
     max_ram: int | None = None
     max_flash: int | None = None
     max_latency: float | None = None
+    feed_forward_block: int | None = None
+    input_in_arena: bool = False
     schedules: Mapping[str, AttentionSchedule] = field(default_factory=dict)
 
 
@@ -60,11 +71,25 @@ def _find(graph: Graph, board: Board, options: Options) -> p.Plan | budgets.TooL
     _refuse_fused(graph, board, target)
     if board.core.count > 1:
         return _cluster(graph, board)
+    return _search(graph, board, target, options)
+
+
+def _search(
+    graph: Graph, board: Board, target: Target, options: Options
+) -> p.Plan | budgets.TooLarge:
     model = load_cost_model(target.name, board.core.cpu)
+    weights: Packed = {}
     wishes = Wishes(options.attention, options.row_block, options.schedules)
-    layers = attention_layers(graph, target, wishes, model)
+    layers = attention_layers(graph, board, target, wishes, model, weights)
     worth = {name: worth_having(every) for name, every in layers.items()}
-    attempt: Attempt | None = Attempt(graph, board, {name: 0 for name in layers}, worth)
+    two = feed_forward_layers(graph, board, target, options.feed_forward_block, model, weights)
+    # Blocks make one layer of two: only where memory asks for it.
+    worth |= {name: worth_having(every, 0) for name, every in two.items()}
+    layers |= two
+    first = {name: 0 for name in layers}
+    attempt: Attempt | None = Attempt(
+        graph, board, target, first, worth, options.input_in_arena, weights
+    )
     while attempt is not None:
         low = attempt.lower()
         buffers = lifetimes(low)
@@ -129,7 +154,11 @@ def _finish(
     layers: Mapping[str, tuple[p.Alternative, ...]],
 ) -> p.Plan:
     model = load_cost_model(low.target.name, board.core.cpu)
-    steps = tuple(predicted(step, model) for step in low.steps)
+    homes = {q.buffer.name: q.region for q in packed.placements}
+    steps = tuple(
+        _predicted(step, low, low.step_traffic.get(i, {}), homes, board, model)
+        for i, step in enumerate(low.steps)
+    )
     sources = tuple(sorted(low.sources | set(low.more_sources)))
     regions = _region_use(packed, board)
     return p.Plan(
@@ -154,6 +183,28 @@ def _finish(
             for name, every in layers.items()
         },
         footprint=footprint(steps, sources, len(regions), low.target.name, board),
+    )
+
+
+def _predicted(
+    step: p.Step,
+    low: Lowering,
+    traffic: Mapping[str, int],
+    regions: Mapping[str, str],
+    board: Board,
+    model: CostModel | None,
+) -> p.Step:
+    if model is None:
+        return step
+    cost = model.step(step)
+    weights = stalls.weight_cycles(stalls.step_reads(step, low.target, board), board)
+    memory = stalls.placement_cycles(traffic, regions, board)
+    return replace(
+        step,
+        instructions=cost.instructions,
+        cycles=cost.cycles + weights + memory,
+        wait_weights=weights,
+        wait_memory=memory,
     )
 
 

@@ -12,7 +12,7 @@ from tinygen.planner.choose import NEGLIGIBLE
 from tinygen.planner.constants import constants
 from tinygen.planner.cost import load_cost_model
 
-ROLES = ("q", "k", "v", "context", "sums")
+ROLES = ("q", "k", "v", "context", "sums", "hidden")
 
 
 def describe(plan: p.Plan) -> dict[str, Any]:
@@ -28,6 +28,7 @@ def describe(plan: p.Plan) -> dict[str, Any]:
             "cpu": board.core.cpu,
             "clock_hz": board.core.clock_hz,
             "flash_bytes": sum(r.usable for r in board.flash),
+            "power": None if board.power is None else board.power.model_dump(),
         },
         "target": plan.target,
         "input": _tensor(plan.input_shape, plan.input_quant),
@@ -39,8 +40,16 @@ def describe(plan: p.Plan) -> dict[str, Any]:
         "arena_bytes": plan.arena_bytes,
         "arena_lower_bound_bytes": plan.arena_lower_bound,
         "instructions": plan.instructions,
+        "cycles": plan.cycles,
+        "wait_cycles": {
+            "weights": sum(s.wait_weights for s in plan.steps),
+            "memory": sum(s.wait_memory for s in plan.steps),
+        },
         "latency_ms": plan.latency_ms,
-        "cost_model": None if model is None else {"cpi": model.cpi, "error": dict(model.error)},
+        "energy_uj": plan.energy_uj,
+        "cost_model": None
+        if model is None
+        else {"cycle_model": model.cycle_model, "error": dict(model.error)},
         "regions": [
             {
                 "name": r.name,
@@ -116,6 +125,7 @@ def _alternative(a: p.Alternative) -> dict[str, Any]:
         "kind": a.schedule.kind,
         "bytes": a.working_bytes,
         "instructions": a.instructions,
+        "cycles": a.cycles,
         "chosen": a.chosen,
     }
 
@@ -125,10 +135,10 @@ def why(every: Sequence[p.Alternative]) -> str:
     chosen = next(a for a in every if a.chosen)
     if len(every) == 1:
         return "The only schedule that was allowed."
-    if chosen.instructions is None:
+    if chosen.cycles is None:
         return "No cost model of this core: the first schedule that fits."
-    fastest = min(every, key=lambda a: a.instructions or 0)
-    slower = chosen.instructions / max(1, fastest.instructions or 1) - 1
+    fastest = min(every, key=lambda a: a.cycles or 0)
+    slower = chosen.cycles / max(1, fastest.cycles or 1) - 1
     less = fastest.working_bytes - chosen.working_bytes
     if slower == 0:
         return "It is predicted to be the fastest."

@@ -49,6 +49,22 @@ class AttentionSchedule:
         return f"head-streaming ({'int32 sums' if self.accumulate else 'context'}), {rows}{bits}"
 
 
+@dataclass(frozen=True, order=True)
+class FeedForwardSchedule:
+    """Two linear layers in a row. row_block: rows that go through both at a time.  whole: all rows
+    through one layer, then through the other, as two steps."""
+
+    row_block: int
+    whole: bool = False
+    kind: Literal["row-blocks"] = "row-blocks"
+
+    def __str__(self) -> str:
+        return "one after the other" if self.whole else f"row blocks of {self.row_block}"
+
+
+Schedule = AttentionSchedule | FeedForwardSchedule
+
+
 def attention_schedules(
     tokens: int,
     kind: Kind | None = None,

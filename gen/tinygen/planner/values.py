@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from tinygen.graph import Graph, Node, ops
+from tinygen.planner.feedforward import Pair
 from tinygen.planner.plan import INPUT, OUTPUT, Slot
 
 
@@ -23,15 +24,24 @@ def size_of(graph: Graph, value: str) -> int:
     return math.prod(graph.values[value].shape)
 
 
-def assign_homes(graph: Graph, in_place: Set[str] = frozenset()) -> Homes:
+def assign_homes(
+    graph: Graph,
+    in_place: Set[str] = frozenset(),
+    blocked: Sequence[Pair] = (),
+    input_in_arena: bool = False,
+) -> Homes:
     """Give every activation a slot. Views and in-place results share their source's buffer.
 
-    in_place: attention nodes whose schedule lets the output overwrite the input.
+    in_place: attention nodes whose schedule lets the output overwrite the input.  blocked: pairs of
+    linear layers that go by row blocks: what is between them has no buffer, and their output may
+    overwrite their input.
 
-    A buffer is named after the value whose bytes it holds. The graph's input is the caller's and
-    is never written to; the output is the caller's too where its buffer has just that size.
+    A buffer is named after the value whose bytes it holds. The graph's input is the caller's,
+    unless it is to lie in the arena, and no layer writes to it; the output is the caller's too
+    where its buffer has just that size.
     """
-    sharing = _Sharing(graph, in_place)
+    sharing = _Sharing(graph, in_place, {pair.nodes[-1].name: pair for pair in blocked})
+    without = {node.output for pair in blocked for node in pair.nodes[:-1]}
     names = {graph.input: INPUT}
     base, offset = sharing.root(graph.output)
     if base != graph.input and offset == 0 and size_of(graph, base) == size_of(graph, graph.output):
@@ -39,10 +49,12 @@ def assign_homes(graph: Graph, in_place: Set[str] = frozenset()) -> Homes:
     slots: dict[str, Slot] = {}
     sizes: dict[str, int] = {}
     for value in (graph.input, *(n.output for n in graph.nodes)):
+        if value in without:
+            continue
         base, offset = sharing.root(value)
         name = names.setdefault(base, base)
         slots[value] = Slot(name, offset)
-        if name not in (INPUT, OUTPUT):
+        if name != OUTPUT and (name != INPUT or input_in_arena):
             sizes[name] = size_of(graph, base)
     return Homes(slots, sizes)
 
@@ -50,9 +62,10 @@ def assign_homes(graph: Graph, in_place: Set[str] = frozenset()) -> Homes:
 class _Sharing:
     """parent: value -> (value in whose buffer it lives, byte offset)."""
 
-    def __init__(self, graph: Graph, in_place: Set[str]) -> None:
+    def __init__(self, graph: Graph, in_place: Set[str], blocked: Mapping[str, Pair]) -> None:
         self.graph = graph
         self.in_place = in_place
+        self.blocked = blocked
         self.position = {node.name: i for i, node in enumerate(graph.nodes)}
         self.activations = [graph.input, *(n.output for n in graph.nodes)]
         self.parent: dict[str, tuple[str, int]] = {}
@@ -72,6 +85,10 @@ class _Sharing:
             case ops.Add() | ops.Lut() | ops.LayerNorm():
                 if self._may_overwrite(node):
                     self.parent[out] = (source, 0)
+            case ops.Linear() if node.name in self.blocked:
+                first = self.blocked[node.name].nodes[0]
+                if self._may_overwrite(first, out):
+                    self.parent[out] = (first.inputs[0], 0)
             case ops.Attention() if node.name in self.in_place and self._may_overwrite(node):
                 self.parent[out] = (source, 0)
             case _:
@@ -104,16 +121,17 @@ class _Sharing:
             and source != self.graph.output
         )
 
-    def _may_overwrite(self, node: Node) -> bool:
-        """The first operand dies here, fills its buffer, and is not the caller's."""
-        source = node.inputs[0]
+    def _may_overwrite(self, node: Node, output: str | None = None) -> bool:
+        """The first operand dies here, fills its buffer, and is not the caller's. output: what
+        would overwrite it, the node's own unless it is a later node's."""
+        source, output = node.inputs[0], output or node.output
         base, offset = self.root(source)
-        family = [v for v in self.activations if v != node.output and self.root(v)[0] == base]
+        family = [v for v in self.activations if v != output and self.root(v)[0] == base]
         here = self.position[node.name]
         return (
             base != self.graph.input
             and offset == 0
-            and size_of(self.graph, base) == size_of(self.graph, node.output)
+            and size_of(self.graph, base) == size_of(self.graph, output)
             and all(self.last_use(v) <= here for v in family)
             and node.inputs.count(source) == 1
         )

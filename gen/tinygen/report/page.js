@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 "use strict";
-const { plan, run } = JSON.parse(document.getElementById("data").textContent);
+const { plan, run, check } = JSON.parse(document.getElementById("data").textContent);
 const $ = (id) => document.getElementById(id);
 const esc = (s) => String(s).replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]);
 const num = (n) => n.toLocaleString("en-US");
@@ -50,7 +50,9 @@ const cards = [card("Multiply-accumulates", short(plan.macs), `${bytes(plan.para
 if (run && run.total && unit === "cycles")
   cards.push(card("Measured time", ms(1e3 * run.total / plan.board.clock_hz), `${num(run.total)} cycles on ${esc(run.on)}`));
 else if (plan.latency_ms !== null)
-  cards.push(card("Estimated time", ms(plan.latency_ms), `${short(plan.instructions)} instructions predicted`));
+  cards.push(card("Estimated time", ms(plan.latency_ms), `${plan.cycles ? short(plan.cycles) + " cycles, " : ""}${short(plan.instructions)} instructions predicted`));
+if (plan.energy_uj != null)
+  cards.push(card("Estimated energy", plan.energy_uj >= 1000 ? (plan.energy_uj / 1000).toFixed(2) + " mJ" : plan.energy_uj.toFixed(1) + " µJ", esc(plan.board.power.source)));
 if (run && run.total && unit === "instructions")
   cards.push(card("Measured", short(run.total), `instructions, exact, in ${esc(run.on)}`));
 cards.push(card("Working memory", bytes(plan.arena_bytes), packed, plan.arena_bytes / ram));
@@ -106,7 +108,7 @@ ${counted && l.instructions !== null ? `<rect x="${barX}" y="${yy + 3}" width="$
 }
 
 // -- memory over time ---------------------------------------------------------------------------
-const kinds = [["activation", "activations"], ["q", "queries"], ["k", "keys"], ["v", "values"], ["context", "context"], ["sums", "int32 sums"], ["scratch", "kernel scratch"]];
+const kinds = [["activation", "activations"], ["q", "queries"], ["k", "keys"], ["v", "values"], ["context", "context"], ["sums", "int32 sums"], ["hidden", "feed-forward block"], ["scratch", "kernel scratch"]];
 let byTime = plan.instructions !== null;
 function memory() {
   const T = plan.ticks, layers = plan.layers, n = layers.length;
@@ -171,7 +173,7 @@ memory();
     same.has(key) ? same.get(key).names.push(name) : same.set(key, { ...a, names: [name] });
   }
   if (!same.size) $("attention-section").remove();
-  const tint = { whole: "v", "depth-first": "linear", "head-streaming": "sums" };
+  const tint = { whole: "v", "depth-first": "linear", "head-streaming": "sums", "row-blocks": "hidden" };
   $("attention") && ($("attention").innerHTML = [...same.values()].map((g) => {
     const points = g.schedules, chosen = points.find((p) => p.chosen);
     let chart = "";
@@ -207,7 +209,7 @@ memory();
     });
     const rows = list.map((p) => `<tr class="${p.chosen ? "chosen" : ""}"><td>${esc(p.schedule)}</td><td class="num">${num(p.bytes)} B</td><td class="num">${p.instructions === null ? "–" : num(p.instructions)}</td><td class="num">${p.instructions === null ? "" : p.instructions === best ? "fastest" : "+" + (100 * (p.instructions / best - 1)).toFixed(1) + " %"}</td></tr>`).join("");
     const layer = plan.layers.find((l) => l.name === g.names[0]);
-    return `<p class="why"><b>${esc(g.names.length > 3 ? g.names[0] + " and " + (g.names.length - 1) + " like it" : g.names.join(", "))}</b>: ${esc(layer.schedule)}. ${esc(g.why)}</p>
+    return `<p class="why"><b>${esc(g.names.length > 3 ? g.names[0] + " and " + (g.names.length - 1) + " like it" : g.names.join(", "))}</b>: ${esc(layer.schedule || chosen.schedule)}. ${esc(g.why)}</p>
 <div class="grid2">${chart}<div class="panel"><table><tr><th>${pareto.length > 1 ? "best for their memory" : "schedule"}</th><th class="num">memory</th><th class="num">instructions</th><th></th></tr>${rows}</table></div></div>`;
   }).join("<br>"));
 }
@@ -232,10 +234,20 @@ memory();
   $("flash").innerHTML = `<svg viewBox="0 0 ${W} 44">${s}</svg><p class="lead" style="margin:10px 0 0">${num(total)} bytes of ${bytes(plan.board.flash_bytes)} (${pct(total / plan.board.flash_bytes)}): ${num(plan.const_bytes)} of weights, biases, multipliers and tables. ${predicted}${code}</p>`;
 }
 
+// -- accuracy -----------------------------------------------------------------------------------
+if (check) {
+  const c = check, share = (x) => (100 * x).toFixed(1) + " %";
+  const both = c.accuracy_onnx != null && c.accuracy_int != null;
+  const rows = [["samples", num(c.samples)], ["same answer (top 1)", share(c.top1_agreement)], ["mean difference of a logit", c.mean_abs_lsb.toFixed(3) + " LSB"], ["largest difference", c.max_abs_lsb.toFixed(2) + " LSB"]];
+  if (both) rows.push(["right answers, onnxruntime", share(c.accuracy_onnx)], ["right answers, this firmware", share(c.accuracy_int)]);
+  $("accuracy").innerHTML = `<p class="lead">The integer model that the firmware computes, bit for bit, against the model in onnxruntime.</p><div class="panel"><table>${rows.map(([k, v]) => `<tr><td>${k}</td><td class="num">${v}</td></tr>`).join("")}</table></div>`;
+  $("fidelity").hidden = false;
+}
+
 // -- measured -----------------------------------------------------------------------------------
 {
   const model = plan.cost_model;
-  const caveat = model ? `<p class="lead">Predicted instructions come from a model fitted to exact counts in QEMU${Object.keys(model.error).length ? " (largest error on held-back layers: " + Object.entries(model.error).filter(([k]) => plan.layers.some((l) => l.op === k)).map(([k, v]) => `${k} ${pct(v)}`).join(", ") + ")" : ""}; estimated time takes ${model.cpi} cycles an instruction on ${esc(plan.board.cpu)}, an assumption.</p>` : '<p class="lead">This core has no cost model yet, so nothing is predicted.</p>';
+  const caveat = model ? `<p class="lead">Predicted instructions come from a model fitted to exact counts in QEMU${Object.keys(model.error.instructions).length ? " (largest error on held-back layers: " + Object.entries(model.error.instructions).filter(([k]) => plan.layers.some((l) => l.op === k)).map(([k, v]) => `${k} ${pct(v)}`).join(", ") + ")" : ""}; estimated cycles take the pipeline model "${esc(model.cycle_model)}" and the waits for memory that the board's file states, not silicon.</p>` : '<p class="lead">This core has no cost model yet, so nothing is predicted.</p>';
   if (!counted) {
     $("measured").innerHTML = caveat + `<div class="panel">Not run yet. <code>tinygen run</code> on this project fills this in${run ? " where the place it runs counts instructions" : ""}.</div>`;
   } else {

@@ -10,6 +10,7 @@ from typing import Any
 from tinygen.errors import TinygenError
 
 PLAN, RUN = "plan.json", "build/run.json"
+CHECK_REMEDY = "write it with `tinygen check MODEL --data D.npz --json > check.json`"
 
 
 def save_run(folder: Path, record: dict[str, Any]) -> None:
@@ -19,8 +20,11 @@ def save_run(folder: Path, record: dict[str, Any]) -> None:
     path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
-def write_page(folder: Path, to: Path | None = None) -> Path:
-    """Project folder -> path of the page, `report.html` in the folder unless `to` is given."""
+def write_page(folder: Path, to: Path | None = None, check: Path | None = None) -> Path:
+    """Project folder -> path of the page, `report.html` in the folder unless `to` is given.
+
+    check: file with what `tinygen check --json` printed about the model.
+    """
     plan = _read(folder / PLAN)
     if plan is None:
         raise TinygenError(
@@ -29,15 +33,20 @@ def write_page(folder: Path, to: Path | None = None) -> Path:
         )
     to = to or folder / "report.html"
     try:
-        to.write_text(page(plan, _read(folder / RUN)), encoding="utf-8")
+        to.write_text(page(plan, _read(folder / RUN), _read_check(check)), encoding="utf-8")
     except OSError as e:
         raise TinygenError(f"{to}: cannot be written ({e.strerror or e})") from None
     return to
 
 
-def page(plan: dict[str, Any], run: dict[str, Any] | None) -> str:
-    """The HTML text. plan: as in plan.json; run: as in `run --json`, None = never run."""
-    data = json.dumps({"plan": plan, "run": run}, separators=(",", ":")).replace("</", "<\\/")
+def page(
+    plan: dict[str, Any], run: dict[str, Any] | None, check: dict[str, Any] | None = None
+) -> str:
+    """The HTML text. plan: as in plan.json; run: as in `run --json`, None = never run; check: as in
+    `check --json`, None = not compared with onnxruntime."""
+    data = json.dumps({"plan": plan, "run": run, "check": check}, separators=(",", ":")).replace(
+        "</", "<\\/"
+    )
     here = Path(__file__).parent
     html = (here / "page.html").read_text(encoding="utf-8")
     for mark, text in (
@@ -48,6 +57,19 @@ def page(plan: dict[str, Any], run: dict[str, Any] | None) -> str:
     ):
         html = html.replace(mark, text, 1)
     return html
+
+
+def _read_check(path: Path | None) -> dict[str, Any] | None:
+    if path is None:
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as e:
+        raise TinygenError(f"{path} cannot be read ({e}): {CHECK_REMEDY}") from None
+    wanted = {"samples", "top1_agreement", "mean_abs_lsb", "max_abs_lsb"}
+    if not isinstance(found, dict) or not wanted <= found.keys():
+        raise TinygenError(f"{path} is no record of a check: {CHECK_REMEDY}")
+    return found
 
 
 def _read(path: Path) -> dict[str, Any] | None:

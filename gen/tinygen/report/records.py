@@ -42,7 +42,9 @@ def plan_record(plan: Plan) -> Record:
         "code": code_record(plan),
         "flash_bytes": plan.flash_bytes,
         "insn_predicted": plan.instructions,
+        "cycles_estimated": plan.cycles,
         "latency_estimated_ms": plan.latency_ms,
+        "energy_estimated_uj": plan.energy_uj,
         "layers": [
             {
                 "name": s.name,

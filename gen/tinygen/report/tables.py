@@ -80,11 +80,16 @@ def plan_tables(plan: Plan) -> RenderableType:
     code = plan.footprint
     stack = "" if code is None else f", stack {code.stack:,} B"
     predicted = ""
-    if total is not None and plan.latency_ms is not None:
+    if total is not None and plan.latency_ms is not None and plan.cycles is not None:
         clock = plan.board.core.clock_hz / 1e6
+        waits = sum(s.wait_weights + s.wait_memory for s in plan.steps)
         predicted = (
-            f"; predicted {total:,} instructions, about {plan.latency_ms:.3g} ms at {clock:g} MHz"
+            f"; predicted {total:,} instructions, estimated {plan.cycles:,} cycles "
+            f"({100 * waits / plan.cycles:.0f} % of them waits for memory), "
+            f"{plan.latency_ms:.3g} ms at {clock:g} MHz"
         )
+    if plan.energy_uj is not None and plan.board.power is not None:
+        predicted += f", {plan.energy_uj:.3g} uJ ({plan.board.power.source})"
     summary = Text(
         f"{plan.model} on {plan.board.name}: {plan.macs:,} MAC, parameters "
         f"{size(plan.params_bytes)}, arena {plan.arena_bytes:,} B ({best}){stack}{predicted}"
