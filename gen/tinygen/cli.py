@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -21,6 +22,8 @@ from tinygen.errors import TinygenError
 
 if TYPE_CHECKING:  # each command imports only the rooms that it uses
     from tinygen.planner import Options
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small products: threads only wait
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -55,7 +58,12 @@ _bytes = _amount({"": 1, "b": 1, "k": 1024, "kb": 1024, "m": 1024**2, "mb": 1024
 _milliseconds = _amount({"": 1, "ms": 1, "us": 1e-3, "s": 1e3})
 
 Attention = Annotated[
-    str, typer.Option(help="auto | whole | depth-first | head-streaming; all give the same bits.")
+    str,
+    typer.Option(
+        metavar="auto|SCHEDULE|WEIGHTS|SCHEDULE,WEIGHTS",
+        help="whole, depth-first, head-streaming (the same bits); unfused, fused-scores, "
+        "fused-values, fused (other bits; needs --samples).",
+    ),
 ]
 RowBlock = Annotated[
     int | None, typer.Option(min=1, help="Query rows at a time, instead of the planner's choice.")
@@ -87,17 +95,23 @@ def _options(
     max_latency: float | None,
     place: str,
 ) -> Options:
-    from tinygen.planner import KINDS, Options
+    from tinygen.planner import FUSIONS, KINDS, Options
 
-    kind = next((k for k in KINDS if k == attention), None)
-    if kind is None and attention != "auto":
+    wishes = [w for w in attention.split(",") if w != "auto"]
+    kind = next((k for k in KINDS if k in wishes), None)
+    fusion = next((f for f in FUSIONS if f in wishes), None)
+    if sorted(wishes) != sorted(w for w in (kind, fusion) if w):
         raise typer.BadParameter(
-            f"choose one of auto, {', '.join(KINDS)}", param_hint="--attention"
+            f"choose auto, one of {', '.join(KINDS)}, one of {', '.join(FUSIONS)}, or two of them "
+            "with a comma between",
+            param_hint="--attention",
         )
     if place not in ("caller", "arena"):
         raise typer.BadParameter("choose one of caller, arena", param_hint="--input")
     ram, flash = (None if m is None else int(m) for m in (max_ram, max_flash))
-    return Options(kind, row_block, ram, flash, max_latency, input_in_arena=place == "arena")
+    return Options(
+        kind, row_block, ram, flash, max_latency, fusion=fusion, input_in_arena=place == "arena"
+    )
 
 
 # A pipe has no width: let no name be cut there.
@@ -231,7 +245,10 @@ def inspect(
     board: BoardName = "host",
     samples: Annotated[
         Path | None,
-        typer.Option(help=".npz with x [N, ...], for choosing scales that the model lacks."),
+        typer.Option(
+            help=".npz with x [N, ...], y [N]: for scales that the model lacks, and for fused "
+            "attention weights."
+        ),
     ] = None,
     attention: Attention = "auto",
     row_block: RowBlock = None,
@@ -246,12 +263,13 @@ def inspect(
     \b
     tinygen inspect model.onnx --board nucleo_h743zi --max-latency 2ms
     """
-    from tinygen.planner import make_plan
-    from tinygen.project import load_graph
+    from tinygen.project import load_graph, plan_model
     from tinygen.report import records, tables
 
     options = _options(attention, row_block, max_ram, max_flash, max_latency, input_place)
-    plan = make_plan(load_graph(model, samples=samples), load_board(board), options)
+    graph = load_graph(model, samples=samples)
+    with progress("Planning") as update:
+        plan = plan_model(graph, load_board(board), options, samples, update).plan
     show(json, records.plan_record(plan), tables.plan_tables(plan))
 
 

@@ -68,6 +68,14 @@ def test_unknown_board(tmp_path: Path) -> None:
     nothing_written(tmp_path)
 
 
+def test_fused_weights_that_cannot_be_had(tmp_path: Path) -> None:
+    asked = ("--attention", "fused")
+    refused(new(DIGITS / "model.onnx", tmp_path, *asked), "--attention fused", "--samples")
+    done = new(DIGITS / "model.onnx", tmp_path, *asked, "--board", "pulp_open")
+    refused(done, "pulp_open", "no kernels", "--attention unfused")
+    nothing_written(tmp_path)
+
+
 def test_template_that_the_board_has_not(tmp_path: Path) -> None:
     done = new(DIGITS / "model.onnx", tmp_path, "--board", "host", "--template", "nuttx")
     refused(done, "host", "nuttx", "baremetal")
@@ -146,3 +154,5 @@ def test_usage_errors_have_status_2(tmp_path: Path) -> None:
     assert tinygen("new", cwd=tmp_path).returncode == 2
     assert tinygen("frobnicate", cwd=tmp_path).returncode == 2
     assert tinygen("run", tmp_path, "--on", "moon", cwd=tmp_path).returncode == 2
+    both = ("--attention", "fused,fused-scores")
+    assert tinygen("inspect", DIGITS / "model.onnx", *both, cwd=tmp_path).returncode == 2

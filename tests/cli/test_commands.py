@@ -92,6 +92,23 @@ def test_check_with_and_without_fused_weights(tmp_path: Path) -> None:
     assert asked["accuracy_int"] >= asked["accuracy_onnx"] - 0.005
 
 
+def test_inspect_and_new_with_fused_weights(tmp_path: Path) -> None:
+    given = RADAR / "model.onnx", "--board", "mps2_an386", "--samples", RADAR / "samples.npz"
+    record = tinygen_json("inspect", *given, cwd=tmp_path)
+    forms = {f["fusion"]: f for f in record["fusion"]["block0.attention"]}
+    assert forms["fused"]["chosen"] and 2 * forms["fused"]["params"] == forms["unfused"]["params"]
+    assert "fused weights in 1 attention layer" in record["notes"][-1]
+    unfused = tinygen_json("inspect", *given, "--attention", "unfused,whole", cwd=tmp_path)
+    layer = next(la for la in unfused["layers"] if la["op"] == "attention")
+    assert layer["schedule"].startswith("whole") and unfused["notes"] == []
+    tinygen("new", "app", "--model", *given, "--attention", "fused-scores", cwd=tmp_path)
+    plan = json.loads((tmp_path / "app/plan.json").read_text())
+    chosen = [f["fusion"] for f in plan["fusion"]["block0.attention"] if f["chosen"]]
+    assert chosen == ["fused-scores"]
+    source = (tmp_path / "app/src/model/tinyradar.c").read_text()
+    assert "tg_attention_load_k_s8" in source and "tg_attention_project_v_s8" in source
+
+
 def test_new_and_run_on_the_host(tmp_path: Path) -> None:
     """The shortest complete command: digits example, folder named after model and board."""
     created = tinygen_json("new", "--board", "host", cwd=tmp_path)

@@ -69,8 +69,6 @@ def attention_layers(
 ) -> dict[str, tuple[Alternative, ...]]:
     """Attention node -> every schedule that the wishes allow, fastest first. packed: weights that
     are packed already, and receives what is packed here.
-
-    Another way to compute the layer (fused weights) is more entries here.
     """
     layers = {}
     packed = {} if packed is None else packed

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from tinygen.boards import Board, Region
 from tinygen.graph import Quant
-from tinygen.graph.ops import I8, I16, U16, RowScale
+from tinygen.graph.ops import I8, I16, U16, Fusion, RowScale
 from tinygen.planner.schedule import AttentionSchedule, FeedForwardSchedule, Schedule
 from tinygen.targets import PackedLinear
 
@@ -316,6 +316,25 @@ class Footprint:
     compiler: str
 
 
+@dataclass(frozen=True)
+class FusionForm:
+    """A form of an attention layer's weights that was considered.
+
+    params: int8 weights of its four products.  instructions, cycles: of its fastest schedule,
+    predicted, None without a cost model.  error_lsb: mean error of the layer's output against its
+    dequantised weights in real arithmetic, None where it was not measured.  why: what speaks for
+    it, or against.
+    """
+
+    fusion: Fusion
+    params: int
+    instructions: int | None
+    cycles: int | None
+    error_lsb: float | None = None
+    chosen: bool = False
+    why: str = ""
+
+
 @dataclass(frozen=True, eq=False)
 class Plan:
     """Everything that was decided.
@@ -345,6 +364,8 @@ class Plan:
     """Attention or first linear step -> the schedules that were considered."""
     footprint: Footprint | None = None
     """None where the core's code was never measured."""
+    fusion: Mapping[str, tuple[FusionForm, ...]] = field(default_factory=dict)
+    """Attention step -> the forms of its weights that were considered."""
 
     @property
     def flash_bytes(self) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 from tinygen.boards import Board, all_boards
 from tinygen.errors import TinygenError
 from tinygen.graph import Graph, Quant, ops, verify
+from tinygen.graph.ops import Fusion
 from tinygen.planner import arena, budgets, cluster, stalls
 from tinygen.planner import plan as p
 from tinygen.planner.choose import (
@@ -34,9 +35,10 @@ class Options:
     """What the user wishes. attention: None = the planner decides.  row_block: query rows.
 
     max_ram: bytes of arena.  max_flash: bytes of weights, tables and code.  max_latency: predicted
-    milliseconds.  schedules: attention node -> its only schedule,
-    for measurements.  feed_forward_block: rows of two linear layers at a time.  input_in_arena:
-    it lies there, and later layers overwrite it; else it is the caller's.
+    milliseconds.  schedules: attention node -> its only schedule, for measurements.
+    feed_forward_block: rows of two linear layers at a time.  input_in_arena: it lies there, and
+    later layers overwrite it; else it is the caller's.  fusion: of attention weights, None = where
+    it wins; `make_plan` takes the graph as it is.
     """
 
     attention: Kind | None = None
@@ -46,6 +48,7 @@ class Options:
     max_latency: float | None = None
     feed_forward_block: int | None = None
     input_in_arena: bool = False
+    fusion: Fusion | None = None
     schedules: Mapping[str, AttentionSchedule] = field(default_factory=dict)
 
 

@@ -67,6 +67,7 @@ def describe(plan: p.Plan) -> dict[str, Any]:
             name: {"why": why(every), "schedules": [_alternative(a) for a in every]}
             for name, every in plan.alternatives.items()
         },
+        "fusion": {name: [vars(f) for f in forms] for name, forms in plan.fusion.items()},
         "notes": list(plan.notes),
     }
 

@@ -13,8 +13,9 @@ from tinygen.boards import Board
 from tinygen.errors import TinygenError
 from tinygen.fidelity import import_for, load_samples
 from tinygen.graph import Graph
-from tinygen.planner import Options, Plan, make_plan
+from tinygen.planner import Options, Plan
 from tinygen.project.create import create_project, require_free
+from tinygen.project.planned import plan_model
 from tinygen.project.promise import Progress, promise, random_samples
 from tinygen.resources import resource
 
@@ -89,7 +90,8 @@ def new_project(request: Request, progress: Progress | None = None) -> Created:
     graph = load_graph(model, request.name, samples_path)
     folder = request.folder or Path(f"{graph.name}-{board.name}")
     require_free(folder)
-    plan = make_plan(graph, board, request.options)
+    planned = plan_model(graph, board, request.options, samples_path, progress)
+    graph, plan = planned.graph, planned.plan
     x, y = samples_of(graph, samples_path, request.self_test)
     samples = promise(graph, x, y, progress)
     create_project(plan, samples, template, folder, request.options)

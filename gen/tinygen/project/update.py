@@ -18,11 +18,12 @@ from typing import Any
 from tinygen.boards import Board, load_board
 from tinygen.errors import TinygenError
 from tinygen.graph import Graph
-from tinygen.planner import Options, Plan, make_plan
+from tinygen.planner import Options, Plan
 from tinygen.project.create import render_project
 from tinygen.project.files import BEGIN, END, generated_block, is_generated
 from tinygen.project.manifest import MANIFEST, digest
 from tinygen.project.new import load_graph, samples_of
+from tinygen.project.planned import plan_model
 from tinygen.project.promise import Progress, promise
 
 _APP = "app.cmake"
@@ -57,7 +58,8 @@ def update_project(
     old = read_manifest(folder)
     graph = load_graph(model, old["model"], samples)
     options = Options(**old.get("options", {}))
-    plan = make_plan(graph, _board(old), options)
+    planned = plan_model(graph, _board(old), options, samples, progress)
+    graph, plan = planned.graph, planned.plan
     x, y = samples_of(graph, samples, self_test)
     promised = promise(graph, x, y, progress)
     with tempfile.TemporaryDirectory(prefix="tinygen-") as scratch:

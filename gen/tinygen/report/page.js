@@ -209,8 +209,10 @@ memory();
     });
     const rows = list.map((p) => `<tr class="${p.chosen ? "chosen" : ""}"><td>${esc(p.schedule)}</td><td class="num">${num(p.bytes)} B</td><td class="num">${p.instructions === null ? "–" : num(p.instructions)}</td><td class="num">${p.instructions === null ? "" : p.instructions === best ? "fastest" : "+" + (100 * (p.instructions / best - 1)).toFixed(1) + " %"}</td></tr>`).join("");
     const layer = plan.layers.find((l) => l.name === g.names[0]);
+    const forms = (plan.fusion && plan.fusion[g.names[0]]) || [];
+    const weights = forms.length ? `<div class="panel" style="margin-top:14px"><table><tr><th>weights</th><th class="num">parameters</th><th class="num">instructions</th><th class="num">mean error of the layer</th><th></th></tr>${forms.map((f) => `<tr class="${f.chosen ? "chosen" : ""}"><td>${esc(f.fusion)}</td><td class="num">${num(f.params)}</td><td class="num">${f.instructions === null ? "–" : num(f.instructions)}</td><td class="num">${f.error_lsb === null ? "" : f.error_lsb.toFixed(2) + " LSB"}</td><td>${esc(f.why)}</td></tr>`).join("")}</table></div>` : "";
     return `<p class="why"><b>${esc(g.names.length > 3 ? g.names[0] + " and " + (g.names.length - 1) + " like it" : g.names.join(", "))}</b>: ${esc(layer.schedule || chosen.schedule)}. ${esc(g.why)}</p>
-<div class="grid2">${chart}<div class="panel"><table><tr><th>${pareto.length > 1 ? "best for their memory" : "schedule"}</th><th class="num">memory</th><th class="num">instructions</th><th></th></tr>${rows}</table></div></div>`;
+<div class="grid2">${chart}<div class="panel"><table><tr><th>${pareto.length > 1 ? "best for their memory" : "schedule"}</th><th class="num">memory</th><th class="num">instructions</th><th></th></tr>${rows}</table></div></div>${weights}`;
   }).join("<br>"));
 }
 

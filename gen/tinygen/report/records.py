@@ -45,6 +45,8 @@ def plan_record(plan: Plan) -> Record:
         "cycles_estimated": plan.cycles,
         "latency_estimated_ms": plan.latency_ms,
         "energy_estimated_uj": plan.energy_uj,
+        "fusion": {name: [vars(f) for f in forms] for name, forms in plan.fusion.items()},
+        "notes": list(plan.notes),
         "layers": [
             {
                 "name": s.name,

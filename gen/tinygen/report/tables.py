@@ -95,7 +95,8 @@ def plan_tables(plan: Plan) -> RenderableType:
         f"{size(plan.params_bytes)}, arena {plan.arena_bytes:,} B ({best}){stack}{predicted}"
     )
     notes = [Text(f"note: {n}", style="yellow") for n in plan.notes]
-    return Group(layers, Text(), memory, Text(), summary, *notes)
+    forms: list[RenderableType] = [_fusion_table(plan), Text()] if plan.fusion else []
+    return Group(layers, Text(), memory, Text(), *forms, summary, *notes)
 
 
 def _uses(plan: Plan) -> Iterator[tuple[Region, int, str]]:
@@ -111,6 +112,19 @@ def _uses(plan: Plan) -> Iterator[tuple[Region, int, str]]:
         if code is not None:
             yield region, code.kernels, "kernels, predicted"
             yield region, code.network, "network, predicted"
+
+
+def _fusion_table(plan: Plan) -> RenderableType:
+    """Per attention layer, the forms of its weights; the chosen one is bold."""
+    table = _table("attention", "weights", ">parameters", ">instructions", ">mean error", "")
+    for name, forms in plan.fusion.items():
+        for i, f in enumerate(forms):
+            count = "-" if f.instructions is None else f"{f.instructions:,}"
+            error = "" if f.error_lsb is None else f"{f.error_lsb:.2f} LSB"
+            style = "bold" if f.chosen else None
+            shown = name if i == 0 else ""
+            table.add_row(shown, f.fusion, f"{f.params:,}", count, error, f.why, style=style)
+    return table
 
 
 def check_table(result: CheckResult, fused: Sequence[FusedCheck] = ()) -> RenderableType:

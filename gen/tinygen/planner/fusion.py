@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which attention layers are worth fused weights: a matter of shapes, before any are made.
+
+W_q W_k^T takes E x E multiplications a row and head where W_q and W_k take 2 E P, and scores that
+sum over E instead of P: fewer where P is near E, many more where it is small. The same holds for
+W_v W_o and the context.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, get_args
+
+import numpy as np
+
+from tinygen.boards import Board
+from tinygen.errors import TinygenError
+from tinygen.graph import Graph, ops
+from tinygen.graph.ops import Attention, Fusion, Requant
+from tinygen.planner import plan as p
+from tinygen.planner.choose import NEGLIGIBLE, Wishes, attention_layers
+from tinygen.planner.cost import load_cost_model
+from tinygen.targets import get_target
+
+FUSIONS: tuple[Fusion, ...] = get_args(Fusion)
+
+
+def fusion_forms(
+    graph: Graph, board: Board, wish: Fusion | None = None
+) -> dict[str, tuple[p.FusionForm, ...]]:
+    """Unfused attention layer -> the forms that its weights may take, one of them chosen: the
+    wished one, else the one with the fewest predicted cycles.
+
+    Empty where the target has no kernels for them. Raises `TinygenError` for a wish then.
+    """
+    target = get_target(board.core.target)
+    layers = {n.name: n.op for n in graph.nodes if isinstance(n.op, Attention)}
+    if not target.fuses:
+        if wish in (None, "unfused"):
+            return {}
+        raise TinygenError(
+            f"{board.name} ({target.name}) has no kernels for fused weights: use --attention "
+            "unfused"
+        )
+    model = load_cost_model(target.name, board.core.cpu)
+    predicted = {}
+    for fusion in FUSIONS:
+        nodes = tuple(
+            replace(n, op=shaped(n.op, fusion)) if isinstance(n.op, Attention) else n
+            for n in graph.nodes
+        )
+        shapes = replace(graph, nodes=nodes)
+        predicted[fusion] = attention_layers(shapes, board, target, Wishes(), model)
+    return {
+        name: _chosen([_form(op, fusion, predicted[fusion][name][0]) for fusion in FUSIONS], wish)
+        for name, op in layers.items()
+    }
+
+
+def wanted(forms: Mapping[str, tuple[p.FusionForm, ...]]) -> dict[str, Fusion]:
+    """Layer -> its chosen form, where that is a fused one."""
+    chosen = {name: next(f.fusion for f in every if f.chosen) for name, every in forms.items()}
+    return {name: fusion for name, fusion in chosen.items() if fusion != "unfused"}
+
+
+def smallest(forms: Mapping[str, tuple[p.FusionForm, ...]]) -> dict[str, tuple[p.FusionForm, ...]]:
+    """The same with the fewest parameters chosen."""
+    least = {name: min(every, key=lambda f: f.params) for name, every in forms.items()}
+    return {
+        name: tuple(
+            replace(f, chosen=f is least[name], why="the fewest parameters" * (f is least[name]))
+            for f in every
+        )
+        for name, every in forms.items()
+    }
+
+
+def shaped(op: Attention, fusion: Fusion) -> Attention:
+    """The layer as it is, or with fused weights of the right shape, all zero."""
+    if fusion == "unfused":
+        return op
+    n, e, h = len(op.wo), op.wq.shape[1], op.heads
+    keys, values = fusion in ("fused-scores", "fused"), fusion in ("fused-values", "fused")
+    if keys:
+        op = replace(
+            op,
+            dim=e,
+            **_zeros("q", op.rq, h * e, e),
+            **_zeros("k", op.rk, 0, e),
+        )
+    if values:
+        op = replace(op, **_zeros("v", op.rv, 0, e), **_zeros("o", op.ro, n, h * e))
+    return op
+
+
+def _zeros(which: str, r: Requant, rows: int, k: int) -> dict[str, Any]:
+    """A product of that size."""
+    return {
+        f"w{which}": np.zeros((rows, k), np.int8),
+        f"b{which}": np.zeros(rows, np.int32),
+        f"r{which}": replace(r, m=r.m.max(keepdims=True)),
+    }
+
+
+def parameters(op: Attention) -> int:
+    """Weights of the four products."""
+    return op.wq.size + op.wk.size + op.wv.size + op.wo.size
+
+
+def _form(op: ops.Attention, fusion: Fusion, fastest: p.Alternative) -> p.FusionForm:
+    size = parameters(shaped(op, fusion))
+    return p.FusionForm(fusion, size, fastest.instructions, fastest.cycles)
+
+
+def _chosen(forms: list[p.FusionForm], wish: Fusion | None) -> tuple[p.FusionForm, ...]:
+    plain = forms[0]
+    if wish is not None:
+        return tuple(replace(f, chosen=f.fusion == wish, why=_asked(f, wish)) for f in forms)
+    if plain.cycles is None:
+        why = "no cost model of this core"
+        return tuple(replace(f, chosen=f is plain, why=why if f is plain else "") for f in forms)
+    saved = {f.fusion: 1 - (f.cycles or 0) / max(1, plain.cycles) for f in forms}
+    best = max(forms, key=lambda f: saved[f.fusion])
+    if saved[best.fusion] <= NEGLIGIBLE:
+        best = plain
+    made = []
+    for f in forms:
+        change = saved[f.fusion]
+        why = f"{abs(change):.0%} {'fewer' if change >= 0 else 'more'} cycles"
+        made.append(replace(f, chosen=f is best, why="" if f is plain else why))
+    return tuple(made)
+
+
+def _asked(form: p.FusionForm, wish: Fusion) -> str:
+    return "asked for" if form.fusion == wish else ""
