@@ -112,7 +112,7 @@ def _latency(plan: p.Plan, limit: float | None) -> Excess | None:
     return Excess(
         "latency",
         f"{plan.model}: predicted {_ms(took)} on {plan.board.name}, {_ms(took - limit)} more "
-        f"than --max-latency grants, {share:.0%} of it in {_where(slowest)}",
+        f"than --max-latency grants, {100 * share:.0f} % of it in {_where(slowest)}",
         f"--max-latency {math.ceil(took * 100) / 100:g}",
     )
 

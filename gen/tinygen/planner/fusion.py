@@ -127,7 +127,7 @@ def _chosen(forms: list[p.FusionForm], wish: Fusion | None) -> tuple[p.FusionFor
     made = []
     for f in forms:
         change = saved[f.fusion]
-        why = f"{abs(change):.0%} {'fewer' if change >= 0 else 'more'} cycles"
+        why = f"{100 * abs(change):.0f} % {'fewer' if change >= 0 else 'more'} cycles"
         made.append(replace(f, chosen=f is best, why="" if f is plain else why))
     return tuple(made)
 

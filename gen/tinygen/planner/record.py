@@ -144,8 +144,9 @@ def why(every: Sequence[p.Alternative]) -> str:
     if slower == 0:
         return "It is predicted to be the fastest."
     if slower <= NEGLIGIBLE:
-        return f"Within {slower:.1%} of the fastest ({fastest.schedule}), with {less:,} bytes less."
+        percent = f"{100 * slower:.1f} %"
+        return f"Within {percent} of the fastest ({fastest.schedule}), with {less:,} bytes less."
     return (
-        f"The fastest that fits its memory: {fastest.schedule} would be {slower:.0%} faster but "
-        f"needs {less:,} bytes more."
+        f"The fastest that fits its memory: {fastest.schedule} would be {100 * slower:.0f} % "
+        f"faster but needs {less:,} bytes more."
     )

@@ -24,6 +24,7 @@ def tiles(name: str, size: int, strips: int, pairs: int) -> Counts:
     again = (pairs - 1) // UNROLLED
     return Counter(
         {
+            f"{name}strip{size}": strips,
             f"{name}pair{size}": strips * (pairs - 1),
             f"{name}again{size}": strips * again,
             f"{name}long{size}": strips * (again > 0),

@@ -11,6 +11,8 @@ from tinygen.planner import plan as p
 
 SPELLED_OUT = 64
 """Bytes that a memcpy copies without a call."""
+STRAIGHT = 32
+"""Bytes that it copies without a loop."""
 Counts = Counter[str]
 """Loop -> rounds."""
 
@@ -97,12 +99,15 @@ class Loops(ABC):
         )
 
     def copy(self, sizes: tuple[int, ...]) -> Counts:
-        """memcpy of so many bytes each; the compiler spells small ones out."""
+        """memcpy of so many bytes each; GCC spells small ones out, 16 bytes a round over 32."""
         counts: Counts = Counter({"copy.layer": 1})
         for size in sizes:
             name = "copy.small" if size <= SPELLED_OUT else "copy"
-            counts[name] += size // 4
-            counts[f"{name}.left"] += size % 4
+            rounds = size // 16 if STRAIGHT < size <= SPELLED_OUT else 0
+            counts["copy.round"] += rounds
+            counts["copy.rounds"] += rounds > 0
+            counts[name] += (size - 16 * rounds) // 4
+            counts[f"{name}.left{size % 4}"] += 1
             counts[f"{name}.call"] += 1
         return counts
 
