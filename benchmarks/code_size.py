@@ -65,7 +65,7 @@ CORES = {
     },
 }
 OPERATORS = (
-    *("linear", "conv", "attention", "attention_stream", "attention_load"),
+    *("linear", "conv", "attention", "attention_stream", "attention_load", "attention_levels"),
     *("layernorm", "layernorm_whole", "add", "add_wide", "lut", "mean", "max"),
 )
 MODELS = ("digits", "activity", "paper_shapes/eegformer", "paper_shapes/ecgformer")

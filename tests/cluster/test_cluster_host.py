@@ -83,5 +83,6 @@ def test_operators_that_few_models_have(name: str, function: str, tmp_path: Path
     graph = import_model(model, name="net")
     plan = make_plan(graph, load_board("gap9"))
     assert function in {s.function for s in plan.steps}
+    assert ("cluster/attention_levels.c" in plan.sources) == ("quantlib" in name)
     create_project(plan, promise(graph, random_samples(graph, 3), None), "pulp-sdk", tmp_path / "n")
     test_bit_equal(tmp_path / "n", "thread", 8)

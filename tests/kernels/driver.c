@@ -158,6 +158,9 @@ static void run_conv(run_t *run) {
   put_bytes(run, y, y_size);
 }
 
+typedef void attend_t(const tg_attention_t *, const void *, const void *, const void *, int32_t,
+                      int32_t, int8_t *, int32_t, void *);
+
 /* The layer as a planner may schedule it: `head_block` heads of K and V at a time, `row_block`
  * query rows at a time. */
 static void run_attention(run_t *run) {
@@ -171,6 +174,7 @@ static void run_attention(run_t *run) {
   op.score_m = word(run), op.score_s = word(run), op.score_zp = word(run);
   op.context_mult = word(run), op.context_frac = word(run);
   op.context_s = word(run), op.context_offset = word(run);
+  op.levels = word(run), op.levels_up = word(run);
   op.exp_table = blob(run, 0);
   op.q = linear(run);
   op.k = linear(run);
@@ -180,6 +184,7 @@ static void run_attention(run_t *run) {
   streamed.o = linear(run);
   const int8_t *x = blob(run, x_offset);
   /* fused weights: x itself, one head for all */
+  attend_t *const attend_head = op.levels ? tg_attention_attend_levels_s8 : tg_attention_attend_s8;
   const int load_k = op.k.w == NULL, load_v = op.v.w == NULL;
   const size_t context_size = span(tokens, context_stride, op.heads * op.value_dim);
   int8_t *context = buffer(run, context_size, context_offset);
@@ -215,11 +220,10 @@ static void run_attention(run_t *run) {
       tg_attention_project_q_s8(&op, x + (ptrdiff_t)row * x_stride, rows, x_stride, head, heads, q,
                                 q_scratch);
       for (int32_t h = 0; h < heads; h++)
-        tg_attention_attend_s8(&op, q + (size_t)h * tg_attention_q_bytes(&op, 1, rows),
-                               k + (size_t)h * k_head, v + (size_t)h * v_head, rows, tokens,
-                               context + (ptrdiff_t)row * context_stride +
-                                   (head + h) * op.value_dim,
-                               context_stride, attend);
+        attend_head(&op, q + (size_t)h * tg_attention_q_bytes(&op, 1, rows), k + (size_t)h * k_head,
+                    v + (size_t)h * v_head, rows, tokens,
+                    context + (ptrdiff_t)row * context_stride + (head + h) * op.value_dim,
+                    context_stride, attend);
       total += ticks() - start;
       run_t block = *run; /* check and drop this block's three buffers only */
       block.count = 3;

@@ -248,6 +248,7 @@ def attention_op(
     bits = int(rng.choice([8, most_bits, most_bits]))
     score = requant(rng, 1, spread_of(e if keys else p))
     dim, value_dim = (e if fused else p for fused in (keys, values))
+    levels = 0 if values or rng.integers(3) else int(rng.choice([15, 127, 255]))
     return Attention(
         h,
         dim,
@@ -259,6 +260,7 @@ def attention_op(
         bits,
         row_scale(rng, bits),
         *projection(n, h * value_dim),
+        levels,
     )
 
 
@@ -283,7 +285,9 @@ def attention_case(
     stream.put(h, op.dim, op.value_dim)
     stream.put(int(op.score.m[0]), op.score.s, op.score.zp)
     c = op.context
-    stream.put(c.mult, c.frac, c.s, c.offset).blob(target.pack_exp(op.exp_table))
+    stream.put(c.mult, c.frac, c.s, c.offset, op.levels, op.levels_up).blob(
+        target.pack_exp(op.exp_table)
+    )
     for which, w, r in (("q", op.wq, op.rq), ("k", op.wk, op.rk), ("v", op.wv, op.rv)):
         stream.linear(target.pack_project(op, which) if len(w) else NO_WEIGHTS, len(w), e, r)
     stream.linear(target.pack_linear(op.wo, op.bo, op.ro), n, inner, op.ro)
@@ -291,7 +295,8 @@ def attention_case(
     y = run_op(op, [x]).reshape(-1)
     stream.blob(strided(rng, x, xs))
     return Case(
-        f"attention {shape} {op.fusion} n={n} blocks={row_block, head_block} bits={op.weight_bits}",
+        f"attention {shape} {op.fusion} n={n} blocks={row_block, head_block} bits={op.weight_bits} "
+        f"levels={op.levels}",
         stream.bytes(),
         [
             target.q_bytes(op, h, row_block),

@@ -22,7 +22,7 @@ from tinygen.targets import Target, get_target
 HERE = Path(__file__).parent
 KERNELS = HERE.parents[1] / "kernels"
 OPERATORS = (
-    *("linear", "conv", "attention", "attention_stream", "attention_load"),
+    *("linear", "conv", "attention", "attention_stream", "attention_load", "attention_levels"),
     *("layernorm", "layernorm_whole", "add", "add_wide", "lut", "mean", "max"),
 )
 WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wdouble-promotion", "-Werror")

@@ -69,7 +69,8 @@ def test_registered_sources_exist(name: str) -> None:
     target, compact = get_target(name), get_target(name).compact()
     files = {f for operator in harness.OPERATORS for f in target.sources(operator)}
     if compact:
-        files |= {f for o in ("attention", "attention_stream") for f in compact.sources(o)}
+        also = ("attention", "attention_stream", "attention_levels")
+        files |= {f for o in also for f in compact.sources(o)}
     for file in files:
         assert (harness.KERNELS / "src" / file).is_file(), file
     brought = {f.stem for f in (harness.KERNELS / "src" / name).glob("*.c")}

@@ -85,7 +85,7 @@ def _rows(
     )
     if head is None:
         attend = (
-            f"tg_attention_attend{a.suffix}_s8(&{op}, "
+            f"tg_attention_{a.attend}_s8(&{op}, "
             f"{place(s.q)} + (size_t)h * tg_attention_q{a.suffix}_bytes(&{op}, 1, {rows}), "
             f"{_head(place(s.k), a.head_stride_k)}, {_head(place(s.v), a.head_stride_v)}, {rows}, "
             f"{a.tokens}, (int8_t *){place(s.context)} + h * {a.value_dim}, {inner}, "
@@ -101,7 +101,7 @@ def _rows(
     if s.sums is None:
         context, stride = f"{at(context, inner)} + {head} * {a.value_dim}", inner
     code += (
-        f"tg_attention_attend{a.suffix}_s8(&{op}, {place(s.q)}, {place(s.k)}, {place(s.v)}, "
+        f"tg_attention_{a.attend}_s8(&{op}, {place(s.q)}, {place(s.k)}, {place(s.v)}, "
         f"{rows}, {a.tokens}, {context}, {stride}, {place(s.attend_scratch)});\n"
     )
     if s.sums is not None:

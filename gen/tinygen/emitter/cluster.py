@@ -74,6 +74,7 @@ def _call(plan: p.Plan, index: int, step: p.Step) -> str:
         case p.AttentionStep():
             how = "heads" if a.schedule.kind == "heads-to-cores" else "rows"
             context = f"(int8_t *){_place(plan, a.slots.context)}"
+            how += "_levels" if a.levels else ""
             code = (
                 f"tg_cluster_attention_{how}_s8(&{ident}, {x}, {a.tokens}, {context}, {y}, "
                 f"{step.tiles}, {work});"

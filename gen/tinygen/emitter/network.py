@@ -122,7 +122,8 @@ def _struct(plan: p.Plan, step: p.Step) -> str:
                 f".score_s = {a.score_s}, .score_zp = {a.score_zp}, "
                 f".exp_table = {symbol(plan, step, 'exp')}, "
                 f".context_mult = {c.mult}, .context_frac = {c.frac}, .context_s = {c.s}, "
-                f".context_offset = {c.offset}}};\n"
+                f".context_offset = {c.offset}"
+                f"{f', .levels = {a.levels}, .levels_up = {a.levels_up}' if a.levels else ''}}};\n"
             )
         case p.NormStep():
             return (

@@ -102,6 +102,10 @@ class Attention:
     offset).
     exp_table: uint16 [256], exp_table[0] = 2^weight_bits - 1 is its maximum.
 
+    levels: 0, or weights are rounded down to 1 / levels of their sum L, as QuantLib's iSoftmax
+    does: ``z = clz32(L); f = ((2^32 - 1) // ((L << z) >> 15) * levels >> 8) + 1``; e becomes ``(e f
+    >> (39 - z)) << levels_up`` and L ``levels << levels_up``. V has zero point 0.
+
     Fused weights: without rows in wk, x itself is the keys of every head (then P = E in q and
     scores, and zk = rk.zp); without rows in wv, x itself is the values of every head (then a
     head's context has E features, and wo is [N, H*E]).
@@ -125,6 +129,7 @@ class Attention:
     wo: I8
     bo: I32
     ro: Requant
+    levels: int = 0
 
     @property
     def fusion(self) -> Fusion:
@@ -139,6 +144,11 @@ class Attention:
     @property
     def values_are_x(self) -> bool:
         return len(self.wv) == 0
+
+    @property
+    def levels_up(self) -> int:
+        """So that ``levels << levels_up`` has weight_bits bits."""
+        return self.weight_bits - self.levels.bit_length() if self.levels else 0
 
     @property
     def value_dim(self) -> int:

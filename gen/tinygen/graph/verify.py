@@ -91,6 +91,8 @@ def _check_ranges(op: ops.IntOp, name: str, tokens: int) -> None:
                 and abs(c.offset) < 1 << 30
             ):
                 raise TinygenError(f"node {name}: context requantisation out of range")
+            if not 0 <= op.levels < 256 or op.levels_up < 0:
+                raise TinygenError(f"node {name}: levels of the attention weights out of range")
             full = (1 << op.weight_bits) - 1
             if op.weight_bits > 15 or not int(op.exp_table[0]) == int(op.exp_table.max()) == full:
                 raise TinygenError(f"node {name}: exponent table is not full scale")

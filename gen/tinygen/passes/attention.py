@@ -135,7 +135,12 @@ def multi_head_attention(scope: Scope, node: Node) -> Result:
     back = np.argsort(feature)
     po = projection(wo[0][:, back], wo[1], wo[2], context, y)
     ratio = np.asarray([q.grid.scale * k.grid.scale * alpha / score_grid.scale])
-    if scope.quant(_same_place(scope, weighted.inputs[0])) is not None:
+    levels = int(_attr(softmax, "levels", 0))
+    if v.grid.zero_point or not 0 < levels < 256 or bits < 8:
+        levels = 0
+    if levels != _attr(softmax, "levels", 0) or (
+        scope.quant(_same_place(scope, weighted.inputs[0])) is not None
+    ):
         scope.notes.append(
             f"{softmax.name.split('~')[0]}: its output keeps {bits} bits, where the ONNX model "
             "rounds it to 8 (leave softmax and the product after it out when quantising)"
@@ -159,6 +164,7 @@ def multi_head_attention(scope: Scope, node: Node) -> Result:
         wo=po.weight,
         bo=po.bias,
         ro=po.requant,
+        levels=levels,
     )
     return scope.emit(op, (x_name,), scope.shape(node.output), quant=y, name=out.name)
 

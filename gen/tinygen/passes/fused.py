@@ -192,7 +192,9 @@ def score_step(op: Attention) -> float:
 def is_exponential(op: Attention) -> bool:
     """Whether a layer's softmax is the real one, not a table of its own (QuantLib's)."""
     real = exp_table(score_step(op), op.weight_bits).astype(np.int64)
-    return bool(np.abs(real - op.exp_table).max() <= 1 + (1 << op.weight_bits) // 1000)
+    return not op.levels and bool(
+        np.abs(real - op.exp_table).max() <= 1 + (1 << op.weight_bits) // 1000
+    )
 
 
 def _fuse_scores(op: Attention, layer: _Real, seen: _Seen, x: Quant) -> Attention:

@@ -173,10 +173,8 @@ def integer_softmax(scope: Scope, node: Node) -> Result:
         return None
     shape = scope.shape(node.output)
     levels = _number(node, "n_levels") - 1
-    y = scope.emit(Float("Softmax", {"axis": -1, "weights": weights}), node.inputs, shape)
-    scope.notes.append(
-        f"{node.name}: its output keeps 15 bits, where the ONNX model rounds it down to 8"
-    )
+    op = Float("Softmax", {"axis": -1, "weights": weights, "levels": levels})
+    y = scope.emit(op, node.inputs, shape)
     return scope.emit(Float("Mul"), (y, scope.constant(np.asarray(levels))), shape)
 
 

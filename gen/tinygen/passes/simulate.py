@@ -48,7 +48,7 @@ def _run(node: Node, i: list[Any], shape: tuple[int, ...]) -> Array:
         "Linear": lambda: i[0] @ (i[1] * i[2][:, None]).T + i[3],
         "Convolve": lambda: _convolved(i, attrs, shape),
         "Scores": lambda: (i[0] @ i[1]) * attrs["alpha"],
-        "Softmax": lambda: softmax(i[0] * attrs.get("beta", 1.0), attrs.get("weights")),
+        "Softmax": lambda: _weights(i[0], attrs),
         "Largest": lambda: _largest(i[0], attrs, shape),
         "Mean": lambda: i[0].mean(axis=0),
         "Join": lambda: np.concatenate(i),
@@ -67,6 +67,12 @@ def _run(node: Node, i: list[Any], shape: tuple[int, ...]) -> Array:
 def _moved(x: Array, index: Array | None) -> Array:
     flat = x.reshape(-1)
     return flat if index is None else flat[index.reshape(-1)]
+
+
+def _weights(scores: Array, attrs: Any) -> Array:
+    y = softmax(scores * attrs.get("beta", 1.0), attrs.get("weights"))
+    levels = attrs.get("levels")  # QuantLib's rounds them down
+    return y if levels is None else np.asarray(np.floor(y * levels) / levels)
 
 
 def softmax(x: Array, weights: Array | None = None) -> Array:

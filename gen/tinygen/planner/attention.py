@@ -86,6 +86,8 @@ def lower(
         suffix=t.suffix,
         exp_table=t.pack_exp(op.exp_table),
         context=op.context,
+        levels=op.levels,
+        levels_up=op.levels_up,
         slots=_slots(low, op, tokens, how),
         head_stride_k=0 if op.keys_are_x else t.k_bytes(op, 1, tokens),
         head_stride_v=0 if op.values_are_x else t.v_bytes(op, 1, tokens),

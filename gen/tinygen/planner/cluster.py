@@ -165,12 +165,17 @@ class ClusterLowering(Lowering):
             score_zp=op.score.zp,
             exp_table=t.pack_exp(op.exp_table),
             context=op.context,
+            levels=op.levels,
+            levels_up=op.levels_up,
             slots=p.AttentionSlots(work, work, work, context, None, None, None, None, None),
             head_stride_k=t.k_bytes(op, 1, tokens),
             head_stride_v=t.v_bytes(op, 1, tokens),
         )
         self.sources.update(t.sources("attention"))
         self.more_sources += ("cluster/attention.c", "cluster/linear.c")
+        if op.levels:
+            self.sources.update(t.sources("attention_levels"))
+            self.more_sources += ("cluster/attention_levels.c",)
         self.touch(node, 3 * tokens * op.wq.shape[1], tokens * n)
         return p.Step(
             node.name,

@@ -22,7 +22,7 @@ from tinygen.planner import plan as p
 FOLDER = Path(__file__).parent / "footprints"
 
 _STRUCT = {
-    **{"linear": 32, "conv": 100, "attention": 172, "layernorm": 40, "add": 16, "mean": 16},
+    **{"linear": 32, "conv": 100, "attention": 180, "layernorm": 40, "add": 16, "mean": 16},
     "feed-forward": 64,
     "max": 40,
 }
@@ -150,7 +150,7 @@ def _functions(step: p.Step) -> Iterator[str]:
                 yield f"tg_attention_{own}_s8"
             if a.schedule.kind != "head-streaming":
                 yield f"tg_attention_q{a.suffix}_bytes"
-            yield f"tg_attention_attend{a.suffix}_s8"
+            yield f"tg_attention_{a.attend}_s8"
             if a.slots.sums is None:
                 yield "tg_linear_s8"
             else:

@@ -128,6 +128,9 @@ class Lowering:
                     "attention_stream" if how.accumulate else kind
                 )
                 self.sources.update(files)
+                if op.levels:
+                    operands = attention.operands(self.target, how)
+                    self.sources.update(operands.sources("attention_levels"))
                 if op.fusion != "unfused":
                     self.sources.update(self.target.sources("attention_load"))
                 reads = size * (len(op.wq) + len(op.wk) + len(op.wv)) // REUSE

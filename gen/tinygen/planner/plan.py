@@ -148,6 +148,13 @@ class AttentionStep:
     head_stride_v: int
     """Bytes between heads, 0 where all share one."""
     suffix: str = ""
+    levels: int = 0
+    levels_up: int = 0
+
+    @property
+    def attend(self) -> str:
+        """Between tg_attention_ and _s8, the name of the function."""
+        return f"attend{self.suffix}{'_levels' if self.levels else ''}"
 
 
 @dataclass(frozen=True, eq=False)

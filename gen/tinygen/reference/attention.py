@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygen.graph.ops import I8, I32, U16, Attention, Requant
 from tinygen.reference.matmul import exact_matmul
-from tinygen.reference.requant import I64, clamp8, requantise, row_reciprocal
+from tinygen.reference.requant import I64, clamp8, level_factor, requantise, row_reciprocal
 
 
 def scores(q: I8, k: I8, op: Attention) -> I8:
@@ -28,9 +28,19 @@ def weights(score: I8, exp_table: U16) -> I64:
 
 def context(e: I64, v: I8, op: Attention) -> I8:
     """weights [S, S], v [S, P] -> int8 [S, P], normalised by one reciprocal a row."""
-    r = row_reciprocal(e.sum(axis=1), op.context)[:, None]
+    total = e.sum(axis=1)
+    if op.levels:
+        e, total = rounded_down(e, total, op)
+    r = row_reciprocal(total, op.context)[:, None]
     acc = exact_matmul(e, v)
     return clamp8((acc * r + (op.context.offset << 32)) >> op.context.s)
+
+
+def rounded_down(e: I64, total: I64, op: Attention) -> tuple[I64, I64]:
+    """Weights [S, S] and their sums [S] -> those of `Attention.levels`."""
+    factor, shift = level_factor(total, op.levels)
+    levels = (e * factor[:, None]) >> shift[:, None]
+    return levels << op.levels_up, np.full_like(total, op.levels << op.levels_up)
 
 
 def attention(x: I8, op: Attention) -> I8:

@@ -27,9 +27,22 @@ def requantise(acc: NDArray[Any], r: Requant) -> NDArray[np.int8]:
 def row_reciprocal(total: NDArray[Any], r: RowScale) -> I64:
     """Weight sums L (1 <= L < 2^32) -> the row's multiplier; see `RowScale`."""
     total = total.astype(np.int64)
-    z = 32 - np.vectorize(int.bit_length, otypes=[np.int64])(total)
+    z = _leading_zeros(total)
     q = ((1 << 32) - 1) // ((total << z) >> 15)
     out: I64 = (q * r.mult) >> (47 - z + r.frac - r.s)
+    return out
+
+
+def level_factor(total: NDArray[Any], levels: int) -> tuple[I64, I64]:
+    """Weight sums L -> (f, shift) for whole levels: e f >> shift; see `Attention`."""
+    z = _leading_zeros(total)
+    q = ((1 << 32) - 1) // ((total << z) >> 15)
+    return (q * levels >> 8) + 1, 39 - z
+
+
+def _leading_zeros(x: I64) -> I64:
+    """Of x >= 1 as uint32."""
+    out: I64 = 32 - np.vectorize(int.bit_length, otypes=[np.int64])(x)
     return out
 
 

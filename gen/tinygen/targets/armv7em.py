@@ -43,7 +43,8 @@ class ArmV7EM(Portable):
     _OWN = frozenset(
         {
             *_SOURCES["attention_stream"],
-            *("attention_load", "attention_compact", "layernorm", "add", "lut"),
+            *("attention_load", "attention_compact", "attention_levels"),
+            *("attention_compact_levels", "layernorm", "add", "lut"),
         }
     )
 
@@ -111,6 +112,7 @@ class ArmV7EMCompact(Portable):
     _SOURCES = {  # noqa: RUF012
         "attention": ("attention_compact", "linear", "expand", "tiles"),
         "attention_stream": ("attention_compact", "attention_stream"),
+        "attention_levels": ("attention_compact_levels",),
     }
     _OWN = ArmV7EM._OWN
 

@@ -33,6 +33,7 @@ class Portable(Target):
         "attention": ("attention_project", "attention_attend", "linear"),
         "attention_stream": ("attention_project", "attention_attend", "attention_stream"),
         "attention_load": ("attention_load",),
+        "attention_levels": ("attention_levels",),
         "layernorm": ("layernorm",),
         "layernorm_whole": ("layernorm_whole",),
         "add": ("add",),

@@ -70,7 +70,7 @@ class Xpulpv2(Portable):
         "attention_k": "quads-start",
         "attention_v": "features4",
     }
-    _OWN = frozenset({"linear", "attention_project", "attention_attend"})
+    _OWN = frozenset({"linear", "attention_project", "attention_attend", "attention_levels"})
 
     def sources(self, operator: str) -> tuple[str, ...]:
         files = super().sources(operator)

@@ -23,6 +23,10 @@ TG_BEGIN
  *              2^15 - 1, and 128 * tokens * exp_table[0] < 2^31
  * context_*    one reciprocal a row: z = clz(L); r = ((2^32-1) / ((L << z) >> 15)) * mult
  *              >> (47 - z + frac - s); y = clamp8(acc * r + 2^32 offset >> s), 33 <= s <= 40
+ * levels_*     of the functions with "levels" in their names only: weights e are rounded down to
+ *              1 / levels of their sum, levels <= 255: f = ((2^32-1) / ((L << z) >> 15) * levels
+ *              >> 8) + 1; e = (e f >> (39 - z)) << up; L = levels << up, with as many bits
+ *              as exp_table[0]
  */
 typedef struct {
   tg_linear_t q, k, v, o;
@@ -30,6 +34,7 @@ typedef struct {
   int32_t score_m, score_s, score_zp;
   const uint16_t *exp_table;
   int32_t context_mult, context_frac, context_s, context_offset;
+  int32_t levels, levels_up;
 } tg_attention_t;
 
 /* Bytes of q, k or v for `heads` heads of `tokens` tokens; buffers are 4-byte aligned. Head i of a
@@ -70,6 +75,11 @@ void tg_attention_attend_s8(const tg_attention_t *op, const void *q, const void 
                             void *scratch);
 size_t tg_attention_attend_scratch(const tg_attention_t *op, int32_t rows, int32_t tokens);
 
+/* The same with weights of few levels (QuantLib's iSoftmax); scratch as above. */
+void tg_attention_attend_levels_s8(const tg_attention_t *op, const void *q, const void *k,
+                                   const void *v, int32_t rows, int32_t tokens, int8_t *y,
+                                   int32_t y_stride, void *scratch);
+
 /* The same bits with q, k and v in 8 bits, on targets whose usual functions hold them in 16 (see
  * Target.compact): half the memory, more instructions. op->q, k, v and exp_table are packed for
  * these functions then; contracts as above. */
@@ -89,6 +99,9 @@ size_t tg_attention_project_compact_scratch(const tg_attention_t *op, int32_t to
 void tg_attention_attend_compact_s8(const tg_attention_t *op, const void *q, const void *k,
                                     const void *v, int32_t rows, int32_t tokens, int8_t *y,
                                     int32_t y_stride, void *scratch);
+void tg_attention_attend_compact_levels_s8(const tg_attention_t *op, const void *q, const void *k,
+                                           const void *v, int32_t rows, int32_t tokens, int8_t *y,
+                                           int32_t y_stride, void *scratch);
 size_t tg_attention_attend_compact_scratch(const tg_attention_t *op, int32_t rows, int32_t tokens);
 
 /* Output projection of a schedule that streams heads, instead of tg_linear_s8(&op->o, ...): the

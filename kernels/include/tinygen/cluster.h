@@ -37,6 +37,12 @@ void tg_cluster_attention_heads_s8(const tg_attention_t *op, const int8_t *x, in
 void tg_cluster_attention_rows_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
                                   int8_t *context, int8_t *y, int32_t tiles, void *work);
 
+/* The same with weights of few levels (QuantLib's iSoftmax). */
+void tg_cluster_attention_heads_levels_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
+                                          int8_t *context, int8_t *y, int32_t tiles, void *work);
+void tg_cluster_attention_rows_levels_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
+                                         int8_t *context, int8_t *y, int32_t tiles, void *work);
+
 void tg_cluster_layernorm_s8(const tg_layernorm_t *op, const int8_t *x, int32_t rows, int8_t *y,
                              void *work);
 

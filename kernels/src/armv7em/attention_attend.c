@@ -6,6 +6,12 @@
  */
 #include "armv7em/attention_layout.h"
 
+#ifdef TG_LEVELS /* attention_levels.c: this file again */
+#define tg_attention_attend_s8 tg_attention_attend_levels_s8
+#else
+#define TG_LEVELS 0
+#endif
+
 /* score_m << (32 - s) where that fits and no score can leave 16 bits, else -1. */
 static int32_t score_multiplier(const tg_attention_t *op) {
   const uint32_t m = (uint32_t)op->score_m, up = (uint32_t)(32 - op->score_s);
@@ -73,13 +79,27 @@ static inline __attribute__((always_inline)) uint32_t exponents(const uint8_t *s
   return (uint32_t)sum;
 }
 
-static inline __attribute__((always_inline)) void weigh(const tg_attention_t *op, uint32_t maxima,
-                                                        const uint8_t *scores, int32_t tokens,
-                                                        int32_t rows, uint32_t *weights,
-                                                        int32_t *reciprocals) {
+#if TG_LEVELS
+/* A row's weights, two in every rows-th word; returns their new sum. */
+static uint32_t round_down(const tg_attention_t *op, uint32_t total, int32_t tokens, int32_t rows,
+                           uint32_t *weights) {
+  const tg_levels_t to = tg_levels(total, op->levels, op->levels_up);
+  for (int32_t i = tg_halves(tokens); i; i--, weights += rows)
+    *weights = tg_round_down(*weights & 0xFFFF, to) | tg_round_down(*weights >> 16, to) << 16;
+  return (uint32_t)op->levels << op->levels_up;
+}
+#endif
+
+static inline
+    __attribute__((always_inline)) void weigh(const tg_attention_t *op, uint32_t maxima,
+                                              const uint8_t *scores, int32_t tokens, int32_t rows,
+                                              uint32_t *weights, int32_t *reciprocals) {
   for (int32_t r = 0; r < rows; r++) {
     const uint16_t *table = op->exp_table + (255 - (int32_t)row_maximum(maxima, rows, r));
-    const uint32_t total = exponents(scores + r, table, tokens, rows, weights + r);
+    uint32_t total = exponents(scores + r, table, tokens, rows, weights + r);
+#if TG_LEVELS
+    total = round_down(op, total, tokens, rows, weights + r);
+#endif
     reciprocals[r] = tg_row_reciprocal(total, op->context_mult, op->context_frac, op->context_s);
   }
 }
@@ -140,8 +160,10 @@ void tg_attention_attend_s8(const tg_attention_t *op, const void *q, const void 
   }
 }
 
+#if !TG_LEVELS
 size_t tg_attention_attend_scratch(const tg_attention_t *op, int32_t rows, int32_t tokens) {
   const int32_t group = tg_group_rows(rows);
   (void)op;
   return (size_t)tg_round_up(6 * group * tg_halves(tokens), 4);
 }
+#endif

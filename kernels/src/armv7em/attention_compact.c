@@ -11,6 +11,14 @@
 #include "armv7em/compact.h"
 #include "tinygen/attention.h"
 
+#ifdef TG_LEVELS /* attention_compact_levels.c: the second half of this file again */
+#define tg_attention_attend_compact_s8 tg_attention_attend_compact_levels_s8
+#else
+#define TG_LEVELS 0
+#endif
+
+#if !TG_LEVELS
+
 /* Pairs of columns start at 0, even, even + odd, 2 even + odd, ...; the second of a pair stands
  * `second` after the first. */
 typedef struct {
@@ -169,6 +177,7 @@ void tg_attention_project_v_compact_s8(const tg_attention_t *op, const int8_t *x
 size_t tg_attention_project_compact_scratch(const tg_attention_t *op, int32_t tokens) {
   return tg_product_scratch(op->q.k, tokens);
 }
+#endif
 
 typedef struct {
   const tg_attention_t *op;
@@ -223,6 +232,9 @@ static void scores1(const attend_t *t, const uint32_t *k, int32_t start) {
 static int32_t weigh(const attend_t *t, int8_t *scores, int32_t tile, uint32_t *to) {
   const tg_attention_t *op = t->op;
   const uint16_t *table = op->exp_table;
+#if TG_LEVELS
+  uint32_t *word = to;
+#endif
   const uint32_t *words = (const uint32_t *)(const void *)scores;
   const int32_t whole = t->tokens / 4, left = t->tokens % 4;
   for (int32_t j = t->tokens; j < t->tokens4; j++)
@@ -249,6 +261,12 @@ static int32_t weigh(const attend_t *t, int8_t *scores, int32_t tile, uint32_t *
     to[tile] = e1;
     total += (int32_t)(table[d & 0xFF] + e1 + e2);
   }
+#if TG_LEVELS
+  const tg_levels_t levels = tg_levels((uint32_t)total, op->levels, op->levels_up);
+  for (int32_t j = t->tokens4 / 2; j; j--, word += tile)
+    *word = tg_round_down(*word & 0xFFFF, levels) | tg_round_down(*word >> 16, levels) << 16;
+  total = op->levels << op->levels_up;
+#endif
   return tg_row_reciprocal((uint32_t)total, op->context_mult, op->context_frac, op->context_s);
 }
 
@@ -321,7 +339,9 @@ void tg_attention_attend_compact_s8(const tg_attention_t *op, const void *q, con
   }
 }
 
+#if !TG_LEVELS
 size_t tg_attention_attend_compact_scratch(const tg_attention_t *op, int32_t rows, int32_t tokens) {
   const int32_t row = 2 * tg_round_up(op->dim, 4) + 3 * tg_round_up(tokens, 4);
   return (size_t)(tg_tile_rows(rows) * row);
 }
+#endif

@@ -4,6 +4,12 @@
 #include "cluster/share.h"
 #include "tinygen/cluster.h"
 
+#ifdef TG_LEVELS /* attention_levels.c: this file again */
+#define tg_cluster_attention_heads_s8 tg_cluster_attention_heads_levels_s8
+#define tg_cluster_attention_rows_s8 tg_cluster_attention_rows_levels_s8
+#define tg_attend_group tg_attend_group_levels
+#endif
+
 enum { GROUP = 4, EXP_BYTES = 512, PARTS = 3, Q_BYTES = 1024 };
 
 typedef struct {

@@ -49,6 +49,22 @@ static inline int32_t tg_row_reciprocal(uint32_t total, int32_t mult, int32_t fr
   return (int32_t)(q * (uint32_t)mult >> (shift & 31) & (0u - ((uint32_t)(shift - 32) >> 31)));
 }
 
+/* Weights rounded down to 1 / levels of a row's sum: e becomes (e factor >> shift) << up. */
+typedef struct {
+  uint32_t factor; /* below 2^16; weights are below 2^15 */
+  int32_t shift, up;
+} tg_levels_t;
+
+static inline tg_levels_t tg_levels(uint32_t total, int32_t levels, int32_t up) {
+  const int32_t z = __builtin_clz(total);
+  const uint32_t q = UINT32_MAX / ((total << z) >> 15);
+  return (tg_levels_t){(q * (uint32_t)levels >> 8) + 1, 39 - z, up};
+}
+
+static inline uint32_t tg_round_down(uint32_t e, tg_levels_t to) {
+  return e * to.factor >> to.shift << to.up;
+}
+
 /* One context element: clamp8((acc * r + 2^32 offset) >> s), 33 <= s <= 40; see attention.h. */
 static inline int8_t tg_normalise(int32_t acc, int32_t r, int32_t offset, int32_t s) {
   const int32_t high = (int32_t)((int64_t)acc * r >> 32); /* |high| < 2^30 */

@@ -3,6 +3,12 @@
 #include "common/arith.h"
 #include "tinygen/attention.h"
 
+#ifdef TG_LEVELS /* attention_levels.c: this file again */
+#define tg_attention_attend_s8 tg_attention_attend_levels_s8
+#else
+#define TG_LEVELS 0
+#endif
+
 /* Two sums of a[i] * b[i] at once, so that a is loaded once for both. Within int32: |b| <= 128, and
  * a is either a query feature (9 bits) or a weight (the sum of a row's weights is below 2^24). */
 #define DOT2(a, b0, b1, count, acc0, acc1)                                                         \
@@ -67,13 +73,21 @@ void tg_attention_attend_s8(const tg_attention_t *op, const void *q, const void 
       weights[j] = op->exp_table[max - scores[j]];
       total += weights[j];
     }
+#if TG_LEVELS
+    const tg_levels_t to = tg_levels(total, op->levels, op->levels_up);
+    for (int32_t j = 0; j < tokens; j++)
+      weights[j] = (uint16_t)tg_round_down(weights[j], to);
+    total = (uint32_t)op->levels << op->levels_up;
+#endif
     context_row(op, weights, v, tokens,
                 tg_row_reciprocal(total, op->context_mult, op->context_frac, op->context_s),
                 y + (ptrdiff_t)i * y_stride);
   }
 }
 
+#if !TG_LEVELS
 size_t tg_attention_attend_scratch(const tg_attention_t *op, int32_t rows, int32_t tokens) {
   (void)rows;
   return (size_t)tg_round_up(2 * op->dim + 3 * tokens, 4);
 }
+#endif

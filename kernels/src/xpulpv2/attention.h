@@ -52,4 +52,9 @@ void tg_attend_prepare(tg_attend_t *a, const tg_attention_t *op, int32_t tokens)
 void tg_attend_group(tg_attend_t *a, const tg_attention_t *op, const void *q, const void *k,
                      const void *v, int32_t rows, int8_t *y, int32_t y_stride, void *scratch);
 
+/* With weights of few levels. */
+void tg_attend_group_levels(tg_attend_t *a, const tg_attention_t *op, const void *q, const void *k,
+                            const void *v, int32_t rows, int8_t *y, int32_t y_stride,
+                            void *scratch);
+
 #endif

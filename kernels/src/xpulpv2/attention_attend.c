@@ -7,8 +7,16 @@
  */
 #include "xpulpv2/attention.h"
 
+#ifdef TG_LEVELS /* attention_levels.c: this file again */
+#define tg_attention_attend_s8 tg_attention_attend_levels_s8
+#define tg_attend_group tg_attend_group_levels
+#else
+#define TG_LEVELS 0
+#endif
+
 enum { RUN = 8 }; /* groups of features whose context waits on the stack for its way to y */
 
+#if !TG_LEVELS
 /* The cheapest rounding that holds for scores; bound: of their sums. */
 static void choose_rounding(tg_attend_t *a, const tg_attention_t *op, int32_t bound) {
   tg_tiles_score_t *const c = &a->score;
@@ -47,6 +55,7 @@ void tg_attend_prepare(tg_attend_t *a, const tg_attention_t *op, int32_t tokens)
   a->last = tokens & 3 ? (1 << 8 * (tokens & 3)) - 1 : -1;
   choose_rounding(a, op, op->dim > 32768 ? INT32_MAX : op->dim * 255 * 255);
 }
+#endif
 
 /* Scores of four rows, [tokens][4 rows], and each row's largest. */
 static void scores(tg_attend_t *a, const tg_attention_t *op, const tg_word_t *q, const tg_word_t *k,
@@ -105,6 +114,22 @@ static void context(const tg_attend_t *a, const tg_attention_t *op, const tg_wor
   }
 }
 
+#if TG_LEVELS
+/* A row's weights: high and low halves of four tokens in every fourth word; returns their sum. */
+static uint32_t round_down(const tg_attention_t *op, uint32_t total, int32_t tokens, tg_word_t *e) {
+  const tg_levels_t to = tg_levels(total, op->levels, op->levels_up);
+  for (; tokens; tokens--, e += 4) {
+    uint8_t *const high = (uint8_t *)e, *const low = (uint8_t *)(e + 1);
+    for (int i = 0; i < 4; i++) {
+      const uint32_t w = tg_round_down(high[i] * 128u + low[i], to);
+      high[i] = (uint8_t)(w >> 7);
+      low[i] = (uint8_t)(w & 127);
+    }
+  }
+  return (uint32_t)op->levels << op->levels_up;
+}
+#endif
+
 void tg_attend_group(tg_attend_t *a, const tg_attention_t *op, const void *q, const void *k,
                      const void *v, int32_t rows, int8_t *y, int32_t y_stride, void *scratch) {
   tg_word_t *const s = scratch, *const e = s + 4 * a->tokens;
@@ -116,8 +141,11 @@ void tg_attend_group(tg_attend_t *a, const tg_attention_t *op, const void *q, co
     int32_t sums[2];
     tg_tiles_weights((const int8_t *)(s + i), table, e + (i >> 1) * 4 * a->tokens + (i & 1) * 2,
                      a->tokens - 1, a->last, sums);
-    c.r[i & 1] = tg_row_reciprocal((uint32_t)sums[0] * 128u + (uint32_t)sums[1], op->context_mult,
-                                   op->context_frac, op->context_s);
+    uint32_t total = (uint32_t)sums[0] * 128u + (uint32_t)sums[1];
+#if TG_LEVELS
+    total = round_down(op, total, a->tokens, e + (i >> 1) * 4 * a->tokens + (i & 1) * 2);
+#endif
+    c.r[i & 1] = tg_row_reciprocal(total, op->context_mult, op->context_frac, op->context_s);
     if (i & 1)
       context(a, op, e + (i >> 1) * 4 * a->tokens, v, &c, 2, y + (i - 1) * (ptrdiff_t)y_stride,
               y_stride);
@@ -141,8 +169,10 @@ void tg_attention_attend_s8(const tg_attention_t *op, const void *q, const void 
                     y + (ptrdiff_t)i * y_stride, y_stride, scratch);
 }
 
+#if !TG_LEVELS
 size_t tg_attention_attend_scratch(const tg_attention_t *op, int32_t rows, int32_t tokens) {
   (void)op;
   (void)rows;
   return 48u * (size_t)tg_tile_words(tokens);
 }
+#endif
