@@ -8,6 +8,7 @@ import resource
 import time
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 
@@ -15,7 +16,11 @@ from tinygen.errors import TinygenError
 from tinygen.passes import import_model
 
 FOLDER = Path(__file__).parents[1] / "corpus" / "models"
-SOURCES = ("dynamo20-qdq-base", "dynamo20-qop-base", "dynamo20-x86-base", "dynamo23-qdq-sdpa")
+SOURCES = (
+    *("dynamo20-qdq-base", "dynamo20-qop-base", "dynamo20-x86-post", "dynamo23-qdq-sdpa"),
+    *("hand10-quantlib-post", "hand10-quantlib_ops-base", "dynamo20-qdq-maxpool"),
+    "legacy17-brevitas-base",
+)
 GIANT = (0, -1, 1 << 20, 1 << 33, (1 << 62) + 1)
 
 
@@ -64,17 +69,18 @@ def edit(content: bytes, rng: random.Random) -> bytes:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", range(8))
 def test_a_thousand_damaged_models(part: int, tmp_path: Path) -> None:
     rng = random.Random(part)
     content = (FOLDER / f"{SOURCES[part]}.onnx").read_bytes()
+    samples = np.load(FOLDER / f"{SOURCES[part]}.npz")["x"][:4].astype(np.float32)
     path = tmp_path / "damaged.onnx"
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for _ in range(250):
+    for i in range(125):
         path.write_bytes(rng.choice((flip, truncate, edit, edit))(content, rng))
         start = time.process_time()
         try:
-            import_model(path)
+            import_model(path, samples=samples if i % 2 else None)
         except TinygenError as error:
             assert "\n" not in str(error)
         assert time.process_time() - start < 10
