@@ -69,6 +69,7 @@ def edit(content: bytes, rng: random.Random) -> bytes:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 @pytest.mark.parametrize("part", range(8))
 def test_a_thousand_damaged_models(part: int, tmp_path: Path) -> None:
     rng = random.Random(part)

@@ -292,6 +292,13 @@ def test_a_number_behind_a_rounded_norm_is_a_change_of_scale(
     assert [k for k in after if k != "Move"] == left
 
 
+def test_float_weights_must_be_finite() -> None:
+    b = Bench(2, 2)
+    y = b.node("MatMul", "x", b.const([[1.0, np.inf], [0.0, 1.0]]), shape=(2, 2))
+    with pytest.raises(TinygenError, match="has weights that are not finite"):
+        rewrite(b.graph(y), rows.ROWS)
+
+
 # sharing
 
 

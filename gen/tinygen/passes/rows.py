@@ -62,6 +62,11 @@ def linear(scope: Scope, node: Node, source: str, weight: str, bias: str, order:
 
 def rounded_weights(scope: Scope, node: Node, values: Any) -> tuple[Any, Any]:
     """Weights [N, ...] that a model leaves in float -> integers and scales, one for each output."""
+    if not np.all(np.isfinite(values)):
+        raise TinygenError(
+            f"node {node.name} ({node_kind(node)}) has weights that are not finite: "
+            "train or export the model again"
+        )
     largest = np.abs(values).reshape(len(values), -1).max(axis=1)
     steps = np.where(largest > 0, largest / 127, 1.0).reshape(-1, *[1] * (values.ndim - 1))
     scope.notes.append(
