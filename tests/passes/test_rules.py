@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from rule_bench import Bench, apply, kinds, run
@@ -332,6 +334,12 @@ def test_batch_norm_is_a_factor_and_an_offset() -> None:
 
 def test_batch_norm_in_training_stays() -> None:
     assert kinds(rewrite(batch_norm(training_mode=1), norms.NORMS)) == ["BatchNormalization"]
+
+
+def test_the_worked_example_of_contributing_is_that_rule() -> None:
+    page = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text()
+    example = page.split("```python\n")[1].split("```")[0]
+    assert example in Path(norms.__file__).read_text()
 
 
 def test_an_attention_node_is_spelled_out() -> None:
