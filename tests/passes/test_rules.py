@@ -301,6 +301,22 @@ def test_float_weights_must_be_finite() -> None:
         rewrite(b.graph(y), rows.ROWS)
 
 
+@pytest.mark.parametrize(
+    ("first", "zero", "second", "kept"),
+    [(0.2, 0, 0.1, 0.1), (0.2, 0, 0.05, 0.1), (0.1, 0, 0.1, 0.1), (0.2, -128, 0.05, 0.05)],
+)
+def test_of_two_roundings_the_finer_one_goes(
+    first: float, zero: int, second: float, kept: float
+) -> None:
+    """Through a factor of 1/2; a second one that cuts off all below zero stays."""
+    b = Bench(2, 3)
+    once = b.quant(b.linear("x", np.eye(3)), first)
+    half = b.node("Mul", once, b.const(0.5), shape=(2, 3))
+    after = rewrite(b.graph(b.quant(half, second, zero)), algebra.ALGEBRA)
+    assert kinds(after) == ["Linear", "Quant"]
+    assert attrs(after, "Quant")["scale"] == pytest.approx(kept)
+
+
 # sharing
 
 
@@ -404,11 +420,14 @@ def test_the_largest_of_float_values_stays() -> None:
 # roundings of a product
 
 
-def test_a_product_rounded_to_two_grids_is_rounded_once() -> None:
+@pytest.mark.parametrize("scales", [(0.2, 0.1), (0.1, 0.2)])
+def test_a_product_rounded_to_two_grids_is_rounded_to_the_coarser(
+    scales: tuple[float, float],
+) -> None:
     b = Bench(2, 3)
-    y = b.quant(b.quant(b.linear("x", np.eye(3)), 0.2), 0.1)
+    y = b.quant(b.quant(b.linear("x", np.eye(3)), scales[0]), scales[1])
     after = rewrite(b.graph(y), algebra.ALGEBRA)
-    assert kinds(after) == ["Linear", "Quant"] and attrs(after, "Quant")["scale"] == 0.1
+    assert kinds(after) == ["Linear", "Quant"] and attrs(after, "Quant")["scale"] == 0.2
 
 
 def test_a_rounding_that_others_read_stays() -> None:

@@ -159,7 +159,8 @@ def offset_into_product(scope: Scope, node: Node) -> Result:
 def rounding_once(scope: Scope, node: Node) -> Result:
     """round(round(x W) c) = round((x W) c), likewise with + c: a sum is not rounded twice.
 
-    This rule and the next change values, by less than the rounding that they drop.
+    This rule and the next change values, by less than the rounding that they drop: of two, the
+    finer one, if what lies between is a positive number.
     """
     step = scope.made_by(node.inputs[0], "Mul", "Div", "Add", "Sub")
     if step is None or not alone(scope, step.output):
@@ -177,14 +178,26 @@ def rounding_once(scope: Scope, node: Node) -> Result:
     if not alone(scope, product.output):
         return None
     y = fold(scope, product, c)
-    grid = scope.quant(node.output)
-    return None if y is None or grid is None else quant(scope, y, grid)
+    grid, first = scope.quant(node.output), scope.quant(inner.output)
+    if y is None or grid is None:
+        return None
+    if fold is scaled and first is not None and c.size == 1 and c.flat[0] > 0:
+        grid = coarser(Quant(first.scale * float(c.flat[0]), first.zero_point), grid)
+    return quant(scope, y, grid)
+
+
+def coarser(first: Quant, second: Quant) -> Quant:
+    """Of two roundings one after the other, the one that does not let the other show: the second
+    where it is no finer, or cuts off a side of zero as ReLU does."""
+    ends = -128, 127
+    cuts = any(second.zero_point == e and first.zero_point != e for e in ends)
+    return second if cuts or second.scale >= first.scale else first
 
 
 @rule("Quant")
 def rounding_to_two_grids(scope: Scope, node: Node) -> Result:
-    """round(round(x W)) onto a second grid = round(x W) onto that: the parts of a packed q/k/v that
-    QOperator rounds together, then each by itself."""
+    """round(round(x W)) onto a second grid = round(x W) onto the coarser: the parts of a packed
+    q/k/v that QOperator rounds together, then each by itself."""
     inner = scope.made_by(node.inputs[0], "Quant")
     grid = scope.quant(node.output)
     if inner is None or grid is None or not alone(scope, inner.output):
@@ -192,7 +205,9 @@ def rounding_to_two_grids(scope: Scope, node: Node) -> Result:
     product = scope.made_by(inner.inputs[0], *PRODUCTS)
     if product is None or not alone(scope, product.output):
         return None
-    return quant(scope, product.output, grid)
+    first = scope.quant(inner.output)
+    assert first is not None
+    return quant(scope, product.output, coarser(first, grid))
 
 
 @rule("Scores")
