@@ -172,7 +172,7 @@ def quantised_tables(result: Quantised) -> RenderableType:
         before, after = (100 * a for a in (result.accuracy_float, result.accuracy_quantised))
         lines.append(f"accuracy: float {before:.2f} %, int8 {after:.2f} % (on the calibration set)")
     if result.left_out:
-        lines.append(f"left in float: {', '.join(result.left_out)}")
+        lines.append(f"left in float (the device keeps 15 bits): {', '.join(result.left_out)}")
     lines.append(f"Created {result.output}")
     return Group(table, Text(), Text("\n".join(lines)))
 
