@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -80,6 +81,13 @@ MaxLatency = Annotated[
     float | None,
     typer.Option(parser=_milliseconds, metavar="MS", help="Limit of the predicted time: 2.5ms."),
 ]
+Short = Annotated[
+    bool,
+    typer.Option(
+        "--short",
+        help="22-bit multipliers, and 8-bit attention weights where samples allow: faster on GAP9.",
+    ),
+]
 
 
 InputPlace = Annotated[
@@ -94,6 +102,7 @@ def _options(
     max_flash: float | None,
     max_latency: float | None,
     place: str,
+    short: bool,
 ) -> Options:
     from tinygen.planner import FUSIONS, KINDS, Options
 
@@ -110,7 +119,14 @@ def _options(
         raise typer.BadParameter("choose one of caller, arena", param_hint="--input")
     ram, flash = (None if m is None else int(m) for m in (max_ram, max_flash))
     return Options(
-        kind, row_block, ram, flash, max_latency, fusion=fusion, input_in_arena=place == "arena"
+        kind,
+        row_block,
+        ram,
+        flash,
+        max_latency,
+        fusion=fusion,
+        input_in_arena=place == "arena",
+        short=short,
     )
 
 
@@ -172,6 +188,7 @@ def new(
     max_flash: MaxFlash = None,
     max_latency: MaxLatency = None,
     input_place: InputPlace = "caller",
+    short: Short = False,
     json: Json = False,
 ) -> None:
     """Create a firmware project from a model and a board.
@@ -186,7 +203,7 @@ def new(
 
     if kind not in ("app", "module"):
         raise typer.BadParameter("choose app or module", param_hint="--as")
-    options = _options(attention, row_block, max_ram, max_flash, max_latency, input_place)
+    options = _options(attention, row_block, max_ram, max_flash, max_latency, input_place, short)
     request = Request(
         load_board(board),
         model,
@@ -256,6 +273,7 @@ def inspect(
     max_flash: MaxFlash = None,
     max_latency: MaxLatency = None,
     input_place: InputPlace = "caller",
+    short: Short = False,
     json: Json = False,
 ) -> None:
     """Show what is recognised in a model and how it would lie in a board's memory.
@@ -266,7 +284,7 @@ def inspect(
     from tinygen.project import load_graph, plan_model
     from tinygen.report import records, tables
 
-    options = _options(attention, row_block, max_ram, max_flash, max_latency, input_place)
+    options = _options(attention, row_block, max_ram, max_flash, max_latency, input_place, short)
     graph = load_graph(model, samples=samples)
     with progress("Planning") as update:
         plan = plan_model(graph, load_board(board), options, samples, update).plan
@@ -284,6 +302,7 @@ def check(
         str,
         typer.Option(help="Fused weights to try too: auto (where they save), unfused, ..."),
     ] = "auto",
+    short: Short = False,
     json: Json = False,
 ) -> None:
     """Compare the integer model with onnxruntime on real samples.
@@ -300,6 +319,8 @@ def check(
             f"choose one of auto, {', '.join(fidelity.FUSIONS)}", param_hint="--attention"
         )
     imported = fidelity.import_for(model, data)
+    if short:
+        imported = replace(imported, graph=fidelity.shortened(imported.graph, data))
     x, y = fidelity.load_samples(data, imported.graph)
     with progress("Running both models") as update:
         result = fidelity.check(imported.graph, model, x, y, update)

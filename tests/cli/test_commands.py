@@ -109,6 +109,27 @@ def test_inspect_and_new_with_fused_weights(tmp_path: Path) -> None:
     assert "tg_attention_load_k_s8" in source and "tg_attention_project_v_s8" in source
 
 
+def test_short_arithmetic(tmp_path: Path) -> None:
+    """What it costs is shown, the firmware keeps its promise, and an update stays short."""
+    pytest.importorskip("onnxruntime")
+    model, data = DIGITS / "model.onnx", DIGITS / "samples.npz"
+    long, short = (
+        tinygen_json("check", model, "--data", data, *more, cwd=tmp_path)
+        for more in ((), ("--short",))
+    )
+    assert long["mean_abs_lsb"] < short["mean_abs_lsb"] <= 0.5
+    assert abs(short["accuracy_int"] - long["accuracy_int"]) <= 0.01
+    given = ("--model", model, "--samples", data)
+    tinygen("new", "app", "--board", "gap9", *given, "--short", cwd=tmp_path)
+    assert tinygen_json("run", "app", cwd=tmp_path)["passed"]
+    (weights,) = (tmp_path / "app/src/model").glob("*_weights.c")
+    before = weights.read_bytes()
+    tinygen("update", "app", *given, cwd=tmp_path)
+    assert weights.read_bytes() == before
+    tinygen("new", "long", "--board", "gap9", *given, cwd=tmp_path)
+    assert (tmp_path / "long/src/model" / weights.name).read_bytes() != before
+
+
 def test_new_and_run_on_the_host(tmp_path: Path) -> None:
     """The shortest complete command: digits example, folder named after model and board."""
     created = tinygen_json("new", "--board", "host", cwd=tmp_path)

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from graphs import random_encoder
+from graphs import GraphBuilder, random_encoder
 from tinygen.boards import load_board
+from tinygen.graph import ops
 from tinygen.passes import import_model
+from tinygen.passes.short import narrow_weights
 from tinygen.planner import make_plan
 from tinygen.project import create_project, promise, random_samples
 
@@ -22,7 +24,9 @@ SHAPES = {
     "one head": {"tokens": 33, "e": 8, "p": 8, "h": 1, "ffn": 12},
     "one token": {"tokens": 1, "e": 5, "p": 7, "h": 1, "ffn": 3, "class_token": False},
 }
-RUNS = [("thread", 3), ("thread", 8), ("address,undefined", 5), ("", 1), ("", 2), ("", 8)]
+CORES = (1, 2, 3, 5, 8)
+RUNS = [("thread", 3), ("thread", 8), ("address,undefined", 5), ("", 1), ("", 2)]
+ALL = [(sanitizer, cores) for sanitizer in ("thread", "address,undefined") for cores in CORES]
 
 pytestmark = pytest.mark.skipif(not shutil.which("cc"), reason="no host C compiler (cc)")
 
@@ -38,6 +42,45 @@ def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 @pytest.mark.parametrize(("sanitizer", "cores"), RUNS)
 def test_bit_equal(project: Path, sanitizer: str, cores: int) -> None:
+    run(build(project, sanitizer, cores))
+
+
+@pytest.mark.parametrize(("sanitizer", "cores"), ALL)
+def test_all_cores_under_sanitizers(tmp_path: Path, sanitizer: str, cores: int) -> None:
+    """Heads that the cores do not divide, rows left over, both ways to share a layer out, weights
+    of eight bits and of fifteen."""
+    b = GraphBuilder((9, 18), 4, "net")
+    b.block(18, 6, 3, 20)
+    op = narrow_weights(b.attention(18, 6, 1))
+    assert op
+    b.add("narrow", op)
+    graph = b.graph()
+    plan = make_plan(graph, load_board("gap9"))
+    assert {s.schedule for s in plan.steps} >= {"heads to cores", "rows to cores"}
+    promised = promise(graph, random_samples(graph, 3), None)
+    create_project(plan, promised, "pulp-sdk", tmp_path / "n")
+    run(build(tmp_path / "n", sanitizer, cores))
+
+
+@pytest.mark.parametrize("source", ["linear", "attention", "conv", "copy"])
+def test_a_missing_wait_shows(tmp_path: Path, source: str) -> None:
+    b = GraphBuilder((2, 8, 8), 1, "net")
+    conv = ops.Conv(
+        *(b.weight(8, 2, 2, 2), b.bias(8), b.requant(8, 8)), stride=(2, 2), channels_last=False
+    )
+    b.add("conv", conv)
+    b.add("attention", b.attention(8, 4, 2))
+    b.add("linear", b.linear(8, 8))
+    graph = b.graph()
+    promised = promise(graph, random_samples(graph, 3), None)
+    create_project(make_plan(graph, load_board("gap9")), promised, "pulp-sdk", tmp_path / "n")
+    (file,) = (tmp_path / "n").rglob(f"cluster/{source}.c")
+    file.write_text(file.read_text().replace("tg_dma_wait(", "(void)("))
+    done = subprocess.run([build(tmp_path / "n", "", 1)], capture_output=True, text=True)
+    assert done.returncode != 0
+
+
+def build(project: Path, sanitizer: str, cores: int) -> Path:
     program = project / f"net_{cores}{sanitizer[:6]}"
     sources = [str(f) for f in (project / "src").rglob("*.c") if "pulp" not in f.stem]
     sources = [f for f in sources if not f.endswith("platform_pmsis.c")]
@@ -47,6 +90,10 @@ def test_bit_equal(project: Path, sanitizer: str, cores: int) -> None:
     if sanitizer:
         flags += [f"-fsanitize={sanitizer}", "-fno-sanitize-recover=all"]
     subprocess.run(["cc", *flags, *sources, "-lpthread", "-o", str(program)], check=True)
+    return program
+
+
+def run(program: Path) -> None:
     done = subprocess.run([str(program)], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     last = json.loads(done.stdout.splitlines()[-1])
@@ -67,7 +114,7 @@ def test_weights_beyond_l1(tmp_path: Path) -> None:
     plan = make_plan(graph, board)
     assert plan.const_bytes > 6 * board.ram[0].size
     create_project(plan, promise(graph, random_samples(graph, 3), None), "pulp-sdk", tmp_path / "n")
-    test_bit_equal(tmp_path / "n", "thread", 8)
+    run(build(tmp_path / "n", "thread", 8))
 
 
 @pytest.mark.parametrize(
@@ -85,4 +132,4 @@ def test_operators_that_few_models_have(name: str, function: str, tmp_path: Path
     assert function in {s.function for s in plan.steps}
     assert ("cluster/attention_levels.c" in plan.sources) == ("quantlib" in name)
     create_project(plan, promise(graph, random_samples(graph, 3), None), "pulp-sdk", tmp_path / "n")
-    test_bit_equal(tmp_path / "n", "thread", 8)
+    run(build(tmp_path / "n", "thread", 8))

@@ -62,6 +62,9 @@ LINES = {  # macro of insn.h -> word
     'P_LB("a0", "1", "a1")': 0x0015850B,
     'P_SW("a0", "4", "a1")': 0x00A5A22B,
     'P_SDOTSP("a0", "a1", "a2")': 0xB8C59557,
+    # pv.dotsp.b's word with the width of pv.sdotsp.h
+    'P_DOTSPH("a0", "a1", "a2")': 0x98C58557,
+    'P_MAX("a0", "a2")': 0x30C51557,
     'P_SDOTUSP("a0", "a1", "a2")': 0xA8C59557,
     'P_SDOTUP("a0", "a1", "a2")': 0xA0C59557,
     'P_PACKHI("a0", "a1", "a2")': 0xD8C59557,

@@ -23,6 +23,7 @@ def cluster_source(plan: p.Plan) -> str:
     if not store:
         place = _place(plan, plan.steps[-1].output)
         store = f"  tg_cluster_store(call->output, {place}, {up}_OUTPUT_SIZE);\n"
+    store += _mark(len(plan.steps) - 1)  # with the output on its way, as the first has the input
     return (
         cfile.head(f"The network {m}, {len(plan.steps)} layers, on many cores.", model=m)
         + f'#include "{m}.h"\n\n#include "{m}_arena.h"\n#include "{m}_weights.h"\n'
@@ -77,7 +78,7 @@ def _call(plan: p.Plan, index: int, step: p.Step) -> str:
             how += "_levels" if a.levels else ""
             code = (
                 f"tg_cluster_attention_{how}_s8(&{ident}, {x}, {a.tokens}, {context}, {y}, "
-                f"{step.tiles}, {work});"
+                f"{step.tiles}, {f'{int(a.ahead)}, ' if how.startswith('heads') else ''}{work});"
             )
         case p.NormStep():
             code = f"tg_cluster_{a.function}_s8(&{ident}, {x}, {a.rows}, {y}, {work});"
@@ -104,7 +105,9 @@ def _call(plan: p.Plan, index: int, step: p.Step) -> str:
                     f"    memcpy({y} + {a.rows.size}, {x}, {a.copy_bytes});\n  tg_team_barrier();"
                 )
     note = f": {step.schedule}" if step.schedule else ""
-    return (
-        f"\n  /* {step.name} ({step.op}){note} */\n  {code}\n"
-        f"  if (tg_team_core() == 0)\n    TG_PROFILE_LAYER({index});\n"
-    )
+    mark = _mark(index) if index < len(plan.steps) - 1 else ""
+    return f"\n  /* {step.name} ({step.op}){note} */\n  {code}\n{mark}"
+
+
+def _mark(layer: int) -> str:
+    return f"  if (tg_team_core() == 0)\n    TG_PROFILE_LAYER({layer});\n"

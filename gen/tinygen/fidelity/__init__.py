@@ -6,7 +6,7 @@ from tinygen.fidelity.fusion import FUSIONS, FusedCheck, FusedModel, check_fused
 from tinygen.fidelity.layers import LayerDifference, check_layers
 from tinygen.fidelity.noise import LayerNoise
 from tinygen.fidelity.quantize import Quantised, quantize
-from tinygen.fidelity.samples import import_for, load_samples
+from tinygen.fidelity.samples import import_for, load_samples, shortened
 
 __all__ = [
     "FUSIONS",
@@ -25,4 +25,5 @@ __all__ = [
     "load_samples",
     "onnx_outputs",
     "quantize",
+    "shortened",
 ]

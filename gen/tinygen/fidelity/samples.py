@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygen import reference
 from tinygen.errors import TinygenError
 from tinygen.graph import Graph
 from tinygen.importer import load
-from tinygen.passes import Imported, import_with_origins
+from tinygen.passes import Imported, import_with_origins, short
 
 Samples = tuple[NDArray[np.float32], NDArray[np.int64] | None]
 
@@ -42,6 +43,15 @@ def import_for(model: Path, data: Path | None, *, name: str | None = None) -> Im
     shape = loaded.values[loaded.input].shape[1:] or (1,)
     x, _ = read_samples(data, shape, loaded.name)
     return import_with_origins(model, name=name, samples=x)
+
+
+def shortened(graph: Graph, data: Path | None) -> Graph:
+    """With short arithmetic, as far as the samples allow."""
+    if data is None:
+        return short.shorten(graph).graph
+    x, _ = load_samples(data, graph)
+    inputs = [reference.quantise(graph, sample) for sample in x[: short.MEASURED]]
+    return short.shorten(graph, inputs).graph
 
 
 def read_samples(path: Path, shape: tuple[int, ...], name: str) -> Samples:

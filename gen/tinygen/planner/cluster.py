@@ -32,7 +32,7 @@ SOURCES = (
     *("runtime/dma_pulp.c", "runtime/dma_host.c"),
 )
 """What every cluster project has; the template compiles those of its machine."""
-TILE, TABLE, EXP, Q_BYTES = 4, 256, 512, 1024
+TILE, TABLE, EXP, OP_BYTES, Q_BYTES = 4, 256, 512, 512, 512
 
 
 def align8(size: int) -> int:
@@ -73,11 +73,11 @@ def attention_work(
     e = op.wq.shape[1]
     part = align8(t.linear_weights(op.dim, e))
     k, v = (align8(f(op, 1, tokens)) for f in (t.k_bytes, t.v_bytes))
-    q, all_q = t.q_bytes(op, 1, 4), t.q_bytes(op, 1, tokens)
-    if how == HEADS and all_q <= Q_BYTES:
-        q = all_q
+    groups = math.ceil(tokens / 4)
+    most = groups if how == HEADS else math.ceil(groups / cores)
+    q = t.q_bytes(op, 1, 4) * max(1, min(most, Q_BYTES // t.q_bytes(op, 1, 4)))
     own = align8(q) + align8(t.attend_scratch(op, 4, tokens))
-    shared = EXP + align8(round_up(tokens, 4) * round_up(e, 4))
+    shared = OP_BYTES + EXP + align8(round_up(tokens, 4) * round_up(e, 4))
     if how == HEADS:
         return shared + cores * ((2 * part + k + v + own) // 64 * 64 + 72)
     return shared + 2 * (3 * part + k + v) + cores * own
@@ -98,9 +98,11 @@ def idle_time(op: ops.Attention, tokens: int, how: AttentionSchedule, cores: int
 
 @dataclass
 class ClusterLowering(Lowering):
-    """cores: how many share the work."""
+    """cores: how many share the work.  ahead: weights come early where memory of their own serves
+    that."""
 
     cores: int = 1
+    ahead: bool = False
     more_sources: tuple[str, ...] = SOURCES
 
     def _lower(self, node: Node) -> p.Step:
@@ -136,7 +138,11 @@ class ClusterLowering(Lowering):
         n, inner = op.wo.shape
         size = attention_work(t, op, tokens, how, self.cores)
         tiles = fitting_tiles(t, n, inner, max(size, 2 * CHUNK), self.cores)
-        size = max(size, linear_work(t, n, inner, tiles, self.cores, False))
+        output = linear_work(t, n, inner, tiles, self.cores, False)
+        ahead = self.ahead and how == HEADS
+        if ahead:
+            size += align8(min(tiles, math.ceil(n / TILE)) * t.linear_weights(TILE, inner))
+        size = max(size, output)
         work = self.temporary("work", size, 0, TICKS - 1, size * tokens)
         context = self.temporary("context", tokens * inner, 0, TICKS - 1)
         assert work and context
@@ -147,7 +153,7 @@ class ClusterLowering(Lowering):
 
             return self.linear(node.name, which, pack, requant, (inner, op.wq.shape[1]))
 
-        def output() -> PackedLinear:
+        def pack_output() -> PackedLinear:
             return t.pack_linear(op.wo, op.bo, op.ro)
 
         step = p.AttentionStep(
@@ -155,7 +161,7 @@ class ClusterLowering(Lowering):
             q=project("q", op.rq),
             k=project("k", op.rk),
             v=project("v", op.rv),
-            o=self.linear(node.name, "o", output, op.ro, (n, inner)),
+            o=self.linear(node.name, "o", pack_output, op.ro, (n, inner)),
             tokens=tokens,
             heads=op.heads,
             dim=op.dim,
@@ -170,6 +176,7 @@ class ClusterLowering(Lowering):
             slots=p.AttentionSlots(work, work, work, context, None, None, None, None, None),
             head_stride_k=t.k_bytes(op, 1, tokens),
             head_stride_v=t.v_bytes(op, 1, tokens),
+            ahead=ahead,
         )
         self.sources.update(t.sources("attention"))
         self.more_sources += ("cluster/attention.c", "cluster/linear.c")
@@ -198,8 +205,8 @@ def lowerings(graph: Graph, board: Board) -> Iterator[Lowering]:
     layers = {n.name: n for n in graph.nodes if isinstance(n.op, ops.Attention)}
     quickest = {name: _by_time(graph, node, cores)[0] for name, node in layers.items()}
     smallest = {name: _by_size(graph, node, target, cores)[0] for name, node in layers.items()}
-    for chosen in (quickest, smallest):
-        yield ClusterLowering(graph, target, homes, chosen, cores=cores).run()
+    for chosen, ahead in ((quickest, True), (quickest, False), (smallest, False)):
+        yield ClusterLowering(graph, target, homes, chosen, cores=cores, ahead=ahead).run()
 
 
 def _tokens(graph: Graph, node: Node) -> int:

@@ -150,6 +150,8 @@ class AttentionStep:
     suffix: str = ""
     levels: int = 0
     levels_up: int = 0
+    ahead: bool = False
+    """Clusters: the first weights of o come while the heads are computed."""
 
     @property
     def attend(self) -> str:

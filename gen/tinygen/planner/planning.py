@@ -12,7 +12,7 @@ from tinygen.boards import Board, all_boards
 from tinygen.errors import TinygenError
 from tinygen.graph import Graph, Quant, ops, verify
 from tinygen.graph.ops import Fusion
-from tinygen.planner import arena, budgets, cluster, stalls
+from tinygen.planner import arena, budgets, cluster, cluster_cost, stalls
 from tinygen.planner import plan as p
 from tinygen.planner.choose import (
     Attempt,
@@ -39,6 +39,7 @@ class Options:
     feed_forward_block: rows of two linear layers at a time.  input_in_arena: it lies there, and
     later layers overwrite it; else it is the caller's.  fusion: of attention weights, None = where
     it wins; `make_plan` takes the graph as it is.
+    short: the arithmetic was shortened (`tinygen.passes.short`); kept for updates only.
     """
 
     attention: Kind | None = None
@@ -50,6 +51,7 @@ class Options:
     input_in_arena: bool = False
     fusion: Fusion | None = None
     schedules: Mapping[str, AttentionSchedule] = field(default_factory=dict)
+    short: bool = False
 
 
 def make_plan(graph: Graph, board: Board, options: Options | None = None) -> p.Plan:
@@ -162,6 +164,9 @@ def _finish(
         _predicted(step, low, low.step_traffic.get(i, {}), homes, board, model)
         for i, step in enumerate(low.steps)
     )
+    if board.core.count > 1:
+        cores = board.core.count
+        steps = tuple(cluster_cost.predicted(step, low.target.name, cores) for step in steps)
     sources = tuple(sorted(low.sources | set(low.more_sources)))
     regions = _region_use(packed, board)
     return p.Plan(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tinygen.boards import Board
 from tinygen.errors import TinygenError
-from tinygen.fidelity import FusedModel, Progress, fuse_within, load_samples
+from tinygen.fidelity import FusedModel, Progress, fuse_within, load_samples, shortened
 from tinygen.graph import Graph
 from tinygen.planner import FusionForm, Options, Plan, fusion_forms, make_plan, smallest, wanted
 
@@ -36,8 +36,11 @@ def plan_model(
     them: they are taken if samples show no loss beyond the bounds of `tinygen.fidelity.fusion`, the
     plan fits, and it is predicted to be faster.
 
-    Raises `TinygenError` if nothing fits, or if fused weights were asked for and cannot be had.
+    With options.short, of the model with short arithmetic. Raises `TinygenError` if nothing fits,
+    or if fused weights were asked for and cannot be had.
     """
+    if options.short:
+        graph = shortened(graph, samples)
     forms: Forms = fusion_forms(graph, board, options.fusion)
     if wanted(forms) and options.fusion is not None:
         return _as_asked(graph, board, options, forms, samples, progress)

@@ -56,8 +56,8 @@ def update_project(
     Raises `TinygenError` before anything is written.
     """
     old = read_manifest(folder)
-    graph = load_graph(model, old["model"], samples)
     options = Options(**old.get("options", {}))
+    graph = load_graph(model, old["model"], samples)
     planned = plan_model(graph, _board(old), options, samples, progress)
     graph, plan = planned.graph, planned.plan
     x, y = samples_of(graph, samples, self_test)

@@ -59,6 +59,26 @@ def rounding(requant: Requant, bound: I64) -> Rounding:
     return Rounding(WIDE, m, requant.zp, requant.s, none)
 
 
+NAMES = ("high", "low", "clip", "wide")
+
+
+def kind_of(packed: PackedLinear, k: int) -> str:
+    """How the sums of packed weights with k inputs are rounded."""
+    return NAMES[int(packed.w.view(np.int32)[HEADER // 4 + round_up(k, 4) + 7])]
+
+
+def score_kind(m: int, s: int, zp: int, dim: int) -> str:
+    """The same of scores, as kernels/src/xpulpv2/attention_attend.c chooses."""
+    zeros = min((m & -m).bit_length() - 1 if m else 31, s - 1)
+    if s - zeros <= 22:
+        room = (1 << 31) - 1 - abs((zp << (s - zeros)) + (1 << (s - zeros - 1)))
+        if not m or room // (m >> zeros) > dim * 255 * 255:
+            return "low"
+        if dim > 2:
+            return "clip"
+    return "high" if s > 2 and m <= ((1 << 31) - 1) >> (33 - s) else "wide"
+
+
 class Xpulpv2(Portable):
     name = "xpulpv2"
     fuses = False
@@ -114,8 +134,10 @@ class Xpulpv2(Portable):
         return w.reshape(4 * len(tiles), words)[:n, :k]
 
     def pack_exp(self, table: U16) -> U16:
-        """High eight and low seven bits, as bytes, the farthest from the maximum first."""
-        halves = np.concatenate([table[::-1] >> 7, table[::-1] & 127]).astype(np.uint8)
+        """High eight and low seven bits, as bytes, the farthest from the maximum first; or, where
+        eight bits are enough, those and zeros."""
+        high, low = (table, 0 * table) if table.max() < 256 else (table >> 7, table & 127)
+        halves = np.concatenate([high[::-1], low[::-1]]).astype(np.uint8)
         paired: U16 = halves.view(np.uint16)
         return paired
 
@@ -146,7 +168,8 @@ def _tiles(weight: I8, bias: I32, how: Rounding, first: int) -> I32:
     header[:n] = bias
     body = np.ascontiguousarray(w).reshape(tiles, -1).view(np.int32)
     trailer = np.zeros((tiles, 8), np.int64)
-    trailer[:, :4] = how.m.reshape(-1, 4)[first : first + tiles]
+    less = int(how.kind in (LOW, CLIP))  # see tile.h
+    trailer[:, :4] = how.m.reshape(-1, 4)[first : first + tiles] - less
     trailer[:, 4:6] = how.offset, how.shift
     trailer[:, 6] = how.limit[first : first + tiles]
     trailer[:, 7] = how.kind

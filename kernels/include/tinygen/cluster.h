@@ -4,6 +4,7 @@
 
 #include "tinygen/attention.h"
 #include "tinygen/conv.h"
+#include "tinygen/dma.h"
 #include "tinygen/elementwise.h"
 #include "tinygen/layernorm.h"
 
@@ -25,13 +26,19 @@ void tg_cluster_store(void *far, const void *near, size_t size);
 void tg_cluster_linear_s8(const tg_linear_t *op, const int8_t *x, int32_t rows, int8_t *y,
                           int32_t tiles, void *work);
 
+/* The same with the first chunk's weights in `first`, on their way since core 0 started `job`. */
+void tg_cluster_linear_ahead_s8(const tg_linear_t *op, const int8_t *x, int32_t rows, int8_t *y,
+                                int32_t tiles, void *work, void *first, tg_dma_t *job);
+
 /* All weights at once. */
 void tg_cluster_conv_s8(const tg_conv_t *op, const int8_t *x, int8_t *y, void *work);
 
 /* Whole heads to cores: each core streams its own weights, and holds one head's keys and values.
- * context: [tokens][heads * dim], near. tiles: of the output projection, in a chunk. */
+ * context: [tokens][heads * dim], near. tiles: of the output projection, in a chunk. ahead: the
+ * first such chunk has a place of its own behind everything else in work, and comes early. */
 void tg_cluster_attention_heads_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
-                                   int8_t *context, int8_t *y, int32_t tiles, void *work);
+                                   int8_t *context, int8_t *y, int32_t tiles, int ahead,
+                                   void *work);
 
 /* One head after the other, its query rows to cores by groups of four. */
 void tg_cluster_attention_rows_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
@@ -39,7 +46,8 @@ void tg_cluster_attention_rows_s8(const tg_attention_t *op, const int8_t *x, int
 
 /* The same with weights of few levels (QuantLib's iSoftmax). */
 void tg_cluster_attention_heads_levels_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
-                                          int8_t *context, int8_t *y, int32_t tiles, void *work);
+                                          int8_t *context, int8_t *y, int32_t tiles, int ahead,
+                                          void *work);
 void tg_cluster_attention_rows_levels_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
                                          int8_t *context, int8_t *y, int32_t tiles, void *work);
 

@@ -7,77 +7,91 @@
 #ifdef TG_LEVELS /* attention_levels.c: this file again */
 #define tg_cluster_attention_heads_s8 tg_cluster_attention_heads_levels_s8
 #define tg_cluster_attention_rows_s8 tg_cluster_attention_rows_levels_s8
-#define tg_attend_group tg_attend_group_levels
+#define tg_attend_rows tg_attend_rows_levels
 #endif
 
-enum { GROUP = 4, EXP_BYTES = 512, PARTS = 3, Q_BYTES = 1024 };
+enum { GROUP = 4, EXP_BYTES = 512, OP_BYTES = 512, PARTS = 3, Q_BYTES = 512 };
+_Static_assert(sizeof(tg_attention_t) <= OP_BYTES, "the planner keeps room for the parameters");
 
 typedef struct {
-  const tg_attention_t *op; /* the caller's: far */
+  const tg_attention_t *op; /* the caller's, far; after prepare() a copy in working memory */
   const tg_word_t *x;       /* groups of four rows, as tg_tile_group makes them */
   int8_t *context;
   int32_t tokens, inner, groups;
-  int32_t words; /* of a group of the input */
+  int32_t words; /* of a group of the input; before prepare(): features */
   size_t part;   /* bytes of one head's weights of one projection */
 } layer_t;
 
 static layer_t describe(const tg_attention_t *op, int32_t tokens, int8_t *context) {
-  layer_t layer = {op, NULL, context, tokens, op->heads * op->dim, tg_tile_words(tokens), 0, 0};
-  layer.words = 4 * tg_tile_words(op->q.k);
-  layer.part = (size_t)tg_project_head_weights(op->dim, op->q.k);
+  const int32_t k = op->q.k, dim = op->dim;
+  layer_t layer = {op, NULL, context, tokens, op->heads * dim, tg_tile_words(tokens), k, 0};
+  layer.part = (size_t)tg_project_head_weights(dim, k);
   return layer;
 }
 
-/* What all heads need: the exponent table, and the input by groups of four rows. */
-static void prepare(layer_t *layer, tg_attention_t *near, const int8_t *x, uint8_t **work) {
-  const int32_t core = tg_team_core(), cores = tg_team_cores(), k = near->q.k;
-  const uint16_t *far = near->exp_table;
-  tg_word_t *const groups = tg_take(work, 4 * (size_t)layer->groups * (size_t)layer->words);
-  tg_dma_t job;
-  near->exp_table = tg_take(work, EXP_BYTES);
-  if (core == 0)
-    tg_dma_load(&job, (void *)(uintptr_t)near->exp_table, far, EXP_BYTES);
+/* What all heads need: parameters, the exponent table, and the input by groups of four rows.
+ * Returns the parameters, near. */
+static const tg_attention_t *prepare(layer_t *layer, const int8_t *x, uint8_t **work) {
+  const int32_t core = tg_team_core(), cores = tg_team_cores(), k = layer->words;
+  tg_attention_t *const near = tg_take(work, OP_BYTES);
+  uint16_t *const table = tg_take(work, EXP_BYTES);
+  tg_word_t *const groups = (tg_word_t *)(void *)*work;
+  tg_dma_t job[2];
+  if (core == 0) {
+    tg_dma_load(&job[0], near, layer->op, sizeof *near);
+    tg_dma_load(&job[1], table, layer->op->exp_table, EXP_BYTES);
+  }
+  layer->words = 4 * tg_tile_words(k);
+  *work += 4 * (size_t)layer->groups * (size_t)layer->words;
   for (int32_t g = core; g < layer->groups; g += cores) {
     const int32_t row = GROUP * g, left = layer->tokens - row;
     tg_tile_group(x + (ptrdiff_t)row * k, left < GROUP ? left : GROUP, k, k,
                   groups + g * layer->words);
   }
   layer->x = groups;
-  if (core == 0)
-    tg_dma_wait(&job);
+  if (core == 0) {
+    tg_dma_wait(&job[0]);
+    tg_dma_wait(&job[1]);
+    near->exp_table = table;
+  }
   tg_team_barrier();
+  layer->op = near;
+  return near;
 }
 
-/* Group g of one head's q, k or v. */
+/* `count` groups of one head's k or v, from `first` on. */
 static void project(const layer_t *layer, const tg_attention_t *near, const tg_linear_t *linear,
-                    const void *w, int what, int32_t g, void *y) {
-  tg_project_group(near, linear, w, what, layer->x + g * layer->words, layer->tokens, g, y);
+                    const void *w, int what, int32_t first, int32_t count, void *y) {
+  tg_project_groups(near, linear, w, what, layer->x + first * layer->words, layer->tokens, first,
+                    count, y);
 }
 
-/* A group of four query rows of head h: its part of q, and its context. */
-static void query(const layer_t *layer, const tg_attention_t *near, const void *w, int32_t group,
-                  void *q) {
-  const int32_t left = layer->tokens - GROUP * group;
-  tg_project_group(near, &near->q, w, TG_PROJECT_Q, layer->x + group * layer->words,
-                   left < GROUP ? left : GROUP, 0, q);
+/* `count` groups of query rows of a head: their parts of q. */
+static void query(const layer_t *layer, const tg_attention_t *near, const void *w, int32_t first,
+                  int32_t count, void *q) {
+  const int32_t left = layer->tokens - GROUP * first;
+  tg_project_groups(near, &near->q, w, TG_PROJECT_Q, layer->x + first * layer->words,
+                    left < GROUP * count ? left : GROUP * count, 0, count, q);
 }
 
 static void attend(const layer_t *layer, const tg_attention_t *near, tg_attend_t *how, int32_t h,
-                   int32_t group, const void *k, const void *v, const void *q, void *scratch) {
-  const int32_t row = GROUP * group, left = layer->tokens - row;
-  tg_attend_group(how, near, q, k, v, left < GROUP ? left : GROUP,
-                  layer->context + (ptrdiff_t)row * layer->inner + h * near->dim, layer->inner,
-                  scratch);
+                   int32_t first, int32_t count, const void *k, const void *v, const void *q,
+                   void *scratch) {
+  const int32_t row = GROUP * first, left = layer->tokens - row;
+  tg_attend_rows(how, near, q, k, v, left < GROUP * count ? left : GROUP * count,
+                 layer->context + (ptrdiff_t)row * layer->inner + h * near->dim, layer->inner,
+                 scratch);
 }
 
 static size_t scratch_bytes(const layer_t *layer) {
-  return tg_attention_attend_scratch(layer->op, GROUP, layer->tokens);
+  return 48u * (size_t)layer->groups; /* tg_attention_attend_scratch */
 }
 
-/* Groups of q made at a time where heads go to cores: all, if that is little memory, so that the
- * code of both stages need not come to the instruction cache again and again. */
-static int32_t query_groups(const layer_t *layer) {
-  return layer->groups * tg_q_head_bytes(layer->op->dim, GROUP) <= Q_BYTES ? layer->groups : 1;
+/* Groups of q made at a time, so that the code of neither stage need come to the instruction cache
+ * again and again. most: that a core has. */
+static int32_t query_groups(const layer_t *layer, int32_t most) {
+  const int32_t fit = Q_BYTES / tg_q_head_bytes(layer->op->dim, GROUP);
+  return fit < 1 ? 1 : fit < most ? fit : most;
 }
 
 static size_t query_bytes(const layer_t *layer, int32_t groups) {
@@ -96,23 +110,25 @@ static const void *part_weights(const layer_t *layer, int32_t i) {
 }
 
 void tg_cluster_attention_heads_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
-                                   int8_t *context, int8_t *y, int32_t tiles, void *work) {
+                                   int8_t *context, int8_t *y, int32_t tiles, int ahead_of_it,
+                                   void *work) {
   layer_t layer = describe(op, tokens, context);
   const int32_t core = tg_team_core(), cores = tg_team_cores();
-  const int32_t mine = core < op->heads ? (op->heads - core + cores - 1) / cores : 0;
-  tg_attention_t near = *op;
-  tg_attend_t how;
-  tg_attend_prepare(&how, op, tokens);
+  const int32_t heads = op->heads;
+  const int32_t mine = core < heads ? (heads - core + cores - 1) / cores : 0;
   uint8_t *rest = work;
-  prepare(&layer, &near, x, &rest);
-  const int32_t ahead = query_groups(&layer);
-  const size_t q_group = query_bytes(&layer, 1);
-  const size_t k_bytes = tg_attention_k_bytes(op, 1, tokens);
-  const size_t v_bytes = tg_attention_v_bytes(op, 1, tokens);
+  const tg_attention_t *const near = prepare(&layer, x, &rest);
+  tg_attend_t how;
+  tg_attend_prepare(&how, near, tokens);
+  const int32_t ahead = query_groups(&layer, layer.groups);
+  const size_t k_bytes = (size_t)tg_k_head_bytes(near->dim, tokens);
+  const size_t v_bytes = (size_t)tg_v_head_bytes(near->dim, tokens);
   /* Cores run alike: 64 bytes are one word of each bank, so buffers that are a multiple of it apart
    * would make all cores wait for the same bank. */
   const size_t own = 2 * tg_align8(layer.part) + tg_align8(k_bytes) + tg_align8(v_bytes) +
                      tg_align8(query_bytes(&layer, ahead)) + tg_align8(scratch_bytes(&layer));
+  uint8_t *const first = ahead_of_it ? rest + (size_t)cores * (own / 64 * 64 + 72) : NULL;
+  tg_dma_t o_job;
   rest += (size_t)core * (own / 64 * 64 + 72);
   uint8_t *const w[2] = {tg_take(&rest, layer.part), tg_take(&rest, layer.part)};
   void *const k = tg_take(&rest, k_bytes), *const v = tg_take(&rest, v_bytes);
@@ -120,27 +136,30 @@ void tg_cluster_attention_heads_s8(const tg_attention_t *op, const int8_t *x, in
   tg_dma_t jobs[2];
   if (mine)
     tg_dma_load(&jobs[0], w[0], part_weights(&layer, 0), layer.part);
+  if (core == 0 && first) {
+    const int32_t all = tg_tile_words(near->o.n);
+    tg_dma_load(&o_job, first, near->o.w,
+                (size_t)(tiles < all ? tiles : all) * (size_t)tg_tile_bytes(near->o.k));
+  }
   for (int32_t i = 0; i < PARTS * mine; i++) {
     tg_dma_wait(&jobs[i & 1]);
     if (i + 1 < PARTS * mine)
       tg_dma_load(&jobs[(i + 1) & 1], w[(i + 1) & 1], part_weights(&layer, i + 1), layer.part);
     const int32_t h = core + i / PARTS * cores;
     if (i % PARTS == 0)
-      for (int32_t g = 0; g < layer.groups; g++)
-        project(&layer, &near, &near.k, w[i & 1], TG_PROJECT_K, g, k);
+      project(&layer, near, &near->k, w[i & 1], TG_PROJECT_K, 0, layer.groups, k);
     else if (i % PARTS == 1)
-      for (int32_t g = 0; g < layer.groups; g++)
-        project(&layer, &near, &near.v, w[i & 1], TG_PROJECT_V, g, v);
+      project(&layer, near, &near->v, w[i & 1], TG_PROJECT_V, 0, layer.groups, v);
     else
       for (int32_t g = 0; g < layer.groups; g += ahead) {
-        for (int32_t j = 0; j < ahead; j++)
-          query(&layer, &near, w[i & 1], g + j, q + (size_t)j * q_group);
-        for (int32_t j = 0; j < ahead; j++)
-          attend(&layer, &near, &how, h, g + j, k, v, q + (size_t)j * q_group, rest);
+        const int32_t here = layer.groups - g < ahead ? layer.groups - g : ahead;
+        query(&layer, near, w[i & 1], g, here, q);
+        attend(&layer, near, &how, h, g, here, k, v, q, rest);
       }
   }
+  const tg_linear_t o = near->o; /* its place becomes that of weights */
   tg_team_barrier();
-  tg_cluster_linear_s8(&op->o, context, tokens, y, tiles, work);
+  tg_cluster_linear_ahead_s8(&o, context, tokens, y, tiles, work, first, &o_job);
 }
 
 /* -- query rows to cores ------------------------------------------------------------------------
@@ -158,49 +177,55 @@ static void keys_values(const layer_t *layer, const tg_attention_t *near, const 
                         void *v) {
   const int32_t core = tg_team_core(), cores = tg_team_cores(), groups = layer->groups;
   const size_t part = tg_align8(layer->part);
-  for (int32_t i = tg_share(2 * groups, core, cores); i < tg_share(2 * groups, core + 1, cores);
-       i++)
-    if (i < groups)
-      project(layer, near, &near->k, w + part, TG_PROJECT_K, i, k);
-    else
-      project(layer, near, &near->v, w + 2 * part, TG_PROJECT_V, i - groups, v);
+  const int32_t from = tg_share(2 * groups, core, cores);
+  const int32_t to = tg_share(2 * groups, core + 1, cores), keys = to < groups ? to : groups;
+  if (from < keys)
+    project(layer, near, &near->k, w + part, TG_PROJECT_K, from, keys - from, k);
+  if (to > groups) {
+    const int32_t first = from > groups ? from - groups : 0;
+    project(layer, near, &near->v, w + 2 * part, TG_PROJECT_V, first, to - groups - first, v);
+  }
 }
 
 void tg_cluster_attention_rows_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
                                   int8_t *context, int8_t *y, int32_t tiles, void *work) {
   layer_t layer = describe(op, tokens, context);
   const int32_t core = tg_team_core(), cores = tg_team_cores();
-  tg_attention_t near = *op;
-  tg_attend_t how;
-  tg_attend_prepare(&how, op, tokens);
   uint8_t *rest = work;
-  prepare(&layer, &near, x, &rest);
+  const tg_attention_t *const near = prepare(&layer, x, &rest);
+  tg_attend_t how;
+  tg_attend_prepare(&how, near, tokens);
   uint8_t *w[2], *k[2], *v[2];
   for (int i = 0; i < 2; i++) {
     w[i] = tg_take(&rest, PARTS * tg_align8(layer.part));
-    k[i] = tg_take(&rest, tg_attention_k_bytes(op, 1, tokens));
-    v[i] = tg_take(&rest, tg_attention_v_bytes(op, 1, tokens));
+    k[i] = tg_take(&rest, (size_t)tg_k_head_bytes(near->dim, tokens));
+    v[i] = tg_take(&rest, (size_t)tg_v_head_bytes(near->dim, tokens));
   }
-  rest += (size_t)core * (tg_align8(query_bytes(&layer, 1)) + tg_align8(scratch_bytes(&layer)));
-  void *const q = tg_take(&rest, query_bytes(&layer, 1));
+  const int32_t ahead = query_groups(&layer, (layer.groups + cores - 1) / cores);
+  const int32_t end = tg_share(layer.groups, core + 1, cores);
+  const size_t q_bytes = query_bytes(&layer, ahead);
+  rest += (size_t)core * (tg_align8(q_bytes) + tg_align8(scratch_bytes(&layer)));
+  void *const q = tg_take(&rest, q_bytes);
   tg_dma_t jobs[PARTS];
   if (core == 0)
     load_head(&layer, 0, w[0], jobs);
-  for (int32_t h = 0; h < op->heads; h++) {
+  for (int32_t h = 0; h < near->heads; h++) {
     const int i = h & 1;
     if (core == 0)
       for (int part = 0; part < PARTS; part++)
         tg_dma_wait(&jobs[part]);
     tg_team_barrier(); /* weights are there; the head before last is done with */
-    if (core == 0 && h + 1 < op->heads)
+    if (core == 0 && h + 1 < near->heads)
       load_head(&layer, h + 1, w[i ^ 1], jobs);
-    keys_values(&layer, &near, w[i], k[i], v[i]);
+    keys_values(&layer, near, w[i], k[i], v[i]);
     tg_team_barrier();
-    for (int32_t g = core; g < layer.groups; g += cores) {
-      query(&layer, &near, w[i], g, q);
-      attend(&layer, &near, &how, h, g, k[i], v[i], q, rest);
+    for (int32_t g = tg_share(layer.groups, core, cores); g < end; g += ahead) {
+      const int32_t here = end - g < ahead ? end - g : ahead;
+      query(&layer, near, w[i], g, here, q);
+      attend(&layer, near, &how, h, g, here, k[i], v[i], q, rest);
     }
   }
+  const tg_linear_t o = near->o; /* its place becomes that of weights */
   tg_team_barrier();
-  tg_cluster_linear_s8(&op->o, context, tokens, y, tiles, work);
+  tg_cluster_linear_s8(&o, context, tokens, y, tiles, work);
 }

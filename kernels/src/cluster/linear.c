@@ -38,18 +38,25 @@ static void chunk(const tg_linear_t *op, const uint8_t *w, int32_t first, int32_
 
 void tg_cluster_linear_s8(const tg_linear_t *op, const int8_t *x, int32_t rows, int8_t *y,
                           int32_t tiles, void *work) {
+  tg_dma_t job;
+  tg_cluster_linear_ahead_s8(op, x, rows, y, tiles, work, NULL, &job);
+}
+
+void tg_cluster_linear_ahead_s8(const tg_linear_t *op, const int8_t *x, int32_t rows, int8_t *y,
+                                int32_t tiles, void *work, void *first, tg_dma_t *job) {
   tg_linear_t near = *op; /* the parameters too are read again and again */
   const size_t tile_bytes = tg_linear_s8_weights(TILE, op->k);
   const size_t scratch_bytes = tg_align8(tg_linear_s8_scratch(op, GROUP));
   const int32_t core = tg_team_core(), all = (op->n + TILE - 1) / TILE;
   uint8_t *rest = work, *buffers[2];
-  buffers[0] = tg_take(&rest, (size_t)tiles * tile_bytes);
+  buffers[0] = first ? first : tg_take(&rest, (size_t)tiles * tile_bytes);
   buffers[1] = tiles < all ? tg_take(&rest, (size_t)tiles * tile_bytes) : buffers[0];
   int8_t *table = tg_take(&rest, op->table ? TABLE : 0);
   uint8_t *scratch = rest + (size_t)core * scratch_bytes;
-  tg_dma_t job, table_job;
+  tg_dma_t table_job;
   if (core == 0) {
-    tg_dma_load(&job, buffers[0], op->w, (size_t)(tiles < all ? tiles : all) * tile_bytes);
+    if (!first)
+      tg_dma_load(job, buffers[0], op->w, (size_t)(tiles < all ? tiles : all) * tile_bytes);
     if (op->table) {
       tg_dma_load(&table_job, table, op->table, TABLE);
       tg_dma_wait(&table_job);
@@ -60,10 +67,10 @@ void tg_cluster_linear_s8(const tg_linear_t *op, const int8_t *x, int32_t rows, 
   for (int32_t at = 0, i = 0; at < all; at += tiles, i++) {
     const int32_t here = all - at < tiles ? all - at : tiles, next = at + tiles;
     if (core == 0)
-      tg_dma_wait(&job);
+      tg_dma_wait(job);
     tg_team_barrier(); /* this chunk is there, and nobody reads the other buffer any more */
     if (core == 0 && next < all)
-      tg_dma_load(&job, buffers[(i + 1) & 1], (const uint8_t *)op->w + (size_t)next * tile_bytes,
+      tg_dma_load(job, buffers[(i + 1) & 1], (const uint8_t *)op->w + (size_t)next * tile_bytes,
                   (size_t)(all - next < tiles ? all - next : tiles) * tile_bytes);
     chunk(&near, buffers[i & 1], at, here, x, rows, y, scratch);
   }

@@ -6,8 +6,9 @@
  * v  a head: for every 4 features [S4] [4 features]
  *
  * A starting value is the part of a score's zero points that belongs to the key. Features that do
- * not exist are zero in q and k. Keys that do not exist repeat the last one; other tokens that do
- * not exist hold any value.
+ * not exist are zero in q and k. One or two features stand in q and k as halfwords, less their zero
+ * point, and starting values are not used. Keys that do not exist repeat the last one; other tokens
+ * that do not exist hold any value.
  */
 #ifndef TINYGEN_XPULPV2_ATTENTION_H
 #define TINYGEN_XPULPV2_ATTENTION_H
@@ -33,28 +34,29 @@ static inline int32_t tg_project_head_weights(int32_t dim, int32_t k) {
   return tg_tile_words(dim) * tg_tile_bytes(k);
 }
 
-/* Group g of four tokens, of one head. x: the group, as tg_tile_group makes it; w: the weights of
- * this head; what: TG_PROJECT_*; y: the head's whole buffer for `tokens` tokens. */
-void tg_project_group(const tg_attention_t *op, const tg_linear_t *linear, const void *w, int what,
-                      const tg_word_t *x, int32_t tokens, int32_t g, void *y);
+/* `count` groups of four tokens from group `first` on, of one head. x: those groups, as
+ * tg_tile_group makes them; w: the weights of this head; what: TG_PROJECT_*; y: the head's whole
+ * buffer for `tokens` tokens. */
+void tg_project_groups(const tg_attention_t *op, const tg_linear_t *linear, const void *w, int what,
+                       const tg_word_t *x, int32_t tokens, int32_t first, int32_t count, void *y);
 
 /* Attention of one head's query rows, with what it needs over and over. */
 typedef struct {
   int32_t words, tokens, features; /* groups of four features, tokens, features of the context */
-  int32_t kind;                    /* TG_ROUND_*, of the scores */
-  int32_t last;                    /* mask of the bytes of the last group of tokens that exist */
+  TG_TILES_SCORES((*scores));
+  int32_t narrow; /* weights have eight bits or fewer */
+  int32_t last;   /* mask of the bytes of the last group of tokens that exist */
   tg_tiles_score_t score;
 } tg_attend_t;
 
 void tg_attend_prepare(tg_attend_t *a, const tg_attention_t *op, int32_t tokens);
 
-/* Up to four rows; q, k, v, y and scratch as in tg_attention_attend_s8. */
-void tg_attend_group(tg_attend_t *a, const tg_attention_t *op, const void *q, const void *k,
-                     const void *v, int32_t rows, int8_t *y, int32_t y_stride, void *scratch);
+/* Any number of query rows; q, k, v, y and scratch as in tg_attention_attend_s8. */
+void tg_attend_rows(tg_attend_t *a, const tg_attention_t *op, const void *q, const void *k,
+                    const void *v, int32_t rows, int8_t *y, int32_t y_stride, void *scratch);
 
 /* With weights of few levels. */
-void tg_attend_group_levels(tg_attend_t *a, const tg_attention_t *op, const void *q, const void *k,
-                            const void *v, int32_t rows, int8_t *y, int32_t y_stride,
-                            void *scratch);
+void tg_attend_rows_levels(tg_attend_t *a, const tg_attention_t *op, const void *q, const void *k,
+                           const void *v, int32_t rows, int8_t *y, int32_t y_stride, void *scratch);
 
 #endif

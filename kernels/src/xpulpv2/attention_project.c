@@ -42,25 +42,45 @@ static void repeat(int columns, int32_t words, ptrdiff_t step, tg_word_t *out) {
   }
 }
 
-void tg_project_group(const tg_attention_t *op, const tg_linear_t *linear, const void *w, int what,
-                      const tg_word_t *x, int32_t tokens, int32_t g, void *y) {
+/* One or two features, as the low bytes of words -> halfwords without their zero point. */
+static void spread(int32_t dim, int32_t zp, tg_word_t *out) {
+  for (int i = 0; i < 4; i++) {
+    const int32_t word = out[i], first = (int8_t)word - zp;
+    const int32_t second = dim == 2 ? (int8_t)((uint32_t)word >> 8) - zp : 0;
+    out[i] = (int32_t)((uint32_t)first & 0xffff) | (int32_t)((uint32_t)second << 16);
+  }
+}
+
+void tg_project_groups(const tg_attention_t *op, const tg_linear_t *linear, const void *w, int what,
+                       const tg_word_t *x, int32_t tokens, int32_t first, int32_t count, void *y) {
   const int32_t words = tg_tile_words(op->dim), k_words = tg_tile_words(linear->k);
   const int columns = what == TG_PROJECT_V;
+  const int32_t starts = what == TG_PROJECT_K ? 4 : 0; /* words before a group's results */
   const int32_t step = columns ? 4 * tg_tile_words(tokens) : 4;
-  tg_word_t *out = (tg_word_t *)y + 4 * g * (columns ? 1 : words);
-  if (what == TG_PROJECT_K)
-    out += 4 * g + 4; /* behind its own and all earlier groups' starting values */
-  if (tokens - 4 * g == 1) {
-    tg_tiles_row(x, w, k_words, words, out, 4 * step);
-    repeat(columns, words, step, out);
-  } else {
-    tg_tiles_project(columns, x, w, k_words, words, out, 4, 4 * step);
+  const int32_t group = columns ? 4 : 4 * words + starts;
+  tg_word_t *out = (tg_word_t *)y + first * (ptrdiff_t)group + starts;
+  const int32_t lone = tokens - 4 * (first + count - 1) == 1, whole = count - lone;
+  if (whole)
+    tg_tiles_project(columns, x, w, k_words, words, out,
+                     &(tg_tiles_out_t){4, 4 * step, whole, 4 * group});
+  if (lone) {
+    tg_word_t *const last = out + whole * (ptrdiff_t)group;
+    tg_tiles_row(x + 4 * whole * (ptrdiff_t)k_words, w, k_words, words, last, 4 * step);
+    repeat(columns, words, step, last);
   }
-  if (!columns && op->dim & 3)
-    for (int i = 0; i < 4; i++) /* features that do not exist are zero */
-      out[4 * (words - 1) + i] &= (1 << 8 * (op->dim & 3)) - 1;
-  if (what == TG_PROJECT_K)
-    start_keys(op, out - 4);
+  if (columns)
+    return;
+  for (; count; count--, out += group) {
+    if (op->dim <= 2) {
+      spread(op->dim, linear->zp, out);
+      continue;
+    }
+    if (op->dim & 3)
+      for (int i = 0; i < 4; i++) /* features that do not exist are zero */
+        out[4 * (words - 1) + i] &= (1 << 8 * (op->dim & 3)) - 1;
+    if (what == TG_PROJECT_K)
+      start_keys(op, out - 4);
+  }
 }
 
 static void project(const tg_attention_t *op, const tg_linear_t *linear, int what, const int8_t *x,
@@ -72,8 +92,8 @@ static void project(const tg_attention_t *op, const tg_linear_t *linear, int wha
     const int32_t row = 4 * g, rows = tokens - row < 4 ? tokens - row : 4;
     tg_tile_group(x + row * (ptrdiff_t)x_stride, rows, x_stride, linear->k, scratch);
     for (int32_t h = 0; h < heads; h++)
-      tg_project_group(op, linear, first + (ptrdiff_t)h * weights, what, scratch, tokens, g,
-                       (uint8_t *)y + (ptrdiff_t)h * head_bytes);
+      tg_project_groups(op, linear, first + (ptrdiff_t)h * weights, what, scratch, tokens, g, 1,
+                        (uint8_t *)y + (ptrdiff_t)h * head_bytes);
   }
 }
 

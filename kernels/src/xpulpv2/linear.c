@@ -23,7 +23,8 @@ void tg_linear_s8(const tg_linear_t *op, const int8_t *x, int32_t rows, int32_t 
     tg_tile_group(x + (ptrdiff_t)i * x_stride, here, x_stride, op->k, scratch);
     if (whole && (here == 4 || here == 1) && op->n >= 4) {
       if (here == 4)
-        tg_tiles_project(0, scratch, w, words, op->n / 4, out, y_stride, 4);
+        tg_tiles_project(0, scratch, w, words, op->n / 4, out,
+                         &(tg_tiles_out_t){y_stride, 4, 1, 0});
       else
         tg_tiles_row(scratch, w, words, op->n / 4, out, 4);
       n = op->n & ~3;
@@ -36,7 +37,7 @@ void tg_linear_s8(const tg_linear_t *op, const int8_t *x, int32_t rows, int32_t 
       if (here == 1)
         tg_tiles_row(scratch, w, words, run, results, 16);
       else
-        tg_tiles_project(0, scratch, w, words, run, results, 4, 16);
+        tg_tiles_project(0, scratch, w, words, run, results, &(tg_tiles_out_t){4, 16, 1, 0});
       for (int32_t t = 0; t < run; t++, n += 4, out += 4) {
         const int32_t channels = op->n - n < 4 ? op->n - n : 4;
         for (int32_t r = 0; r < here; r++)

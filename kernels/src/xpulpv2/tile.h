@@ -16,6 +16,7 @@
  * HIGH   clip8((high half of sum * m) + offset >> shift)
  * LOW    clip8(sum * m + offset >> shift), within 32 bits for every sum that x can make
  * CLIP   the same of the sum clipped to [-limit - 1, limit], beyond which results are saturated
+ *        (LOW and CLIP have m - 1 in place of m: sum + sum * (m - 1) is one p.mac)
  * WIDE   with a 64-bit product: the rest
  *
  * All give the bits of the definition; the packer proves it (tinygen.targets.xpulpv2). */

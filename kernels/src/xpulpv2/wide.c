@@ -28,3 +28,16 @@ void tg_tiles_scores_wide(const tg_word_t *q, const tg_word_t *k, int32_t words,
     }
   }
 }
+
+void tg_tiles_pairs_wide(const tg_word_t *q, const tg_word_t *k, int32_t words, int32_t groups,
+                         tg_word_t *out, const tg_tiles_score_t *c) {
+  (void)words;
+  for (; groups; groups--, k += 8) {
+    for (int32_t i = 0; i < 4; i++) {
+      int32_t v[4];
+      for (int32_t j = 0; j < 4; j++)
+        v[j] = tg_requant(tg_dotsp2(q[i], k[4 + j]), c->m, c->shift, c->offset);
+      *out++ = tg_pack4(v[0], v[1], v[2], v[3]);
+    }
+  }
+}

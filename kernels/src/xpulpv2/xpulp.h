@@ -15,6 +15,7 @@
 
 /* A word of memory that also holds bytes. */
 typedef int32_t __attribute__((may_alias)) tg_word_t;
+typedef int16_t __attribute__((may_alias)) tg_half_t;
 
 enum { TG_ONES = 0x01010101 };
 
@@ -150,6 +151,11 @@ static inline int32_t tg_add_shift(int32_t d, int32_t a, int32_t shift) {
 }
 
 #endif
+
+/* The dot product of two pairs of halfwords. */
+static inline int32_t tg_dotsp2(int32_t a, int32_t b) {
+  return (int16_t)a * (int16_t)b + (a >> 16) * (b >> 16);
+}
 
 /* Loads stay on their side: without it compilers hoist them until registers run out. */
 #ifdef __riscv

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Attention layers and the example models on a PULP cluster, in GVSoC.
+
+    TINYGEN_PULP_SDK=<script that sets up the SDK> python benchmarks/cluster.py [--update]
+
+Layers: cycles of the second of two inferences (the instruction cache is as warm as it gets), data
+and weights from L2 and back, every output compared with the reference. "all bits": multipliers and
+attention weights as importers make them; "short": tinygen.passes.short. "without transfers" takes
+away what core 0 spends in the DMA's functions, by GVSoC's instruction trace: what the same code
+needs where data begins and ends in L1. --update writes the tables into both README files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import bisect
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from bench import between
+from fit_cluster import BOARD, all_bits
+from graphs import GraphBuilder
+from tinygen import reference
+from tinygen.graph import Graph
+from tinygen.passes.short import shorten
+from tinygen.planner import Options, make_plan
+from tinygen.project import Request, create_project, new_project, promise, random_samples
+from tinygen.runner import run
+from tinygen.runner.toolchain import PULP_SDK
+
+ROOT = Path(__file__).resolve().parents[1]
+SHAPES = ((64, 64, 64, 8), (81, 32, 32, 8), (66, 16, 2, 8), (5, 32, 32, 8))
+PAPER = (1_366_790, 1_212_674, 536_512, 36_971)
+PULP_NN = (3_380_000, 2_720_000, 1_050_000, 95_000)
+"""Recorded: the paper's kernels, and PULP-NN with its softmax shared out; all data in L1."""
+MODELS = ("digits", "activity", *(f"paper_shapes/{m}" for m in ("eegformer", "ecgformer")))
+MODELS = (*MODELS, "paper_shapes/tinyradar")
+TRANSFERS = ("tg_dma_", "tg_cluster_load", "tg_cluster_store")
+LINE = re.compile(r"^\d+: (\d+): .*\] \S+ ([0-9a-f]{8}) ")
+
+
+@dataclass(frozen=True)
+class Measured:
+    cycles: int
+    transfers: int = 0
+
+
+def layer(shape: tuple[int, int, int, int]) -> Graph:
+    tokens, e, p, h = shape
+    b = GraphBuilder((tokens, e), 0, name="mhsa")
+    b.add("attention", b.attention(e, p, h))
+    return all_bits(b.graph())
+
+
+def inputs(graph: Graph, count: int) -> list[np.ndarray]:
+    return [reference.quantise(graph, x) for x in random_samples(graph, count)]
+
+
+def measure(graph: Graph, cores: int, traced: bool = False) -> Measured:
+    """The second of two inferences; both must give the reference's bytes."""
+    samples = promise(graph, random_samples(graph, 2), None)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "n"
+        create_project(make_plan(graph, BOARD), samples, "pulp-sdk", folder)
+        trace = Path(scratch) / "trace"
+        more = f" runner_args=--trace=pe0/insn:{trace}" if traced else ""
+        script = shlex.quote(os.environ[PULP_SDK])
+        command = f". {script} >&2 && make -C {folder} clean all run CORES={cores}{more}"
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+        totals = re.findall(r'"equal":true,.*"total":(\d+)', done.stdout)
+        if len(totals) != 2:
+            raise SystemExit(f"{graph.name}: wrong outputs\n{done.stdout[-2000:]}")
+        elf = next(folder.glob("BUILD/*/*/mhsa/mhsa"))
+        return Measured(int(totals[1]), _transfers(trace, elf) if traced else 0)
+
+
+def _transfers(trace: Path, elf: Path) -> int:
+    """Cycles of core 0 in the functions that start and wait for transfers, last inference."""
+    nm = subprocess.run(["nm", "-n", str(elf)], capture_output=True, text=True, check=True).stdout
+    symbols = [(int(a, 16), n) for a, t, n in re.findall(r"^(\w+) (\w) (\S+)$", nm, re.M)]
+    starts = [a for a, _ in symbols]
+    run_at = next(a for a, n in symbols if n == "run")
+    spent, before, here = 0, 0, False
+    with trace.open(errors="replace") as lines:
+        for line in lines:
+            found = LINE.match(line)
+            if not found:
+                continue
+            cycle, pc = int(found[1]), int(found[2], 16)
+            if pc == run_at:
+                spent = 0
+            elif here:
+                spent += cycle - before
+            name = symbols[bisect.bisect_right(starts, pc) - 1][1]
+            before, here = cycle, name.startswith(TRANSFERS)
+    return spent
+
+
+def difference(graph: Graph, short: Graph) -> float:
+    """Mean distance of outputs in LSB, on 16 random inputs."""
+    pairs = [(reference.run(graph, x), reference.run(short, x)) for x in inputs(graph, 16)]
+    return float(np.mean([np.abs(a.astype(int) - b).mean() for a, b in pairs]))
+
+
+def layers_table() -> str:
+    lines = [
+        "| tokens, features, a head, heads | all bits | short | short moves outputs by "
+        "| short, without transfers | 1 core, short | all bits, against the paper's kernels "
+        "| short, against the paper's kernels | short, against PULP-NN |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for shape, paper, pulp_nn in zip(SHAPES, PAPER, PULP_NN, strict=True):
+        graph = layer(shape)
+        short = shorten(graph, inputs(graph, 16)).graph
+        full, less = measure(graph, 8), measure(short, 8, traced=True)
+        one = measure(short, 1)
+        away = less.transfers / less.cycles
+        lines.append(
+            f"| {', '.join(map(str, shape))} | {full.cycles:,} | {less.cycles:,} "
+            f"| {difference(graph, short):.2f} LSB "
+            f"| {less.cycles - less.transfers:,} (-{100 * away:.1f} %) "
+            f"| {one.cycles:,} ({one.cycles / less.cycles:.2f} x) "
+            f"| {paper / full.cycles:.2f} x | {paper / less.cycles:.2f} x "
+            f"| {pulp_nn / less.cycles:.1f} x |"
+        )
+        print(lines[-1], flush=True)
+    return "\n".join(lines) + "\n"
+
+
+def models_table() -> str:
+    lines = [
+        "| model | arithmetic | samples equal | cycles | predicted | at 370 MHz | energy |",
+        "|---|---|--:|--:|--:|--:|--:|",
+    ]
+    for name in MODELS:
+        for short in (False, True):
+            line = _model(name, short)
+            lines.append(line)
+            print(line, flush=True)
+    return "\n".join(lines) + "\n"
+
+
+def _model(name: str, short: bool) -> str:
+    path = ROOT / "example_models" / name
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "n"
+        model, samples = path / "model.onnx", path / "samples.npz"
+        options = Options(short=short)
+        request = Request(BOARD, model, samples, folder, self_test=10_000, options=options)
+        plan = new_project(request).plan
+        result = run(folder, BOARD, "gvsoc", None, timeout=3000)
+    if not result.passed or result.total is None or plan.cycles is None or BOARD.power is None:
+        raise SystemExit(f"{name}: wrong outputs")
+    off = plan.cycles / result.total - 1
+    ms = result.total / BOARD.core.clock_hz * 1e3
+    uj = result.total / 1e6 * BOARD.power.mw_per_mhz * 1e3
+    return (
+        f"| {name.split('/')[-1]} | {'short' if short else 'all bits'} "
+        f"| {result.matching} of {result.samples} | {result.total:,} "
+        f"| {plan.cycles:,} ({100 * off:+.1f} %) | {ms:.2f} ms | {uj:.1f} uJ |"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--update", action="store_true", help="write the README files")
+    parser.add_argument("--only", choices=("layers", "models"))
+    args = parser.parse_args()
+    if args.only != "models":
+        body = layers_table()
+        if args.update:
+            between(ROOT / "README.md", "cluster", body)
+    if args.only != "layers":
+        body = models_table()
+        if args.update:
+            between(ROOT / "benchmarks" / "README.md", "cluster models", body)
+
+
+if __name__ == "__main__":
+    main()

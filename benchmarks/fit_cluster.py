@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fit the cluster's cost model to cycles from GVSoC; see gen/tinygen/planner/cluster_cost.py.
+
+    TINYGEN_PULP_SDK=<script that sets up the SDK> python benchmarks/fit_cluster.py
+
+As in fit_costs.py, random networks (seeded) give one equation a layer, three of four are fitted,
+and the published errors are those of the layers held back. Each network runs twice, as importers
+make it and with short arithmetic. The held-back layers' counts and measurements go to
+tests/planner/cluster_cycles.json, which a test holds the model against. The example models are not
+among the networks: benchmarks/cluster.py runs them.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fit_costs import GraphBuilder, Layer, conv_network, fit, off, rows_network, split
+from tinygen.boards import load_board
+from tinygen.errors import TinygenError
+from tinygen.graph import Graph, ops, verify
+from tinygen.passes.short import narrow_weights
+from tinygen.planner import cluster_cost, cost, make_plan
+from tinygen.planner import plan as p
+from tinygen.project import create_project, promise, random_samples
+from tinygen.runner import run
+
+BOARD = load_board("pulp_open")
+HELD = Path(__file__).resolve().parents[1] / "tests" / "planner" / "cluster_cycles.json"
+RAW = Path(__file__).resolve().parent / "out" / "cluster_layers.pickle"
+SHAPES = {  # tokens -> e, p, h of the layers; of both ways to share out
+    5: ((32, 32, 8), (24, 8, 3), (64, 16, 4), (16, 2, 8), (40, 8, 12), (32, 16, 8)),
+    9: ((8, 4, 3), (48, 24, 2), (64, 32, 8), (20, 6, 8)),
+    17: ((16, 16, 8), (40, 8, 12), (64, 64, 2), (32, 2, 8)),
+    32: ((32, 8, 16), (24, 8, 8), (64, 64, 8), (16, 2, 4)),
+    50: ((32, 16, 4), (16, 2, 8), (64, 16, 8), (24, 3, 8)),
+    66: ((16, 2, 8), (32, 32, 1), (48, 16, 8), (20, 8, 5)),
+    81: ((32, 32, 8), (16, 8, 8), (32, 16, 8)),
+}
+
+
+def attention_network(tokens: int) -> Graph:
+    """Between products, so that the instruction cache holds something else before."""
+    b = GraphBuilder((tokens, 12), tokens, "attn")
+    width = 12
+    for i, (e, width_of_head, h) in enumerate(SHAPES[tokens]):
+        b.add(f"before{i}", b.linear(e, width, table=i % 2 == 1))
+        b.add(f"attention{i}", b.attention(e, width_of_head, h))
+        width = e
+    b.add("norm", b.norm(width))
+    return b.graph()
+
+
+def all_bits(graph: Graph) -> Graph:
+    """The same ratios to the tenth bit more, as importers make them."""
+    rng = np.random.default_rng(0)
+
+    def fine(r: ops.Requant) -> ops.Requant:
+        low = rng.integers(0, 1 << 10, r.m.shape)
+        return ops.Requant(((r.m.astype(np.int64) << 10) + low).astype(np.int32), 32, r.zp)
+
+    nodes = []
+    for node in graph.nodes:
+        fields: dict[str, Any] = {
+            k: fine(v) for k, v in vars(node.op).items() if isinstance(v, ops.Requant) and v.s == 22
+        }
+        nodes.append(replace(node, op=replace(node.op, **fields)))
+    return verify(replace(graph, nodes=tuple(nodes)), integer=True)
+
+
+def narrow(graph: Graph) -> Graph:
+    """Attention weights of eight bits, whatever they lose."""
+    nodes = [
+        replace(n, op=narrow_weights(n.op) or n.op) if isinstance(n.op, ops.Attention) else n
+        for n in graph.nodes
+    ]
+    return verify(replace(graph, nodes=tuple(nodes)), integer=True)
+
+
+def networks() -> Iterator[Graph]:
+    rng = np.random.default_rng(7)
+    for rows in (1, 5, 16, 37, 81):
+        yield rows_network(rng, rows, 6)
+    for _ in range(8):
+        yield conv_network(rng)
+    for tokens in SHAPES:
+        yield attention_network(tokens)
+
+
+Raw = tuple[str, p.Step, int]
+"""Network, step, cycles."""
+
+
+def measure(graph: Graph) -> list[Raw]:
+    try:
+        plan = make_plan(graph, BOARD)
+    except TinygenError as e:  # too large
+        print(e)
+        return []
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "fit"
+        create_project(plan, promise(graph, random_samples(graph, 2), None), "pulp-sdk", folder)
+        result = run(folder, BOARD, "gvsoc")
+    if not result.passed:
+        raise SystemExit(f"{graph.name}: wrong outputs, nothing is fitted")
+    pairs = list(zip(plan.steps, result.layers, strict=True))
+    # the first has the transfer of the input in it
+    return [(graph.name, step, found.count or 0) for step, found in pairs[1:]]
+
+
+def main() -> None:
+    """--again: fit what the last run measured, by the features that are counted now."""
+    if "--again" not in sys.argv:
+        raw = [r for g in networks() for form in (all_bits, narrow) for r in measure(form(g))]
+        RAW.parent.mkdir(exist_ok=True)
+        RAW.write_bytes(pickle.dumps(raw))
+    layers = []
+    for network, step, cycles in pickle.loads(RAW.read_bytes()):
+        counts = cluster_cost.features(step, BOARD.core.count)
+        layers.append(Layer(step.op, f"{network} {step.name} {step.schedule}", counts, 0, cycles))
+    kept, held = split(layers)
+    found = fit(kept, [la.cycles for la in kept])
+    error: dict[str, list[float]] = {}
+    for la in held:
+        error.setdefault(la.op, []).append(abs(off(found, la, la.cycles)))
+    for op, every in error.items():
+        print(f"{op:10} {len(every):4} held back, mean {np.mean(every):.1%} max {max(every):.1%}")
+    record = {
+        "fitted_layers": len(kept),
+        "held_back_layers": len(held),
+        "error": {op: round(max(every), 4) for op, every in error.items()},
+        "mean_error": {op: round(float(np.mean(every)), 4) for op, every in error.items()},
+        "coefficients": found,
+    }
+    path = cost.FOLDER / "cluster" / "xpulpv2.json"
+    path.write_text(json.dumps({"ri5cy": record}, indent=1, sort_keys=True) + "\n")
+    rows = [
+        {"op": la.op, "name": la.name, "cycles": la.cycles, "features": dict(la.features)}
+        for la in held
+    ]
+    HELD.write_text("[\n" + ",\n".join(json.dumps(r, sort_keys=True) for r in rows) + "\n]\n")
+    print(f"wrote {path} and {HELD}")
+
+
+if __name__ == "__main__":
+    main()

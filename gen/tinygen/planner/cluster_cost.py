@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cycles of a step on a cluster, predicted: what the busiest core does, times fitted coefficients.
+
+costs/cluster/xpulpv2.json holds the coefficients, fitted by benchmarks/fit_cluster.py to cycles
+from GVSoC (pulp-open, eight cores); GAP9 takes the same ones. Everything of a layer is in them:
+barriers, transfers, and the instruction cache that the layer before has left.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+
+from tinygen.planner import cost
+from tinygen.planner import plan as p
+from tinygen.targets.xpulpv2 import kind_of, score_kind
+
+ATTEND_GROUPS = 3
+"""Groups of query rows whose weights of eight bits exist at a time (xpulpv2/tiles.h)."""
+
+
+@cache
+def coefficients(target: str) -> Mapping[str, float] | None:
+    path = cost.FOLDER / "cluster" / f"{target}.json"
+    if not path.exists():
+        return None
+    found: Mapping[str, float] = json.loads(path.read_text())["ri5cy"]["coefficients"]
+    return found
+
+
+def predicted(step: p.Step, target: str, cores: int) -> p.Step:
+    """The step with its cycles; a cluster's instructions are not counted."""
+    fit = coefficients(target)
+    if fit is None:
+        return step
+    return replace(step, cycles=cost.total(fit, features(step, cores)))
+
+
+def features(step: p.Step, cores: int) -> Counter[str]:
+    """What the busiest core does, counted."""
+    counts: Counter[str] = Counter()
+
+    def share(n: int) -> int:
+        return math.ceil(n / cores)
+
+    match step.args:
+        case p.LinearStep() as a:
+            counts = _linear(a.rows, a.linear, step.tiles, cores)
+        case p.ConvStep() as a:
+            counts = _conv(a, cores)
+        case p.AttentionStep() as a:
+            counts = _attention(a, cores) + _linear(a.tokens, a.o, step.tiles, cores)
+        case p.NormStep() as a:
+            rows, width = share(a.rows), len(a.gamma)
+            counts.update({"norm": rows * width, "norm.row": rows, "norm.call": 1})
+            counts["bytes"] = 6 * width
+        case p.AddStep() as a:
+            counts.update({"add": share(a.count), "add.call": 1})
+            if a.other is not None:
+                counts.update({"bytes": a.count, "load": 1})
+        case p.LutStep() as a:
+            counts.update({"lut": share(a.count), "lut.call": 1})
+        case p.MeanStep() as a:
+            columns = share(a.features)
+            counts.update({"mean": a.rows * columns, "mean.column": columns, "mean.call": 1})
+        case p.MaxStep() as a:
+            values = share(math.prod(a.out)) * a.channels
+            counts.update({"max": values * math.prod(a.kernel), "max.row": values * a.kernel[0]})
+            counts.update({"max.value": values, "max.call": 1})
+        case p.CopyStep() as a:
+            counts.update({"copy": a.copy_bytes, "copy.call": 1, "bytes": a.rows.size})
+    return counts
+
+
+def _groups(rows: int) -> tuple[int, int]:
+    """Groups of four rows that take a whole tile, and lone rows."""
+    return math.ceil(rows / 4) - (rows % 4 == 1), int(rows % 4 == 1)
+
+
+def _product(times: int, rows: int, tiles: int, words: int, kind: str) -> Counter[str]:
+    """`times` products of rows against tiles of four channels, `words` of four inputs deep."""
+    groups, lone = _groups(rows)
+    return Counter(
+        {
+            "depth": times * groups * tiles * words,
+            f"tile.{kind}": times * groups * tiles,
+            "lone.depth": times * lone * tiles * words,
+            f"lone.{kind}": times * lone * tiles,
+        }
+    )
+
+
+def _linear(rows: int, a: p.LinearArgs, chunk: int, cores: int) -> Counter[str]:
+    """Each chunk of tiles is shared out by groups and tiles."""
+    tiles, words = math.ceil(a.n / 4), math.ceil(a.k / 4)
+    chunk = min(chunk or tiles, tiles)
+    whole, lone = _groups(rows)
+    groups = whole + lone
+    kind = kind_of(a.packed, a.k)
+    counts: Counter[str] = Counter({"linear.call": 1})
+    for first in range(0, tiles, chunk):
+        here = min(chunk, tiles - first)
+        units = math.ceil(groups * here / cores)
+        alone = round(lone * units / groups)  # of an average core
+        counts["depth"] += (units - alone) * words
+        counts[f"tile.{kind}"] += units - alone
+        counts["lone.depth"] += alone * words
+        counts[f"lone.{kind}"] += alone
+        counts["linear.group"] += math.ceil(units / here) * words
+        counts["linear.chunk"] += 1
+    counts["bytes"] += chunk * (48 + 16 * words)
+    if a.table is not None:
+        counts["table"] += math.ceil(rows * a.n / cores)
+    elif a.n % 4:
+        counts["ragged"] += math.ceil(rows * a.n / cores)
+    return counts
+
+
+def _conv(a: p.ConvStep, cores: int) -> Counter[str]:
+    """Output rows to cores, or the columns of the only one; see kernels/src/portable/conv.c."""
+    tokens = math.ceil(a.out[0] / cores) * a.out[1]
+    if a.out[0] == 1:
+        tokens = math.ceil(a.out[1] / cores)
+    n, taps, groups = a.linear.n // a.groups, a.linear.k, a.groups
+    words = math.ceil(taps / 4)
+    kind = kind_of(a.linear.packed, taps)
+    counts = _product(groups, tokens, math.ceil(n / 4), words, kind)
+    counts["conv.tap"] += tokens * groups * taps
+    counts["conv.row"] += tokens * groups * (taps // a.kernel[1])
+    counts["conv.block"] += math.ceil(tokens / 4) * groups
+    counts["conv.call"] += 1
+    counts["bytes"] += groups * math.ceil(n / 4) * (48 + 16 * words)
+    if a.linear.table is not None:
+        counts["table"] += tokens * a.linear.n
+    elif n % 4:
+        counts["ragged"] += tokens * a.linear.n
+    return counts
+
+
+def _attention(a: p.AttentionStep, cores: int) -> Counter[str]:
+    """Without the output projection."""
+    tokens, words, tiles = a.tokens, math.ceil(a.q.k / 4), math.ceil(a.dim / 4)
+    every = math.ceil(tokens / 4)
+    narrow = a.exp_table.view(np.uint8)[511] == 0
+    heads = a.schedule.kind == "heads-to-cores"
+    counts: Counter[str] = Counter({"attention.call": 1, "bytes": 1024})
+    counts["prepare"] += math.ceil(every / cores) * words
+    part = tiles * (48 + 16 * words)
+    rounds = math.ceil(a.heads / cores) if heads else a.heads
+    rows = tokens if heads else min(tokens, 4 * math.ceil(every / cores))
+    keys = tokens if heads else 4 * math.ceil(2 * every / cores) / 2  # of k and of v
+    for which, many in ((a.q, rows), (a.k, keys), (a.v, keys)):
+        counts += _product(rounds, math.ceil(many), tiles, words, kind_of(which.packed, which.k))
+    groups = math.ceil(rows / 4)
+    counts["bytes"] += part * min(cores, a.heads) if heads else 3 * part
+    counts["project.group"] += rounds * (groups + 2 * math.ceil(keys / 4))
+    counts["project"] += 3 * rounds
+    counts["head"] += 0 if heads else rounds
+    counts["start"] += rounds * math.ceil(keys / 4) * tiles
+    scores = score_kind(a.score_m, a.score_s, a.score_zp, a.dim)
+    pairs = a.dim <= 2
+    counts["depth"] += 0 if pairs else rounds * groups * every * tiles
+    counts[f"{'pair' if pairs else 'score'}.{scores}"] += rounds * groups * every
+    two = groups if narrow else math.ceil(rows / 2)  # rows or groups of a tile of the context
+    width = "narrow" if narrow else "wide"
+    if pairs:
+        counts["context.pair.depth"] += rounds * two * every
+        counts[f"context.pair.{width}"] += rounds * two
+    else:
+        counts["depth"] += rounds * two * every * tiles
+        counts[f"context.{width}"] += rounds * two * tiles
+    if a.dim % 4 and not (a.dim == 2 and narrow):
+        counts["context.ragged"] += rounds * rows * a.dim
+    counts[f"weight.{width}"] += rounds * rows * every
+    counts[f"row.{width}"] += rounds * rows
+    counts[f"group.{width}"] += rounds * groups
+    counts[f"block.{width}"] += rounds * math.ceil(groups / (ATTEND_GROUPS if narrow else 1))
+    return counts
