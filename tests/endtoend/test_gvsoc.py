@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from graphs import random_encoder
 from tinygen import runner
 from tinygen.boards import load_board
-from tinygen.project import Request, new_project
+from tinygen.passes.short import shorten
+from tinygen.planner import make_plan
+from tinygen.project import Request, create_project, new_project, promise, random_samples
 from tinygen.runner.toolchain import PULP_SDK, find_pulp_sdk
 
 EXAMPLES = Path(__file__).parents[2] / "example_models"
@@ -32,3 +35,14 @@ def test_samples_are_equal(name: str, tmp_path: Path) -> None:
     assert result.passed and result.matching == 3
     assert result.counter == "cycles"
     assert result.total and result.total == sum(layer.count or 0 for layer in result.layers)
+
+
+def test_weights_beyond_l1(tmp_path: Path) -> None:
+    """Streamed in chunks: six times what L1 holds, with short arithmetic."""
+    graph = shorten(random_encoder(tokens=8, e=128, p=32, h=8, ffn=1024, blocks=2)).graph
+    plan = make_plan(graph, BOARD)
+    assert plan.const_bytes > 6 * BOARD.ram[0].size
+    samples = promise(graph, random_samples(graph, 1), None)
+    create_project(plan, samples, "pulp-sdk", tmp_path / "n")
+    result = runner.run(tmp_path / "n", BOARD, "gvsoc")
+    assert result.passed and result.matching == 1

@@ -71,8 +71,8 @@ def features(step: p.Step, cores: int) -> Counter[str]:
             counts.update({"mean": a.rows * columns, "mean.column": columns, "mean.call": 1})
         case p.MaxStep() as a:
             values = share(math.prod(a.out)) * a.channels
-            counts.update({"max": values * math.prod(a.kernel), "max.row": values * a.kernel[0]})
-            counts.update({"max.value": values, "max.call": 1})
+            counts.update({"pool": values * math.prod(a.kernel), "pool.row": values * a.kernel[0]})
+            counts.update({"pool.value": values, "pool.call": 1})
         case p.CopyStep() as a:
             counts.update({"copy": a.copy_bytes, "copy.call": 1, "bytes": a.rows.size})
     return counts
@@ -112,7 +112,7 @@ def _linear(rows: int, a: p.LinearArgs, chunk: int, cores: int) -> Counter[str]:
         counts[f"tile.{kind}"] += units - alone
         counts["lone.depth"] += alone * words
         counts[f"lone.{kind}"] += alone
-        counts["linear.group"] += math.ceil(units / here) * words
+        counts["linear.bytes" if a.k % 4 else "linear.group"] += math.ceil(units / here) * words
         counts["linear.chunk"] += 1
     counts["bytes"] += chunk * (48 + 16 * words)
     if a.table is not None:
@@ -176,9 +176,10 @@ def _attention(a: p.AttentionStep, cores: int) -> Counter[str]:
         counts["depth"] += rounds * two * every * tiles
         counts[f"context.{width}"] += rounds * two * tiles
     if a.dim % 4 and not (a.dim == 2 and narrow):
-        counts["context.ragged"] += rounds * rows * a.dim
+        counts[f"ragged.{width}"] += rounds * rows * a.dim
     counts[f"weight.{width}"] += rounds * rows * every
     counts[f"row.{width}"] += rounds * rows
     counts[f"group.{width}"] += rounds * groups
+    counts["max"] += rounds * groups * every
     counts[f"block.{width}"] += rounds * math.ceil(groups / (ATTEND_GROUPS if narrow else 1))
     return counts

@@ -64,11 +64,14 @@ def boards_table(boards: list[Board]) -> RenderableType:
 def plan_tables(plan: Plan) -> RenderableType:
     """What was recognised, layer by layer, and where its memory lies."""
     total = plan.instructions
-    layers = _table("layer", "operator", ">MAC", ">instructions", ">share", "schedule")
+    what = "cycles" if total is None and plan.cycles is not None else "instructions"  # a cluster
+    total = plan.cycles if what == "cycles" else total
+    layers = _table("layer", "operator", ">MAC", f">{what}", ">share", "schedule")
     for s in plan.steps:
-        part, whole = (s.macs, plan.macs) if total is None else (s.instructions, total)
+        found = s.cycles if what == "cycles" else s.instructions
+        part, whole = (s.macs, plan.macs) if total is None else (found, total)
         share = f"{100 * part / whole:.1f} %" if part and whole else ""
-        count = "-" if s.instructions is None else f"{s.instructions:,}"
+        count = "-" if found is None else f"{found:,}"
         layers.add_row(s.name, s.op, f"{s.macs:,}" if s.macs else "", count, share, s.schedule)
     memory = _table("memory", ">used", ">of", ">", ">reserved", "by")
     for region, used, by in _uses(plan):
@@ -83,11 +86,13 @@ def plan_tables(plan: Plan) -> RenderableType:
     if total is not None and plan.latency_ms is not None and plan.cycles is not None:
         clock = plan.board.core.clock_hz / 1e6
         waits = sum(s.wait_weights + s.wait_memory for s in plan.steps)
-        predicted = (
-            f"; predicted {total:,} instructions, estimated {plan.cycles:,} cycles "
-            f"({100 * waits / plan.cycles:.0f} % of them waits for memory), "
-            f"{plan.latency_ms:.3g} ms at {clock:g} MHz"
-        )
+        time = f"{plan.latency_ms:.3g} ms at {clock:g} MHz"
+        predicted = f"; predicted {total:,} cycles, {time}"
+        if what == "instructions":
+            predicted = (
+                f"; predicted {total:,} instructions, estimated {plan.cycles:,} cycles "
+                f"({100 * waits / plan.cycles:.0f} % of them waits for memory), {time}"
+            )
     if plan.energy_uj is not None and plan.board.power is not None:
         predicted += f", {plan.energy_uj:.3g} uJ ({plan.board.power.source})"
     summary = Text(
