@@ -66,7 +66,7 @@ CORES = {
 }
 OPERATORS = (
     *("linear", "conv", "attention", "attention_stream", "attention_load", "attention_levels"),
-    *("layernorm", "layernorm_whole", "add", "add_wide", "lut", "mean", "max"),
+    *("layernorm", "layernorm_whole", "add", "add_wide", "lut", "mean", "max", "embed"),
 )
 MODELS = ("digits", "activity", "paper_shapes/eegformer", "paper_shapes/ecgformer")
 

@@ -123,6 +123,7 @@ def test_weights_beyond_l1(tmp_path: Path) -> None:
         ("dynamo20-qdq-maxpool", "max"),
         ("hand10-quantlib-base", "layernorm_whole"),
         ("legacy17-brevitas-base", "add_wide"),
+        ("dynamo20-qdq-ids", "embed"),
     ],
 )
 def test_operators_that_few_models_have(name: str, function: str, tmp_path: Path) -> None:

@@ -106,6 +106,8 @@ def corpus() -> list[Made]:
     for quantiser in ("xnnpack", "x86"):
         out += [Made("dynamo20", quantiser, n) for n in ("base", "post", "chunk", "mul_q", "layer")]
     out += [Made("legacy17", "brevitas", net) for net in ("base", "slim", "deep", "post_linear")]
+    out += [Made(e, q, "ids") for e, q in (("legacy17", "qdq"), ("dynamo20", "uint8"))]
+    out += [Made("dynamo20", q, "ids") for q in ("qop", "xnnpack", "x86")]
     out += [Made("dynamo20", "qdq", net) for net in real_data.NETS]
     nets = ("base", "post", "post_linear", "one_head")
     out += [Made("hand10", "quantlib", net) for net in nets]
@@ -119,7 +121,9 @@ def data(net: Net, count: int, seed: int) -> tuple[np.ndarray[Any, Any], np.ndar
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, CLASSES, count)
     if net.patches == "ids":
-        return rng.integers(0, 10, (count, *shape)), labels
+        prototypes = np.random.default_rng(1).integers(0, 10, (CLASSES, *shape))
+        kept = rng.random((count, *shape)) < 0.6
+        return np.where(kept, prototypes[labels], rng.integers(0, 10, kept.shape)), labels
     prototypes = np.random.default_rng(1).normal(size=(CLASSES, *shape))
     x = prototypes[labels] + rng.normal(size=(count, *shape))
     return x.astype(np.float16).astype(np.float32), labels

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,6 @@ MODELS = Path(__file__).parent / "models"
 DOCS = Path(__file__).parents[2] / "docs" / "forms.md"
 
 REFUSED = {
-    "dynamo20-qdq-ids": "tinygen takes models of float inputs",
     "dynamo20-qdq-mask": "has a mask added to its scores",
 }
 # Mean logit difference in steps of the output.
@@ -170,8 +170,30 @@ def test_a_plan_exists(name: str) -> None:
     assert make_plan(imported(name), load_board("mps2_an500")).arena_bytes > 0
 
 
+@pytest.mark.parametrize("quantiser", sorted({n.split("-")[1] for n in SUPPORTED}))
+def test_the_page_has_the_worst_numbers(quantiser: str) -> None:
+    lines = DOCS.read_text().splitlines()
+    row = next(line for line in lines if line.startswith(f"| `{quantiser}`"))
+    difference, same = row.split("|")[3:5]
+    named = re.search(r"`(\w+)` ([0-9.]+)", difference)
+    worst: dict[bool, float] = {}
+    agreement = 1.0
+    for name in (n for n in SUPPORTED if n.split("-")[1] == quantiser):
+        quant, theirs = imported(name).values["output"].quant, data(name)["logits"]
+        assert quant is not None
+        lsb = float(np.abs(ours(name) - theirs).mean() / quant.scale)
+        apart = named is not None and name.startswith(named[1])
+        worst[apart] = max(worst.get(apart, 0.0), lsb)
+        agreement = min(agreement, (ours(name).argmax(axis=1) == theirs.argmax(axis=1)).mean())
+    assert f"{worst[False]:.2f}" == difference.split(";")[0].strip()
+    assert named is None or f"{worst[True]:.2f}" == named[2]
+    assert f"{100 * agreement:.1f} %" == same.strip().replace("100 %", "100.0 %")
+
+
 def test_the_page_lists_every_combination() -> None:
     page = DOCS.read_text()
+    counts = f"{len(SUPPORTED)} combinations that are supported and {len(REFUSED)} that is refused"
+    assert counts in page
     for name, sentence in REFUSED.items():
         assert sentence in page, name
     for name in SUPPORTED:

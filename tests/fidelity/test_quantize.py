@@ -112,10 +112,34 @@ def small(path: Path, kind: int, *nodes: onnx.NodeProto) -> Path:
 
 
 def test_token_ids(tmp_path: Path) -> None:
+    """The digits model behind an embedding of ten tokens."""
+    model = onnx.load(DIGITS / "float.onnx")
+    rng, feed = np.random.default_rng(0), model.graph.input[0].name
+    rows = np.load(DIGITS / "calibration.npz")["x"].reshape(-1, 8)
+    table = onnx.numpy_helper.from_array(rows[rng.permutation(len(rows))[:10]], "table")
+    model.graph.initializer.append(table)
+    model.graph.node.insert(0, helper.make_node("Gather", ["table", "ids"], [feed], "look_up"))
+    del model.graph.input[:]
+    model.graph.input.append(helper.make_tensor_value_info("ids", TensorProto.INT64, [1, 8]))
+    onnx.save(model, tmp_path / "f.onnx")
+    np.savez(tmp_path / "ids.npz", x=rng.integers(0, 10, (64, 8)))
+    output = tmp_path / "q.onnx"
+    quantize(tmp_path / "f.onnx", tmp_path / "ids.npz", output, progress=silent)
+    graph = import_model(output)
+    x, y = load_samples(tmp_path / "ids.npz", graph)
+    measured = check(graph, output, x, y)
+    assert measured.top1_agreement >= 0.95 and measured.mean_abs_lsb <= 0.5
+
+
+def test_integers_that_are_no_ids(tmp_path: Path) -> None:
     node = helper.make_node("Cast", ["x"], ["y"], to=TensorProto.FLOAT)
     (tmp_path / "in").mkdir()
     model = small(tmp_path / "in" / "f.onnx", TensorProto.INT64, node)
-    refused("not float32.*in their embedding", model, tmp_path / "q.onnx")
+    data = tmp_path / "in" / "d.npz"
+    np.savez(data, x=np.ones((4, 4), np.int64))
+    refused("cannot take the result|no embedding looks up", model, tmp_path / "q.onnx", data)
+    other = small(tmp_path / "in" / "g.onnx", TensorProto.UINT8, node)
+    refused("not float32: .*token ids in int32 or int64", other, tmp_path / "q.onnx", data)
 
 
 def test_not_a_transformer(tmp_path: Path) -> None:

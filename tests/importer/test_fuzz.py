@@ -19,7 +19,7 @@ FOLDER = Path(__file__).parents[1] / "corpus" / "models"
 SOURCES = (
     *("dynamo20-qdq-base", "dynamo20-qop-base", "dynamo20-x86-post", "dynamo23-qdq-sdpa"),
     *("hand10-quantlib-post", "hand10-quantlib_ops-base", "dynamo20-qdq-maxpool"),
-    "legacy17-brevitas-base",
+    *("legacy17-brevitas-base", "dynamo20-qop-ids"),
 )
 GIANT = (0, -1, 1 << 20, 1 << 33, (1 << 62) + 1)
 
@@ -70,14 +70,14 @@ def edit(content: bytes, rng: random.Random) -> bytes:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("error::RuntimeWarning")
-@pytest.mark.parametrize("part", range(8))
+@pytest.mark.parametrize("part", range(9))
 def test_a_thousand_damaged_models(part: int, tmp_path: Path) -> None:
     rng = random.Random(part)
     content = (FOLDER / f"{SOURCES[part]}.onnx").read_bytes()
     samples = np.load(FOLDER / f"{SOURCES[part]}.npz")["x"][:4].astype(np.float32)
     path = tmp_path / "damaged.onnx"
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for i in range(125):
+    for i in range(112):
         path.write_bytes(rng.choice((flip, truncate, edit, edit))(content, rng))
         start = time.process_time()
         try:

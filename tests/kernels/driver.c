@@ -385,10 +385,23 @@ static void run_max(run_t *run) {
   put_bytes(run, y, (size_t)(windows * op.channels));
 }
 
+static void run_embed(run_t *run) {
+  const int32_t count = word(run), width = word(run), rows = word(run);
+  const size_t table_offset = (size_t)word(run), x_offset = (size_t)word(run);
+  const size_t y_offset = (size_t)word(run), size = (size_t)(rows * width);
+  const int8_t *table = blob(run, table_offset), *x = blob(run, x_offset);
+  int8_t *y = buffer(run, size, y_offset);
+  const uint32_t start = ticks();
+  tg_embed_s8(table, count, width, x, rows, y);
+  put(run, ticks() - start);
+  put(run, 0);
+  put_bytes(run, y, size);
+}
+
 size_t run_cases(const int32_t *in, int32_t *out, uint8_t *arena) {
   static void (*const run_op[])(run_t *) = {
-      run_linear, run_conv, run_attention, run_layernorm,       run_add,
-      run_lut,    run_mean, run_max,       run_layernorm_whole, run_add_wide};
+      run_linear, run_conv, run_attention,       run_layernorm, run_add,  run_lut,
+      run_mean,   run_max,  run_layernorm_whole, run_add_wide,  run_embed};
   run_t run = {.in = in, .out = out, .arena = arena};
   for (int32_t left = word(&run); left; left--) {
     run_op[word(&run)](&run);

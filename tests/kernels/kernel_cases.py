@@ -15,6 +15,7 @@ from tinygen.graph.ops import (
     Add,
     Attention,
     Conv,
+    Embed,
     LayerNorm,
     Linear,
     Lut,
@@ -31,7 +32,9 @@ from tinygen.targets import PackedLinear, Target
 Rng = np.random.Generator
 POISON = 0x5A
 NO_WEIGHTS = PackedLinear(*(np.zeros(0, np.int32),) * 3, "none")
-LINEAR, CONV, ATTENTION, LAYERNORM, ADD, LUT, MEAN, MAX, LAYERNORM_WHOLE, ADD_WIDE = range(10)
+LINEAR, CONV, ATTENTION, LAYERNORM, ADD, LUT, MEAN, MAX, LAYERNORM_WHOLE, ADD_WIDE, EMBED = range(
+    11
+)
 
 
 @dataclass
@@ -409,6 +412,15 @@ def max_case(
     stream = Stream().put(MAX, h, w, channels, *kernel, *stride, *pads[:2], out[1])
     stream.put(math.prod(out), *rng.integers(0, 4, 2)).blob(x)
     note = f"max {h} x {w} x {channels} {op}"
+    return Case(note, stream.bytes(), [], [run_op(op, [x]).reshape(-1)])
+
+
+def embed_case(target: Target, rng: Rng, rows: int, width: int, count: int) -> Case:
+    """Ids beyond the table come too."""
+    op, x = Embed(int8s(rng, count, width)), int8s(rng, rows)
+    stream = Stream().put(EMBED, count, width, rows, *rng.integers(0, 4, 3))
+    stream.blob(op.table).blob(x)
+    note = f"embed {rows} of {count} x {width}"
     return Case(note, stream.bytes(), [], [run_op(op, [x]).reshape(-1)])
 
 

@@ -51,6 +51,7 @@ SHAPES = {
     cases.add_wide_case: st.tuples(width),
     cases.lut_case: st.tuples(width),
     cases.mean_case: st.tuples(width, small),
+    cases.embed_case: st.tuples(width, width, st.integers(1, 256)),
     cases.max_case: st.tuples(st.tuples(small, small), small, pair, pair),
 }
 seeds = st.integers(0, 2**32 - 1)

@@ -10,8 +10,8 @@ import pytest
 from rule_bench import Bench, apply, kinds, run
 
 from tinygen.errors import TinygenError
-from tinygen.graph import Graph
-from tinygen.graph.ops import Float
+from tinygen.graph import Graph, Quant
+from tinygen.graph.ops import Embed, Float
 from tinygen.passes import algebra, integer, moves, norms, quantisation, rows
 from tinygen.passes.engine import rewrite
 from tinygen.passes.sharing import share_roundings
@@ -315,6 +315,40 @@ def test_of_two_roundings_the_finer_one_goes(
     after = rewrite(b.graph(b.quant(half, second, zero)), algebra.ALGEBRA)
     assert kinds(after) == ["Linear", "Quant"]
     assert attrs(after, "Quant")["scale"] == pytest.approx(kept)
+
+
+def looked_up(rows_: int, axis: int = 0) -> Graph:
+    b = Bench(1, 5)
+    ids = b.quant("x", 1.0, -128)
+    shape = (1, 5, 3) if axis == 0 else (rows_, 1, 5)
+    table = b.const(np.arange(3.0 * rows_).reshape(rows_, 3))
+    return b.graph(b.quant(b.node("Gather", table, ids, shape=shape, axis=axis), 0.5, 0))
+
+
+def test_rows_of_a_table_are_an_embedding() -> None:
+    after = rewrite(looked_up(10), (*rows.ROWS, *moves.MOVES))
+    assert [k for k in kinds(after) if k != "Move"] == ["Quant", "Embed", "Quant"]
+    (node,) = (n for n in rewrite(after, integer.INTEGER).nodes if isinstance(n.op, Embed))
+    assert isinstance(node.op, Embed) and node.op.table[1].tolist() == [6, 8, 10]
+
+
+def test_a_table_of_stored_integers_is_an_embedding_too() -> None:
+    b = Bench(1, 5)
+    ids = b.quant("x", 1.0, -128)
+    table = b.const(np.arange(30).reshape(10, 3), I8)
+    scale, zero = b.const(0.5), b.const(4, I8)
+    y = b.node("Gather", table, ids, shape=(1, 5, 3), axis=0)
+    y = b.node("DequantizeLinear", y, scale, zero, shape=(1, 5, 3))
+    graph = rewrite(b.graph(y), (*quantisation.PAIRS, *rows.ROWS, *moves.MOVES))
+    (node,) = (n for n in rewrite(graph, integer.INTEGER).nodes if isinstance(n.op, Embed))
+    assert isinstance(node.op, Embed) and node.op.table[1].tolist() == [3, 4, 5]
+    assert graph.values[graph.output].quant == Quant(0.5, 4)
+
+
+def test_ids_are_one_byte_and_pick_rows() -> None:
+    with pytest.raises(TinygenError, match="is an embedding of 257 tokens"):
+        rewrite(looked_up(257), rows.ROWS)
+    assert "Embed" not in kinds(rewrite(looked_up(3, axis=1), rows.ROWS))
 
 
 # sharing

@@ -97,6 +97,9 @@ def _call(plan: p.Plan, index: int, step: p.Step) -> str:
             code = f"tg_cluster_mean_s8(&{ident}, {x}, {a.rows}, {a.features}, {y});"
         case p.MaxStep():
             code = f"tg_cluster_max_s8(&{ident}, {x}, {math.prod(a.out)}, {y});"
+        case p.EmbedStep():
+            table, (count, width) = symbol(plan, step, "table"), a.table.shape
+            code = f"tg_cluster_embed_s8({table}, {count}, {width}, {x}, {a.rows}, {y});"
         case p.CopyStep():
             code = f"tg_cluster_load({y}, {symbol(plan, step, 'rows')}, {a.rows.size});"
             if a.copy_bytes:

@@ -21,6 +21,7 @@ _HEADERS = {
     "lut": "elementwise.h",
     "mean": "elementwise.h",
     "max": "elementwise.h",
+    "embed": "elementwise.h",
 }
 
 
@@ -187,6 +188,9 @@ def _call(plan: p.Plan, index: int, step: p.Step) -> str:
             code = f"tg_mean_s8(&{ident}, {x}, {a.rows}, {a.features}, {a.features}, {y});"
         case p.MaxStep():
             code = f"tg_max_s8(&{ident}, {x}, 0, {math.prod(a.out)}, {y});"
+        case p.EmbedStep():
+            table, (count, width) = symbol(plan, step, "table"), a.table.shape
+            code = f"tg_embed_s8({table}, {count}, {width}, {x}, {a.rows}, {y});"
         case p.CopyStep():
             code = f"memcpy({y}, {symbol(plan, step, 'rows')}, {a.rows.size});"
             if a.copy_bytes:
@@ -272,6 +276,8 @@ def api_header(plan: p.Plan) -> str:
             f"#define {up}_STACK_BYTES {plan.footprint.stack}\n"
         )
     qi, qo = plan.input_quant, plan.output_quant
+    ids = any(isinstance(s.args, p.EmbedStep) and s.inputs[0].buffer == p.INPUT for s in plan.steps)
+    stored = "\n/* The input is token ids, each stored as (int8_t)(id - 128). */\n" if ids else ""
     here = next((q for q in plan.placements if q.buffer.name == p.INPUT), None)
     input_macro = ""
     if here is not None:
@@ -297,7 +303,7 @@ extern "C" {{
 #define {up}_LAYERS {len(plan.steps)}
 #define {up}_ARENA_BYTES {plan.arena_bytes}
 {sizes}#define {up}_CONST_BYTES {plan.const_bytes}
-{stack}
+{stack}{stored}
 /* real = scale * (q - zero point) */
 #define {up}_INPUT_SCALE {cfile.float_literal(qi.scale)}
 #define {up}_INPUT_ZERO_POINT ({qi.zero_point})

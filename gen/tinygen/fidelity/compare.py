@@ -101,6 +101,13 @@ def session(model: Path | bytes) -> Any:
     return onnxruntime.InferenceSession(source, options, ["CPUExecutionProvider"])
 
 
+def fed(ready: Any, sample: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """What a session takes for a sample [*input shape]: a batch of one, in the input's type."""
+    first = ready.get_inputs()[0]
+    kinds: dict[str, Any] = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
+    return {first.name: sample[None].astype(kinds.get(first.type, np.float32))}
+
+
 def session_with_outputs(model: onnx.ModelProto, names: list[str]) -> Any:
     """A session that also gives these tensors."""
     if is_quantlib(model := with_domain(model)):
@@ -114,8 +121,7 @@ def onnx_outputs(model: Path, x: NDArray[Any]) -> NDArray[np.float32]:
     """onnxruntime's outputs, one sample at a time -> float32 [N, outputs]."""
     try:
         ready = session(model)
-        feed = ready.get_inputs()[0].name
-        rows = [ready.run(None, {feed: sample[None]})[0].reshape(-1) for sample in x]
+        rows = [ready.run(None, fed(ready, sample))[0].reshape(-1) for sample in x]
     except TinygenError:
         raise
     except Exception as e:  # onnxruntime raises its own types, one for each status code

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tinygen import reference
 from tinygen.errors import TinygenError
-from tinygen.fidelity.compare import Progress, session_with_outputs
+from tinygen.fidelity.compare import Progress, fed, session_with_outputs
 from tinygen.graph import Graph, Node, Value, ops
 from tinygen.passes import Imported
 from tinygen.reference.requant import clamp8
@@ -58,7 +58,7 @@ def check_layers(
     row = next(iter(rows)) if len(rows) == 1 else None
     sums = {n.name: _Sum() for n in graph.nodes if not isinstance(n.op, ops.VIEWS)}
     for number, sample in enumerate(x[:SAMPLES]):
-        theirs = dict(zip(tensors, session.run(tensors, {feed: sample[None]}), strict=True))
+        theirs = dict(zip(tensors, session.run(tensors, fed(session, sample)), strict=True))
         theirs[feed] = sample[None]
         ours = reference.run_all(graph, reference.quantise(graph, sample))
         real = {

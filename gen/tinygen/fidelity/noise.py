@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from tinygen.fidelity.compare import session_with_outputs
+from tinygen.fidelity.compare import fed, session_with_outputs
 
 SKIPPED = {"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Identity", "Constant", "Gather"}
 SKIPPED |= {"Slice", "Split", "Flatten", "Dropout", "Expand", "Shape"}
@@ -66,11 +66,10 @@ def _ratios(
         session_with_outputs(plain, names),
         session_with_outputs(rounded, list(pairs.values())),
     )
-    feed = first.get_inputs()[0].name
     signal, noise = np.zeros(len(names)), np.zeros(len(names))
     for sample in x:
-        a = first.run(names, {feed: sample[None]})
-        b = second.run(list(pairs.values()), {feed: sample[None]})
+        a = first.run(names, fed(first, sample))
+        b = second.run(list(pairs.values()), fed(second, sample))
         for i, (u, v) in enumerate(zip(a, b, strict=True)):
             if u.dtype == np.float32 and u.shape == v.shape:
                 signal[i] += float(np.square(u, dtype=np.float64).sum())

@@ -25,7 +25,7 @@ from tinygen.errors import TinygenError
 from tinygen.fidelity.compare import Progress, onnx_outputs, runtime
 from tinygen.fidelity.noise import LayerNoise, layer_noise
 from tinygen.fidelity.samples import read_samples
-from tinygen.importer import read_model
+from tinygen.importer import IDS, read_model
 from tinygen.passes import import_model
 
 QUANTISED = {
@@ -111,10 +111,10 @@ def _fix_batch(proto: onnx.ModelProto, path: Path) -> tuple[int, ...]:
             "export a model that takes one tensor"
         )
     tensor = inputs[0].type.tensor_type
-    if tensor.elem_type != onnx.TensorProto.FLOAT:
+    if tensor.elem_type not in (onnx.TensorProto.FLOAT, *IDS):
         raise TinygenError(
-            f"{path}: input {inputs[0].name} is not float32: tinygen takes models of float inputs "
-            "(look token ids up in their embedding before the model)"
+            f"{path}: input {inputs[0].name} is not float32: tinygen takes float inputs, and "
+            "token ids in int32 or int64"
         )
     dims = tensor.shape.dim
     if not dims or any(d.dim_value < 1 for d in list(dims)[1:]):
@@ -146,7 +146,7 @@ def _run(
     quantize_static(
         str(prepared),
         str(made),
-        _reader(onnx.load(str(prepared)).graph.input[0].name, x, progress),
+        _reader(onnx.load(str(prepared)).graph.input[0], x, progress),
         quant_format=QuantFormat.QDQ,
         activation_type=QuantType.QInt8,
         weight_type=QuantType.QInt8,
@@ -157,8 +157,10 @@ def _run(
     return left_out
 
 
-def _reader(name: str, x: NDArray[Any], progress: Progress) -> Any:
+def _reader(entry: onnx.ValueInfoProto, x: NDArray[Any], progress: Progress) -> Any:
     from onnxruntime.quantization import CalibrationDataReader
+
+    x = x.astype(onnx.helper.tensor_dtype_to_np_dtype(entry.type.tensor_type.elem_type))
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
         """Hands one sample at a time to the calibration."""
@@ -171,7 +173,7 @@ def _reader(name: str, x: NDArray[Any], progress: Progress) -> Any:
                 return None
             self.done += 1
             progress(self.done, len(x))
-            return {name: x[self.done - 1 : self.done]}
+            return {entry.name: x[self.done - 1 : self.done]}
 
     return Reader()
 

@@ -89,6 +89,7 @@ class IntegerMean(OpRun):
 @dataclass(frozen=True)
 class _Input:
     name: str
+    type: str = "tensor(float)"
 
 
 class Evaluator:

@@ -227,6 +227,16 @@ class MaxPool:
 
 
 @dataclass(frozen=True, eq=False)
+class Embed:
+    """Token ids x [S] -> [S, E]: row ``min(x + 128, V - 1)`` of the table. table: int8 [V, E].
+
+    Ids are stored less 128, so that int8 holds 0 to 255; V <= 256.
+    """
+
+    table: I8
+
+
+@dataclass(frozen=True, eq=False)
 class PrependTokens:
     """x [S, E] -> [R + S, E]: constant rows (a class token) before x. rows: int8 [R, E]."""
 
@@ -267,6 +277,7 @@ IntOp = (
     | Lut
     | MeanPool
     | MaxPool
+    | Embed
     | PrependTokens
     | SelectToken
     | Reshape

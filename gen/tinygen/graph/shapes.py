@@ -54,6 +54,9 @@ def infer_shape(op: ops.IntOp, inputs: list[Shape], name: str = "") -> Shape:
             oh, ow = pool_output(op, x[0], x[1])
             need(oh > 0 and ow > 0, "window larger than the input")
             return (oh * ow, x[2])
+        case ops.Embed():
+            need(len(x) == 1 and 1 <= len(op.table) <= 256, "an embedding takes ids [S]")
+            return (x[0], op.table.shape[1])
         case ops.PrependTokens():
             need(len(x) == 2 and op.rows.shape[1] == x[1], "token rows differ in width")
             return (op.rows.shape[0] + x[0], x[1])

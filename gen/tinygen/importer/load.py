@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import onnx
 from numpy.typing import NDArray
 
 from tinygen.errors import TinygenError
-from tinygen.graph import Graph, Node, Value, verify
+from tinygen.graph import Graph, Node, Quant, Value, verify
 from tinygen.graph.ops import Float
 from tinygen.importer.fold import fold, foldable
 from tinygen.importer.infer import infer
@@ -29,6 +30,7 @@ QUANTISED_KINDS = {
     "QLinearAdd",
     "RequantShift",
 }
+IDS: tuple[int, ...] = (onnx.TensorProto.INT32, onnx.TensorProto.INT64)
 DYNAMIC_KINDS = {"DynamicQuantizeLinear", "MatMulInteger", "DynamicQuantizeMatMul", "ConvInteger"}
 
 
@@ -56,7 +58,40 @@ def load(path: Path, *, name: str | None = None) -> Graph:
         output=walk.output,
         model_hash=model_hash,
     )
+    if walk.types[walk.input].tensor_type.elem_type in IDS:
+        if not _looked_up(graph, graph.input):
+            raise TinygenError(
+                f"{path}: input {graph.input} holds integers that no embedding looks up: tinygen "
+                "takes float inputs, and token ids"
+            )
+        graph = ids_in_a_byte(graph)
     return verify(graph)
+
+
+def _looked_up(graph: Graph, name: str) -> bool:
+    """Whether all readers take the value, in whatever shape, as indices of a Gather."""
+    readers = graph.consumers(name)
+    return bool(readers) and all(
+        node.inputs[1] == name
+        if isinstance(node.op, Float) and node.op.kind == "Gather"
+        else isinstance(node.op, Float)
+        and node.op.kind in ("Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten")
+        and _looked_up(graph, node.output)
+        for node in readers
+    )
+
+
+def ids_in_a_byte(graph: Graph) -> Graph:
+    """Token ids as integers 0 to 255 of scale 1, which int8 holds less 128."""
+    name, shape = f"{graph.input}~ids", graph.values[graph.input].shape
+    grid = Quant(1.0, -128)
+    op = Float("Quant", {"scale": grid.scale, "zp": grid.zero_point})
+    rest = (
+        replace(n, inputs=tuple(name if i == graph.input else i for i in n.inputs))
+        for n in graph.nodes
+    )
+    nodes = (Node(name, op, (graph.input,), (name,)), *rest)
+    return replace(graph, values={**graph.values, name: Value(name, shape, grid)}, nodes=nodes)
 
 
 def _title(path: Path) -> str:
@@ -179,11 +214,11 @@ class _Walk:
                 f"{self.path}: input {entry.name} of shape {shape} is too large for firmware: "
                 "export with the size that the device will see"
             )
-        if tensor.elem_type != onnx.TensorProto.FLOAT:
+        if tensor.elem_type not in (onnx.TensorProto.FLOAT, *IDS):
             kind = onnx.TensorProto.DataType.Name(tensor.elem_type).lower()
             raise TinygenError(
-                f"{self.path}: input {entry.name} is {kind}, not float: tinygen takes models of "
-                "float inputs (look token ids up in their embedding before the model)"
+                f"{self.path}: input {entry.name} is {kind}: tinygen takes float inputs, and "
+                "token ids in int32 or int64"
             )
         self.types[entry.name] = onnx.helper.make_tensor_type_proto(tensor.elem_type, shape)
         self.values[entry.name] = Value(entry.name, tuple(shape))

@@ -9,7 +9,7 @@ from tinygen.graph.ops import Float
 from tinygen.passes.elementwise import ELEMENTWISE
 from tinygen.passes.engine import kind_of
 
-ANCHORS = {"Linear", "Convolve", "Norm", "Scores", "Mean", "Largest", "Join", "Softmax"}
+ANCHORS = {"Linear", "Convolve", "Norm", "Scores", "Mean", "Largest", "Join", "Softmax", "Embed"}
 WORDS = {
     "Linear": "matrix product with weights",
     "Convolve": "convolution",
@@ -17,6 +17,7 @@ WORDS = {
     "Scores": "product of two activations",
     "Mean": "mean",
     "Largest": "maximum",
+    "Embed": "embedding",
     "Join": "concatenation",
     "Softmax": "softmax",
 }

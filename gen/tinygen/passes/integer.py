@@ -9,7 +9,17 @@ from typing import Any
 import numpy as np
 
 from tinygen.graph import Node, Quant
-from tinygen.graph.ops import Conv, Float, Linear, Lut, MaxPool, PrependTokens, Reshape, SelectToken
+from tinygen.graph.ops import (
+    Conv,
+    Embed,
+    Float,
+    Linear,
+    Lut,
+    MaxPool,
+    PrependTokens,
+    Reshape,
+    SelectToken,
+)
 from tinygen.passes import multipliers
 from tinygen.passes.algebra import factor_of, offset_of, per_column
 from tinygen.passes.constants import as_grid, is_constant, real
@@ -183,6 +193,21 @@ def integer_maximum(scope: Scope, node: Node) -> Result:
 
 
 @rule("Quant")
+def integer_embedding(scope: Scope, node: Node) -> Result:
+    """round(row of a table) -> Embed, the table rounded."""
+    found = _rounded(scope, node, "Embed")
+    if found is None or scope.quant(found[0].inputs[0]) != Quant(1.0, -128):
+        return None
+    inner, y = found
+    ids, table = inner.inputs
+    values = real(scope, table)
+    if values is None:
+        return None
+    op = Embed(to_grid(values.astype(np.float32), y))
+    return scope.emit(op, (ids,), scope.shape(node.output), quant=y, name=inner.name)
+
+
+@rule("Quant")
 def integer_class_token(scope: Scope, node: Node) -> Result:
     """round(constant rows before x) -> PrependTokens, x brought to the same scale first."""
     found = _rounded(scope, node, "Join")
@@ -230,6 +255,7 @@ INTEGER = (
     integer_residual,
     integer_mean,
     integer_maximum,
+    integer_embedding,
     integer_class_token,
 )
 VIEWS = (view,)

@@ -94,6 +94,7 @@ _WORDS = {
     ops.MeanPool: "pool",
     ops.MaxPool: "pool",
     ops.LayerNorm: "norm",
+    ops.Embed: "tokens",
     ops.Linear: "linear",
     ops.Conv: "conv",
     ops.Reshape: "view",

@@ -110,6 +110,21 @@ def pair_is_rounding(scope: Scope, node: Node) -> Result:
 
 
 @rule("DequantizeLinear")
+def rows_of_stored_integers(scope: Scope, node: Node) -> Result:
+    """Rows of a table of integers, made real: rows of the real table, which stand on its grid."""
+    before = scope.made_by(node.inputs[0], "Gather")
+    if before is None or scope.data(before.inputs[0]) is None:
+        return None
+    grid = activation_grid(scope, node)
+    assert isinstance(before.op, Float)
+    table, ids = before.inputs
+    inputs = (table, *node.inputs[1:])
+    table = scope.emit(Float("DequantizeLinear"), inputs, scope.shape(table))
+    y = scope.emit(before.op, (table, ids), scope.shape(node.output), name=before.name)
+    return quant(scope, y, grid)
+
+
+@rule("DequantizeLinear")
 def quantised_float_constant(scope: Scope, node: Node) -> Result:
     """A float constant that is quantised in the graph is a Grid too."""
     before = scope.made_by(node.inputs[0], "QuantizeLinear")
@@ -164,5 +179,10 @@ def rounding_before_monotone(scope: Scope, node: Node) -> Result:
     return quant(scope, scope.emit(before.op, (inner, *rest), shape, name=before.name), grid)
 
 
-PAIRS = (quantised_constant, quantised_float_constant, pair_is_rounding)
+PAIRS = (
+    quantised_constant,
+    rows_of_stored_integers,
+    quantised_float_constant,
+    pair_is_rounding,
+)
 ROUNDING = (rounding_of_a_constant, rounding_twice, rounding_before_monotone)

@@ -6,6 +6,7 @@
 ``Norm`` x [R, E]: inputs x, gamma, beta (real); attrs eps, whole.  ``Softmax`` over the last axis.
 ``Scores`` a [H, S, P], b [H, P, T]: their product times attr alpha.
 ``Mean`` x [R, E] -> [1, E].  ``Join`` of [Ri, E] -> [R, E].
+``Embed`` ids [S], table [V, E] -> [S, E].
 ``Largest`` x [H, W, C] -> [OH*OW, C]: attrs kernel, strides, pads.
 """
 
@@ -321,6 +322,28 @@ def rounding_before_largest(scope: Scope, node: Node) -> Result:
     return scope.emit(before.op, (inner,), shape, quant=grid, name=before.name)
 
 
+@rule("Gather")
+def rows_of_a_table(scope: Scope, node: Node) -> Result:
+    """Rows of a constant table picked by token ids."""
+    table, ids = node.inputs
+    stored = scope.data(table)
+    if not is_constant(scope, table) or is_constant(scope, ids):
+        return None
+    if stored is not None and stored.dtype.kind != "f":
+        return None  # integers that are made real after the look-up
+    shape = scope.shape(table)
+    if len(shape) != 2 or attribute(node, "axis", 0) != 0:
+        return None
+    if shape[0] > 256:
+        raise TinygenError(
+            f"node {node.name} (Gather) is an embedding of {shape[0]} tokens: tinygen takes token "
+            "ids of one byte, at most 256"
+        )
+    flat = move(scope, ids, None, (math.prod(scope.shape(ids)),))
+    y = scope.emit(Float("Embed"), (flat, table), (scope.shape(flat)[0], shape[1]))
+    return move(scope, y, None, scope.shape(node.output))
+
+
 @rule("Concat")
 def join_of_rows(scope: Scope, node: Node) -> Result:
     """Concatenation: the axis comes to the front, then rows follow rows."""
@@ -453,6 +476,7 @@ ROWS = (
     largest_of_windows,
     largest_stays_on_its_grid,
     rounding_before_largest,
+    rows_of_a_table,
     join_of_rows,
     convolution_of_planes,
     channels_last_input,

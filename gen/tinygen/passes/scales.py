@@ -20,7 +20,7 @@ from tinygen.graph.ops import Float
 from tinygen.passes.engine import tidy
 from tinygen.passes.simulate import simulate, softmax
 
-NEEDING = {"Linear", "Convolve", "Norm", "Scores", "Mean", "Join", "Add"}
+NEEDING = {"Linear", "Convolve", "Norm", "Scores", "Mean", "Join", "Add", "Embed"}
 CHOSEN = "has no scale in the model; chosen from"
 RANDOM = "random inputs (give real ones with --samples)"
 SAMPLES = 64
@@ -133,6 +133,10 @@ def _drawn(graph: Graph) -> NDArray[np.float32]:
     middle = (-0.5 - quant.zero_point) * quant.scale
     rng = np.random.default_rng(0)
     shape = SAMPLES, *graph.values[graph.input].shape
+    for node in graph.nodes:
+        if _kind(node) == "Embed":
+            rows = graph.values[node.inputs[1]].shape[0]
+            return rng.integers(0, rows, shape).astype(np.float32)
     return rng.normal(middle, 255 * quant.scale / 6, shape).astype(np.float32)
 
 

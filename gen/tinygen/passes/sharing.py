@@ -9,7 +9,7 @@ from tinygen.graph import Graph, Node
 from tinygen.graph.ops import Float
 from tinygen.passes.engine import tidy
 
-ANCHORS = {"Linear", "Convolve", "Norm", "Scores", "Mean", "Join", "Add"}
+ANCHORS = {"Linear", "Convolve", "Norm", "Scores", "Mean", "Join", "Add", "Embed"}
 
 
 def share_roundings(graph: Graph) -> Graph:

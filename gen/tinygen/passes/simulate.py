@@ -49,6 +49,7 @@ def _run(node: Node, i: list[Any], shape: tuple[int, ...]) -> Array:
         "Convolve": lambda: _convolved(i, attrs, shape),
         "Scores": lambda: (i[0] @ i[1]) * attrs["alpha"],
         "Softmax": lambda: _weights(i[0], attrs),
+        "Embed": lambda: i[1][np.clip(i[0], 0, len(i[1]) - 1).astype(int)],
         "Largest": lambda: _largest(i[0], attrs, shape),
         "Mean": lambda: i[0].mean(axis=0),
         "Join": lambda: np.concatenate(i),

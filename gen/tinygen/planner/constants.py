@@ -32,8 +32,8 @@ def constants(step: p.Step) -> Iterator[Constant]:
             yield "beta", np.array(n.beta, np.int32)
         case p.AddStep(other=other) if other is not None:
             yield "other", other.reshape(-1)
-        case p.LutStep(table=table):
-            yield "table", table
+        case p.LutStep(table=table) | p.EmbedStep(table=table):
+            yield "table", table.reshape(-1)
         case p.CopyStep(rows=rows):
             yield "rows", rows.reshape(-1)
         case _:

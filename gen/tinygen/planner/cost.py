@@ -97,6 +97,8 @@ def features(step: p.Step, target: str) -> Counts:
             return loops.mean(a.rows, a.features)
         case p.MaxStep() as a:
             return loops.maximum(a)
+        case p.EmbedStep(table=table, rows=rows):
+            return loops.copy((table.shape[1],) * rows)
         case p.CopyStep() as a:
             return loops.copy(tuple(n for n in (a.rows.size, a.copy_bytes) if n))
 

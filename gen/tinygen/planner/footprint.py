@@ -163,6 +163,8 @@ def _functions(step: p.Step) -> Iterator[str]:
             yield "tg_mean_s8"
         case p.MaxStep():
             yield "tg_max_s8"
+        case p.EmbedStep():
+            yield "tg_embed_s8"
         case p.CopyStep():
             pass
         case other:

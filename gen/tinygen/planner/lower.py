@@ -156,6 +156,8 @@ class Lowering:
                 kind = "max"
                 args = p.MaxStep(size2, c, op.kernel, op.stride, op.pads[:2], out)
                 reads = made * math.prod(op.kernel)
+            case ops.Embed() as op:
+                kind, args = "embed", p.EmbedStep(op.table, size)
             case ops.PrependTokens() as op:
                 here, there = self.homes.slots[node.output], self.homes.slots[node.inputs[0]]
                 moved = there == p.Slot(here.buffer, here.offset + op.rows.size)

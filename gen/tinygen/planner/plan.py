@@ -234,6 +234,12 @@ class MaxStep:
 
 
 @dataclass(frozen=True, eq=False)
+class EmbedStep:
+    table: I8
+    rows: int
+
+
+@dataclass(frozen=True, eq=False)
 class CopyStep:
     """Constant rows at the start of the output, then (unless the producer wrote them there) the
     ``copy_bytes`` of the input."""
@@ -252,6 +258,7 @@ StepArgs = (
     | LutStep
     | MeanStep
     | MaxStep
+    | EmbedStep
     | CopyStep
 )
 

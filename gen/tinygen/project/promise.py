@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tinygen import reference
 from tinygen.emitter import Samples
 from tinygen.graph import Graph
+from tinygen.graph.ops import Embed
 
 Progress = Callable[[int, int], None]
 
@@ -40,6 +41,7 @@ def random_samples(graph: Graph, count: int) -> NDArray[np.float32]:
     value = graph.values[graph.input]
     assert value.quant is not None
     rng = np.random.default_rng(0)
-    q = rng.integers(-128, 128, (count, *value.shape))
+    tables = [len(n.op.table) for n in graph.nodes if isinstance(n.op, Embed)]
+    q = rng.integers(-128, min([128, *(rows - 128 for rows in tables)]), (count, *value.shape))
     x: NDArray[np.float32] = ((q - value.quant.zero_point) * value.quant.scale).astype(np.float32)
     return x

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinygen.graph.ops import I8, I16, Add, Lut, MaxPool, MeanPool
+from tinygen.graph.ops import I8, I16, Add, Embed, Lut, MaxPool, MeanPool
 from tinygen.graph.shapes import pool_output
 from tinygen.reference.requant import clamp8, requantise
 
@@ -32,6 +32,11 @@ def max_pool(x: I8, op: MaxPool) -> I8:
         seen = padded[i :: op.stride[0], j :: op.stride[1]]
         y = np.maximum(y, seen[:oh, :ow])
     return y.reshape(-1, x.shape[2])
+
+
+def embed(x: I8, op: Embed) -> I8:
+    rows: I8 = op.table[np.minimum(x.astype(np.int16) + 128, len(op.table) - 1)]
+    return rows
 
 
 def mean_pool(x: I8, op: MeanPool) -> I8:

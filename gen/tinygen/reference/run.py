@@ -38,6 +38,8 @@ def run_op(op: IntOp, inputs: list[I8]) -> I8:
             return elementwise.mean_pool(x, op)
         case ops.MaxPool():
             return elementwise.max_pool(x, op)
+        case ops.Embed():
+            return elementwise.embed(x, op)
         case ops.PrependTokens():
             joined: I8 = np.concatenate([op.rows, x])
             return joined

@@ -57,8 +57,8 @@ class Target(ABC):
         """C files for linear | conv | attention | attention_stream (attention whose heads are
         streamed through int32 sums) | attention_load (fused weights, beside either) |
         attention_levels (weights of few levels, beside either) | layernorm | layernorm_whole |
-        add | add_wide | lut | mean | max, relative to kernels/src (files of several operators may
-        repeat)."""
+        add | add_wide | lut | mean | max | embed, relative to kernels/src (files of several
+        operators may repeat)."""
 
     @abstractmethod
     def pack_linear(self, weight: I8, bias: I32, requant: Requant) -> PackedLinear:

@@ -41,6 +41,7 @@ class Portable(Target):
         "lut": ("lut",),
         "mean": ("mean",),
         "max": ("max",),
+        "embed": ("embed",),
     }
     _OWN: frozenset[str] = frozenset()
     """Files that this target brings itself; the others come from portable/."""

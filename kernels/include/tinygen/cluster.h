@@ -66,6 +66,10 @@ void tg_cluster_add_wide_s8(const tg_add_t *op, const int8_t *a, const int16_t *
 
 void tg_cluster_lut_s8(const int8_t *table, const int8_t *x, int32_t count, int8_t *y, void *work);
 
+/* Rows to cores; the table is read where it is, far. */
+void tg_cluster_embed_s8(const int8_t *table, int32_t count, int32_t width, const int8_t *x,
+                         int32_t rows, int8_t *y);
+
 /* Features to cores. */
 void tg_cluster_mean_s8(const tg_mean_t *op, const int8_t *x, int32_t rows, int32_t features,
                         int8_t *y);

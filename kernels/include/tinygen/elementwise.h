@@ -22,6 +22,11 @@ void tg_add_wide_s8(const tg_add_t *op, const int8_t *a, const int16_t *b, int32
 /* y = table[x + 128]; y may be x. */
 void tg_lut_s8(const int8_t *table, const int8_t *x, int32_t count, int8_t *y);
 
+/* Row min(x + 128, count - 1) of table [count][width] for each of so many token ids, which are
+ * stored less 128: y [rows][width]. */
+void tg_embed_s8(const int8_t *table, int32_t count, int32_t width, const int8_t *x, int32_t rows,
+                 int8_t *y);
+
 /* y[e] = clamp8(zp + ((sum_rows x[.][e] + bias) * m + 2^(s-1) >> s)) */
 typedef struct {
   int32_t bias, m, s, zp;
