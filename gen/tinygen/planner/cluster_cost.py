@@ -63,7 +63,7 @@ def features(step: p.Step, cores: int) -> Counter[str]:
         case p.AddStep() as a:
             counts.update({"add": share(a.count), "add.call": 1})
             if a.other is not None:
-                counts.update({"bytes": a.count, "load": 1})
+                counts.update({"bytes": a.other.nbytes, "load": 1})
         case p.LutStep() as a:
             counts.update({"lut": share(a.count), "lut.call": 1})
         case p.MeanStep() as a:
@@ -73,6 +73,8 @@ def features(step: p.Step, cores: int) -> Counter[str]:
             values = share(math.prod(a.out)) * a.channels
             counts.update({"pool": values * math.prod(a.kernel), "pool.row": values * a.kernel[0]})
             counts.update({"pool.value": values, "pool.call": 1})
+        case p.EmbedStep() as a:
+            counts.update({"copy": share(a.rows) * a.table.shape[1], "copy.call": 1})
         case p.CopyStep() as a:
             counts.update({"copy": a.copy_bytes, "copy.call": 1, "bytes": a.rows.size})
     return counts
