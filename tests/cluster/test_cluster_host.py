@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from hostbuild import build, run
 
 from graphs import GraphBuilder, random_encoder
 from tinygen.boards import load_board
@@ -78,26 +78,6 @@ def test_a_missing_wait_shows(tmp_path: Path, source: str) -> None:
     file.write_text(file.read_text().replace("tg_dma_wait(", "(void)("))
     done = subprocess.run([build(tmp_path / "n", "", 1)], capture_output=True, text=True)
     assert done.returncode != 0
-
-
-def build(project: Path, sanitizer: str, cores: int) -> Path:
-    program = project / f"net_{cores}{sanitizer[:6]}"
-    sources = [str(f) for f in (project / "src").rglob("*.c") if "pulp" not in f.stem]
-    sources = [f for f in sources if not f.endswith("platform_pmsis.c")]
-    folders = ("", "model", "tinygen", "tinygen/include", "tinygen/src")
-    flags = ["-O1", "-g", "-std=gnu11", "-Wall", "-Wextra", "-Werror", f"-DNET_CORES={cores}"]
-    flags += [f"-I{project / 'src' / f}" for f in folders]
-    if sanitizer:
-        flags += [f"-fsanitize={sanitizer}", "-fno-sanitize-recover=all"]
-    subprocess.run(["cc", *flags, *sources, "-lpthread", "-o", str(program)], check=True)
-    return program
-
-
-def run(program: Path) -> None:
-    done = subprocess.run([str(program)], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
-    last = json.loads(done.stdout.splitlines()[-1])
-    assert last["equal"] == last["samples"] == 3
 
 
 def test_one_head_is_shared_by_rows() -> None:

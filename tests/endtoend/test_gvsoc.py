@@ -37,6 +37,17 @@ def test_samples_are_equal(name: str, tmp_path: Path) -> None:
     assert result.total and result.total == sum(layer.count or 0 for layer in result.layers)
 
 
+def test_weights_beyond_l2(tmp_path: Path) -> None:
+    """The larger layers in HyperRAM, filled from the flash's readfs."""
+    graph = random_encoder(tokens=8, e=256, p=32, h=8, ffn=1024, blocks=3)
+    plan = make_plan(graph, BOARD)
+    assert plan.staging and plan.const_bytes > BOARD.flash[0].size >= plan.flash_bytes
+    samples = promise(graph, random_samples(graph, 2), None)
+    create_project(plan, samples, "pulp-sdk", tmp_path / "n")
+    result = runner.run(tmp_path / "n", BOARD, "gvsoc")
+    assert result.passed and result.matching == 2
+
+
 def test_weights_beyond_l1(tmp_path: Path) -> None:
     """Streamed in chunks: six times what L1 holds, with short arithmetic."""
     graph = shorten(random_encoder(tokens=8, e=128, p=32, h=8, ffn=1024, blocks=2)).graph

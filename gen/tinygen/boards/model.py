@@ -17,8 +17,9 @@ class Region(_Strict):
     """One memory. base and size in bytes."""
 
     name: str
-    kind: Literal["flash", "ram", "code"]
-    """code: fast memory that the core fetches hot kernels from (ITCM)."""
+    kind: Literal["flash", "ram", "code", "external"]
+    """code: fast memory that the core fetches hot kernels from (ITCM).  external: RAM behind a
+    serial port (L3), not in the address space: only copies reach it."""
     base: int = Field(ge=0)
     size: int = Field(gt=0)
     speed: float = Field(default=1.0, gt=0)

@@ -8,10 +8,11 @@ from tinygen.emitter.cluster import cluster_source
 from tinygen.emitter.memory import arena_header, arena_source
 from tinygen.emitter.network import api_header, network_source
 from tinygen.emitter.samples import Samples, samples_header, samples_source
+from tinygen.emitter.staging import file_name, l3_image
 from tinygen.emitter.weights import weights_header, weights_source
 from tinygen.planner import Plan
 
-__all__ = ["Samples", "emit"]
+__all__ = ["Samples", "emit", "emit_binary"]
 
 
 def emit(plan: Plan, samples: Samples | None) -> dict[str, str]:
@@ -31,3 +32,8 @@ def emit(plan: Plan, samples: Samples | None) -> dict[str, str]:
         files[f"{m}_samples.h"] = samples_header(plan, samples)
         files[f"{m}_samples.c"] = samples_source(plan, samples)
     return files
+
+
+def emit_binary(plan: Plan) -> dict[str, bytes]:
+    """File name -> what a device's memories are filled with."""
+    return {} if plan.staging is None else {file_name(plan): l3_image(plan)}

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 
-from tinygen.emitter import cfile
+from tinygen.emitter import cfile, staging
 from tinygen.emitter.network import _helpers, _place, _s8, _struct
 from tinygen.emitter.weights import symbol
 from tinygen.planner import plan as p
@@ -16,9 +16,14 @@ from tinygen.planner.cluster import INPUT_COPY, OUTPUT_COPY
 def cluster_source(plan: p.Plan) -> str:
     m, up = plan.model, plan.model.upper()
     structs = "".join(_struct(plan, step) for step in plan.steps)
-    body = "".join(_call(plan, i, step) for i, step in enumerate(plan.steps))
-    copy = "#include <string.h>\n" if "memcpy(" in body else ""
     load = _move(plan, INPUT_COPY, f"tg_cluster_load({{}}, call->input, {up}_INPUT_SIZE);")
+    body, extra, jobs = _body(plan), "", ""
+    const = "const "
+    if plan.staging is not None:
+        const, jobs = "", f"  tg_l3_t jobs[{plan.staging.slots}];\n"
+        extra = '#include "tinygen/stage.h"\n'
+        load = "".join(staging.load(plan, i) for i in range(plan.staging.slots)) + load
+    copy = "#include <string.h>\n" if "memcpy(" in body else ""
     store = _move(plan, OUTPUT_COPY, f"tg_cluster_store(call->output, {{}}, {up}_OUTPUT_SIZE);")
     if not store:
         place = _place(plan, plan.steps[-1].output)
@@ -28,7 +33,7 @@ def cluster_source(plan: p.Plan) -> str:
         cfile.head(f"The network {m}, {len(plan.steps)} layers, on many cores.", model=m)
         + f'#include "{m}.h"\n\n#include "{m}_arena.h"\n#include "{m}_weights.h"\n'
         + '#include "tinygen/cluster.h"\n'
-        + f'#include "tinygen/profile.h"\n#include "tinygen/team.h"\n{copy}\n'
+        + f'#include "tinygen/profile.h"\n{extra}#include "tinygen/team.h"\n{copy}\n'
         + f"#ifndef {up}_CORES\n#define {up}_CORES {plan.board.core.count}\n#endif\n"
         + f"_Static_assert({up}_CORES >= 1 && {up}_CORES <= {plan.board.core.count},\n"
         + f'    "the arena is planned for {plan.board.core.count} cores at most");\n\n'
@@ -38,23 +43,38 @@ typedef struct {{
   const {m}_arena_t *arena;
   const int8_t *input;
   int8_t *output;
-}} call_t;
+{jobs}}} call_t;
 
 /* On every core. */
 static void run(void *argument) {{
-  const call_t *call = argument;
+  {const}call_t *call = argument;
   const {m}_arena_t *arena = call->arena;
   if (tg_team_core() == 0)
     TG_PROFILE_START();
 {load}{body}{store}}}
 
 void {m}_run(const {m}_arena_t *arena, const int8_t *input, int8_t *output) {{
-  call_t call = {{arena, input, output}};
+  call_t call = {{.arena = arena, .input = input, .output = output}};
   tg_team_fork({up}_CORES, run, &call);
 }}
 """
+        + staging.open_function(plan)
         + _helpers(plan)
     )
+
+
+def _body(plan: p.Plan) -> str:
+    """Every layer; those in L3 wait for their constants, and leave their slot to the next."""
+    turns = {s.step: i for i, s in enumerate(plan.staging.layers)} if plan.staging else {}
+    code = []
+    for i, step in enumerate(plan.steps):
+        call = _call(plan, i, step)
+        turn = turns.get(step.name)
+        if turn is not None and plan.staging is not None:
+            call = call.replace(" */\n", f" */\n{staging.wait(plan, turn)}", 1)
+            call += staging.load(plan, turn + plan.staging.slots)
+        code.append(call)
+    return "".join(code)
 
 
 def _move(plan: p.Plan, buffer: str, code: str) -> str:

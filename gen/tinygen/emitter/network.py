@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 
 from tinygen import __version__
-from tinygen.emitter import cfile
+from tinygen.emitter import cfile, staging
 from tinygen.emitter.attention import Names, attention_calls
 from tinygen.emitter.weights import symbol
 from tinygen.planner import plan as p
@@ -286,6 +286,9 @@ def api_header(plan: p.Plan) -> str:
 /* Room for the input in the arena: write it there and pass it to {m}_run, which overwrites it. */
 #define {up}_INPUT(arena) ((int8_t *)({at}))
 """
+    reentrant = "Reentrant with\n * an arena for each caller."
+    if plan.staging is not None:
+        reentrant = "Not\n * reentrant: weights from L3 come to a buffer of which there is one."
     return (
         cfile.head(f"Public interface of the network {m}.", model=m)
         + f"""#ifndef {up}_H
@@ -316,9 +319,8 @@ typedef struct {{
 {members}}} {m}_arena_t;
 
 extern const {m}_arena_t {m}_arena;
-{input_macro}
-/* One inference. input: {up}_INPUT_SIZE bytes, kept; output: {up}_OUTPUT_SIZE bytes. Reentrant with
- * an arena for each caller. */
+{input_macro}{staging.api(plan)}
+/* One inference. input: {up}_INPUT_SIZE bytes, kept; output: {up}_OUTPUT_SIZE bytes. {reentrant} */
 void {m}_run(const {m}_arena_t *arena, const int8_t *input, int8_t *output);
 
 /* float -> int8, rounding half to even, saturating. */

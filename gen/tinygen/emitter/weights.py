@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from tinygen.emitter import cfile
+from tinygen.emitter import cfile, staging
 from tinygen.planner.constants import constants
 from tinygen.planner.plan import Plan, Step
 
@@ -17,9 +17,11 @@ def weights_source(plan: Plan) -> str:
         cfile.head("Packed weights, biases, multipliers and tables.", model=plan.model),
         f'#include "{plan.model}_weights.h"\n',
     ]
+    beyond = staging.staged(plan)
     for step in plan.steps:
-        for role, array in constants(step):
+        for role, array in constants(step) if step.name not in beyond else ():
             parts.append("\n" + cfile.const_array(symbol(plan, step, role), array))
+    parts.append(staging.definition(plan))
     return "".join(parts)
 
 
@@ -30,9 +32,16 @@ def weights_header(plan: Plan) -> str:
             "Constants of the network, in the layouts that its kernels read.", model=plan.model
         ),
         f"#ifndef {guard}\n#define {guard}\n\n#include <stdint.h>\n\n",
+        staging.declarations(plan),
     ]
+    beyond = staging.staged(plan)
     for step in plan.steps:
-        for role, array in constants(step):
-            lines.append(cfile.declaration(symbol(plan, step, role), array))
+        for at, (role, array) in staging.places(step):
+            name = symbol(plan, step, role)
+            if step.name in beyond:
+                at += beyond[step.name].offset
+                lines.append(staging.define(plan, name, cfile.ctype(array), at))
+            else:
+                lines.append(cfile.declaration(name, array))
     lines.append("\n#endif\n")
     return "".join(lines)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tinygen.boards import Board
+from tinygen.planner import l3
 from tinygen.planner import plan as p
 from tinygen.planner.constants import const_bytes
 
@@ -88,10 +89,22 @@ def _flash(plan: p.Plan, limit: int | None) -> Excess | None:
     return Excess(
         "flash",
         f"{plan.model}: {what} take {plan.flash_bytes:,} bytes of flash, {over:,} more "
-        f"than {who} grants, {const_bytes([largest]):,} of them in node {largest.name}",
+        f"than {who} grants, {const_bytes([largest]):,} of them in node {largest.name}"
+        + _beyond(plan, grant),
         f"--max-flash {plan.flash_bytes}" if asked and plan.flash_bytes <= have else "",
         not asked,
     )
+
+
+def _beyond(plan: p.Plan, grant: int) -> str:
+    """Why L3 does not help, where the board has it."""
+    region = l3.external(plan.board)
+    if region is None:
+        return ""
+    largest = max(l3.block_bytes(s) for s in plan.steps)
+    if largest > min(grant, l3.MOST):
+        return f", too many to come from {region.name} at once"
+    return f", and {region.name} holds {region.usable:,} bytes"
 
 
 def _latency(plan: p.Plan, limit: float | None) -> Excess | None:

@@ -351,6 +351,37 @@ class FusionForm:
     why: str = ""
 
 
+@dataclass(frozen=True)
+class Staged:
+    """A layer whose constants lie in L3. at: where in L3.  offset: where in the staging buffer.
+    size: of both, bytes.  const_bytes: of the arrays themselves."""
+
+    step: str
+    at: int
+    size: int
+    offset: int
+    const_bytes: int
+
+
+@dataclass(frozen=True)
+class Staging:
+    """Constants beyond L2. layers: in the order in which they run.  size: of the buffer in L2.
+    slots: layers that it holds at a time; layer i has slot i modulo slots."""
+
+    layers: tuple[Staged, ...]
+    size: int
+    slots: int
+
+    @property
+    def l3_bytes(self) -> int:
+        return sum(layer.size for layer in self.layers)
+
+    @property
+    def saved(self) -> int:
+        """Bytes of L2 that it saves."""
+        return sum(layer.const_bytes for layer in self.layers) - self.size
+
+
 @dataclass(frozen=True, eq=False)
 class Plan:
     """Everything that was decided.
@@ -382,12 +413,19 @@ class Plan:
     """None where the core's code was never measured."""
     fusion: Mapping[str, tuple[FusionForm, ...]] = field(default_factory=dict)
     """Attention step -> the forms of its weights that were considered."""
+    staging: Staging | None = None
+    """None: all constants lie in flash, which on a cluster is L2."""
+
+    @property
+    def resident_bytes(self) -> int:
+        """Of flash for constants: those that stay there, and the staging buffer."""
+        return self.const_bytes - (self.staging.saved if self.staging else 0)
 
     @property
     def flash_bytes(self) -> int:
         """Constants and, where it is known, code."""
         code = self.footprint
-        return self.const_bytes + (code.kernels + code.network if code else 0)
+        return self.resident_bytes + (code.kernels + code.network if code else 0)
 
     @property
     def code_region(self) -> Region | None:

@@ -12,7 +12,7 @@ from tinygen.boards import Board, all_boards
 from tinygen.errors import TinygenError
 from tinygen.graph import Graph, Quant, ops, verify
 from tinygen.graph.ops import Fusion
-from tinygen.planner import arena, budgets, cluster, cluster_cost, stalls
+from tinygen.planner import arena, budgets, cluster, cluster_cost, l3, stalls
 from tinygen.planner import plan as p
 from tinygen.planner.choose import (
     Attempt,
@@ -75,7 +75,7 @@ def _find(graph: Graph, board: Board, options: Options) -> p.Plan | budgets.TooL
     target = get_target(board.core.target)
     _refuse_fused(graph, board, target)
     if board.core.count > 1:
-        return _cluster(graph, board)
+        return _cluster(graph, board, options.max_flash)
     return _search(graph, board, target, options)
 
 
@@ -119,15 +119,26 @@ def _refuse_fused(graph: Graph, board: Board, target: Target) -> None:
             )
 
 
-def _cluster(graph: Graph, board: Board) -> p.Plan | budgets.TooLarge:
+def _cluster(graph: Graph, board: Board, max_flash: int | None) -> p.Plan | budgets.TooLarge:
     for low in cluster.lowerings(graph, board):
         buffers = lifetimes(low)
         try:
-            return _finish(graph, board, low, arena.pack(buffers, board.ram), {})
+            found = _finish(graph, board, low, arena.pack(buffers, board.ram), {})
+            return _staged(found, max_flash)
         except ValueError:
             need = arena.smallest(buffers)
             excess = budgets.TooLarge(graph.name, board, tuple(low.steps), tuple(buffers), need)
     return excess
+
+
+def _staged(plan: p.Plan, max_flash: int | None) -> p.Plan:
+    """With constants in L3 where L2, or --max-flash, has no room for all."""
+    code = plan.flash_bytes - plan.const_bytes
+    stage = l3.staging(plan.steps, plan.board, code, max_flash)
+    if stage is None:
+        return plan
+    sources = tuple(sorted({*plan.sources, *l3.SOURCES}))
+    return replace(plan, staging=stage, sources=sources, notes=(*plan.notes, l3.NO_WAITS))
 
 
 def _refusal(graph: Graph, board: Board, options: Options, excess: budgets.Excess) -> str:

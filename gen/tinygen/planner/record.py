@@ -36,6 +36,8 @@ def describe(plan: p.Plan) -> dict[str, Any]:
         "macs": plan.macs,
         "params_bytes": plan.params_bytes,
         "const_bytes": plan.const_bytes,
+        "resident_bytes": plan.resident_bytes,
+        "staging": None if plan.staging is None else asdict(plan.staging),
         "code": None if plan.footprint is None else asdict(plan.footprint),
         "arena_bytes": plan.arena_bytes,
         "arena_lower_bound_bytes": plan.arena_lower_bound,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tinygen.emitter import Samples, emit
+from tinygen.emitter import Samples, emit, emit_binary
 from tinygen.planner import Plan
 from tinygen.project.planrecord import PLAN, plan_record
 from tinygen.resources import resource
@@ -41,10 +41,13 @@ def write_generated(plan: Plan, samples: Samples | None, template: str, made: Pa
     )
     for name, text in emit(plan, samples).items():
         write(made / ("include" if name in public else "src/model") / name, text)
+    for name, data in emit_binary(plan).items():
+        (made / "src/model" / name).write_bytes(data)
     write(made / PLAN, plan_record(plan, samples, template))
     _write_kernels(plan, made)
     if template == "pulp-sdk":
-        write(made / "sources.mk", _head() + _makefile("TG_SOURCES", _sources(made, True)))
+        l3 = "".join(f"TG_L3_FILE = src/model/{name}\n" for name in emit_binary(plan))
+        write(made / "sources.mk", _head() + _makefile("TG_SOURCES", _sources(made, True)) + l3)
     if template in ("baremetal", "pulp-sdk"):
         write(made / "sources.cmake", _head() + _listing("TG_SOURCES", _sources(made, True)))
     else:

@@ -45,7 +45,7 @@ function card(label, value, note, fill, cls = "") {
   return `<div class="card"><div class="label">${label}</div><div class="value ${cls}">${value}</div><div class="note">${note}</div>${bar}</div>`;
 }
 const codeBytes = plan.code ? plan.code.kernels + plan.code.network : 0;
-const flashBytes = plan.const_bytes + codeBytes;
+const flashBytes = (plan.resident_bytes ?? plan.const_bytes) + codeBytes;
 const cards = [card("Multiply-accumulates", short(plan.macs), `${bytes(plan.params_bytes)} of parameters`)];
 if (run && run.total && unit === "cycles")
   cards.push(card("Measured time", ms(1e3 * run.total / plan.board.clock_hz), `${num(run.total)} cycles on ${esc(run.on)}`));
@@ -232,8 +232,9 @@ memory();
     x += w;
   }
   const code = run && run.flash_bytes ? ` The firmware's image took ${bytes(run.flash_bytes)} in all: this, the rest of its code, and the self-test's samples.` : "";
+  const beyond = plan.staging ? `${plan.staging.layers.map((l) => esc(l.step)).join(", ")} lie in L3 and come to a buffer of ${num(plan.staging.size)} bytes, ${plan.staging.slots} at a time; ${num(plan.resident_bytes)} bytes of ${bytes(plan.board.flash_bytes)} are used with it. ` : "";
   const predicted = plan.code ? `${num(plan.code.kernels)} of kernels and ${num(plan.code.network)} of the network's code are predicted from sections measured with ${esc(plan.code.compiler)}${plan.code.code_region ? `; ${num(plan.code.resident)} bytes of kernels are copied to ${esc(plan.code.code_region)} at boot` : ""}. The network takes at most ${num(plan.code.stack)} bytes of stack.` : "";
-  $("flash").innerHTML = `<svg viewBox="0 0 ${W} 44">${s}</svg><p class="lead" style="margin:10px 0 0">${num(total)} bytes of ${bytes(plan.board.flash_bytes)} (${pct(total / plan.board.flash_bytes)}): ${num(plan.const_bytes)} of weights, biases, multipliers and tables. ${predicted}${code}</p>`;
+  $("flash").innerHTML = `<svg viewBox="0 0 ${W} 44">${s}</svg><p class="lead" style="margin:10px 0 0">${plan.staging ? num(total) + " bytes" : `${num(total)} bytes of ${bytes(plan.board.flash_bytes)} (${pct(total / plan.board.flash_bytes)})`}: ${num(plan.const_bytes)} of weights, biases, multipliers and tables. ${beyond}${predicted}${code}</p>`;
 }
 
 // -- accuracy -----------------------------------------------------------------------------------

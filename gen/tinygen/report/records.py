@@ -72,6 +72,8 @@ def regions_record(plan: Plan) -> list[Record]:
         used: int | None = arena.get(r.name, 0)
         if r.kind == "flash":
             used = plan.flash_bytes if r in first else 0
+        elif r.kind == "external":
+            used = plan.staging.l3_bytes if plan.staging else 0
         elif r.kind == "code":
             used = hot if r == plan.code_region else 0
         regions.append(

@@ -113,10 +113,16 @@ def _uses(plan: Plan) -> Iterator[tuple[Region, int, str]]:
     if plan.code_region is not None and code is not None:
         yield plan.code_region, code.resident, "hot kernels, copied from flash at boot"
     for region in plan.board.flash[:1]:
-        yield region, plan.const_bytes, "weights and tables"
+        stage = plan.staging
+        yield region, plan.resident_bytes - (stage.size if stage else 0), "weights and tables"
+        if stage is not None:
+            yield region, stage.size, f"buffer for layers in L3, {stage.slots} at a time"
         if code is not None:
             yield region, code.kernels, "kernels, predicted"
             yield region, code.network, "network, predicted"
+    for region in plan.board.memory if plan.staging else ():
+        if region.kind == "external" and plan.staging:
+            yield region, plan.staging.l3_bytes, f"weights of {len(plan.staging.layers)} layers"
 
 
 def _fusion_table(plan: Plan) -> RenderableType:

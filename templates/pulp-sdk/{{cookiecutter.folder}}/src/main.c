@@ -120,6 +120,15 @@ static int32_t self_test(int32_t samples) {
 int32_t tg_program(int32_t samples) {
   if (samples < 0 || samples > {{ cookiecutter.MODEL }}_SAMPLES)
     samples = {{ cookiecutter.MODEL }}_SAMPLES;
+#ifdef {{ cookiecutter.MODEL }}_L3_FILE
+  const int32_t wrong = {{ cookiecutter.model }}_open();
+  if (wrong) {
+    tg_put("cannot fill L3 from " {{ cookiecutter.MODEL }}_L3_FILE ": ");
+    tg_put_number(wrong);
+    tg_end_line();
+    return 2;
+  }
+#endif
   if (!self_test(samples))
     return 1;
 
