@@ -14,7 +14,7 @@ import pytest
 from graphs import random_encoder
 from tinygen.boards import load_board
 from tinygen.errors import TinygenError
-from tinygen.planner import describe, make_plan
+from tinygen.planner import Options, describe, make_plan
 from tinygen.project import create_project, promise, random_samples
 from tinygen.report import page
 
@@ -78,6 +78,24 @@ def test_renders_in_a_browser(project: Path, ran: bool) -> None:
     assert all(layer["name"] in dom for layer in plan["layers"])
     assert ("Self-test" in dom) == ran
     assert ("Not run yet" in dom) != ran
+
+
+@pytest.mark.skipif(not BROWSER, reason="needs chromium")
+@pytest.mark.parametrize("limit", [None, 6000])
+def test_a_cluster_renders(limit: int | None, tmp_path: Path) -> None:
+    """Cycles and no instructions; with a limit, weights in L3."""
+    graph = random_encoder(tokens=9, e=16, p=4, h=3, ffn=40, blocks=3)
+    plan = make_plan(graph, load_board("gap9"), Options(max_flash=limit))
+    path = page.write_page(create_project(plan, None, "pulp-sdk", tmp_path / "net"))
+    flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"]
+    done = subprocess.run(
+        [BROWSER, *flags, "--virtual-time-budget=2000", "--dump-dom", path.as_uri()],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert "CONSOLE" not in done.stderr, done.stderr
+    dom = done.stdout.split('id="data"')[0]
+    assert " cycles predicted" in dom
+    assert ("lie in L3" in dom) == (limit is not None)
 
 
 CHECK = {

@@ -50,7 +50,7 @@ const cards = [card("Multiply-accumulates", short(plan.macs), `${bytes(plan.para
 if (run && run.total && unit === "cycles")
   cards.push(card("Measured time", ms(1e3 * run.total / plan.board.clock_hz), `${num(run.total)} cycles on ${esc(run.on)}`));
 else if (plan.latency_ms !== null)
-  cards.push(card("Estimated time", ms(plan.latency_ms), `${plan.cycles ? short(plan.cycles) + " cycles, " : ""}${short(plan.instructions)} instructions predicted`));
+  cards.push(card("Estimated time", ms(plan.latency_ms), [[plan.cycles, " cycles"], [plan.instructions, " instructions"]].filter(([n]) => n).map(([n, of]) => short(n) + of).join(", ") + " predicted"));
 if (plan.energy_uj != null)
   cards.push(card("Estimated energy", plan.energy_uj >= 1000 ? (plan.energy_uj / 1000).toFixed(2) + " mJ" : plan.energy_uj.toFixed(1) + " µJ", esc(plan.board.power.source)));
 if (run && run.total && unit === "instructions")
