@@ -168,7 +168,9 @@ memory();
 // -- attention ----------------------------------------------------------------------------------
 {
   const same = new Map();
+  const isAttention = (name) => plan.layers.some((l) => l.name === name && l.op === "attention");
   for (const [name, a] of Object.entries(plan.alternatives)) {
+    if (a.schedules.length < 2 && !isAttention(name)) continue; // nothing was to choose
     const key = JSON.stringify(a);
     same.has(key) ? same.get(key).names.push(name) : same.set(key, { ...a, names: [name] });
   }
@@ -196,7 +198,7 @@ memory();
       const cx = X(chosen.bytes), right = cx > W * 0.6;
       s += `<text x="${cx + (right ? -13 : 13)}" y="${Y(chosen.instructions) - 9}" text-anchor="${right ? "end" : "start"}" style="font-weight:650">chosen</text>`;
       s += `<text x="${(W + L) / 2}" y="${H - 8}" text-anchor="middle" class="soft tiny">peak working memory of the layer</text><text transform="translate(13 ${H / 2 - 14}) rotate(-90)" text-anchor="middle" class="soft tiny">instructions predicted</text>`;
-      chart = `<div class="panel"><div class="tools" style="margin:0 0 4px">${Object.entries(tint).map(([k, c]) => `<span class="key"><i style="background:${color(c)}"></i>${k}</span>`).join("")}<span>dashed: best for its memory</span></div><svg viewBox="0 0 ${W} ${H}">${s}</svg></div>`;
+      chart = `<div class="panel"><div class="tools" style="margin:0 0 4px">${Object.entries(tint).filter(([k]) => points.some((p) => p.kind === k)).map(([k, c]) => `<span class="key"><i style="background:${color(c)}"></i>${k}</span>`).join("")}<span>dashed: best for its memory</span></div><svg viewBox="0 0 ${W} ${H}">${s}</svg></div>`;
     }
     const best = Math.min(...points.map((p) => p.instructions ?? 0));
     const pareto = points.filter((p) => p.chosen || !points.some((q) => q !== p && q.bytes <= p.bytes && (q.instructions ?? 0) <= (p.instructions ?? 0)));
