@@ -88,9 +88,10 @@ def features(step: p.Step, target: str) -> Counts:
         case p.AttentionStep() as a:
             return attention_features(AttentionShape.of_step(a), a.schedule, target)
         case p.NormStep() as a:
-            return loops.norm(a.rows, len(a.gamma))
+            count = loops.norm_whole if a.whole else loops.norm
+            return count(a.rows, len(a.gamma))
         case p.AddStep() as a:
-            return loops.elements("add", a.count)
+            return loops.add_wide(a.count) if a.wide else loops.elements("add", a.count)
         case p.LutStep() as a:
             return loops.elements("lut", a.count)
         case p.MeanStep() as a:
@@ -98,7 +99,7 @@ def features(step: p.Step, target: str) -> Counts:
         case p.MaxStep() as a:
             return loops.maximum(a)
         case p.EmbedStep(table=table, rows=rows):
-            return loops.copy((table.shape[1],) * rows)
+            return loops.embed(rows, table.shape[1])
         case p.CopyStep() as a:
             return loops.copy(tuple(n for n in (a.rows.size, a.copy_bytes) if n))
 
@@ -144,19 +145,20 @@ class AttentionShape:
     values: bool = True
     forms: tuple[int, int, int, int] = (0, 0, 0, 0)
     """Of the packed weights of q, k, v and the output."""
+    levels: bool = False
 
     @classmethod
     def of_step(cls, a: p.AttentionStep) -> AttentionShape:
         sizes = a.tokens, a.q.k, a.dim, a.value_dim, a.heads, a.o.n
         forms = a.q.packed.form, a.k.packed.form, a.v.packed.form, a.o.packed.form
-        return cls(*sizes, a.k.n > 0, a.v.n > 0, forms)
+        return cls(*sizes, a.k.n > 0, a.v.n > 0, forms, a.levels > 0)
 
     @classmethod
     def of(
         cls, op: ops.Attention, tokens: int, forms: tuple[int, int, int, int] = (0, 0, 0, 0)
     ) -> AttentionShape:
         sizes = tokens, op.wq.shape[1], op.dim, op.value_dim, op.heads, len(op.wo)
-        return cls(*sizes, not op.keys_are_x, not op.values_are_x, forms)
+        return cls(*sizes, not op.keys_are_x, not op.values_are_x, forms, op.levels > 0)
 
 
 def attention_features(shape: AttentionShape, how: AttentionSchedule, target: str) -> Counts:
@@ -182,6 +184,8 @@ def attention_features(shape: AttentionShape, how: AttentionSchedule, target: st
             continue
         counts += scaled(inner.project("q", rows, s.e, s.dim, heads, q_form), times * rounds)
         counts += scaled(inner.attend(rows, s.tokens, s.dim, s.value_dim), times * s.heads)
+        if s.levels:
+            counts += scaled(inner.levels(rows, s.tokens), times * s.heads)
         if how.accumulate:
             counts += scaled(outer.accumulate(rows, s.n, s.value_dim, True), times)
             counts += scaled(outer.accumulate(rows, s.n, s.value_dim, False), times * (rounds - 1))

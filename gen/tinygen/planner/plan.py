@@ -200,9 +200,13 @@ class AddStep:
     other: I8 | I16 | None
 
     @property
+    def wide(self) -> bool:
+        """Is the constant int16?"""
+        return self.other is not None and self.other.itemsize == 2
+
+    @property
     def function(self) -> str:
-        wide = self.other is not None and self.other.itemsize == 2
-        return "add_wide" if wide else "add"
+        return "add_wide" if self.wide else "add"
 
 
 @dataclass(frozen=True, eq=False)

@@ -79,6 +79,18 @@ class Loops(ABC):
             }
         )
 
+    def norm_whole(self, rows: int, e: int) -> Counts:
+        """kernels/src/portable/layernorm_whole.c."""
+        return Counter({"norm_whole": rows * e, "norm_whole.row": rows, "norm_whole.call": 1})
+
+    def add_wide(self, count: int) -> Counts:
+        """kernels/src/portable/add_wide.c."""
+        return Counter({"add_wide": count, "add_wide.call": 1})
+
+    def levels(self, rows: int, tokens: int) -> Counts:
+        """One head's weights rounded down: what `Attention.levels` takes beside `attend`."""
+        return Counter({"levels": rows * half(tokens), "levels.row": rows})
+
     def mean(self, rows: int, e: int) -> Counts:
         return Counter({"mean": rows * e, "mean.column": e, "mean.call": 1})
 
@@ -110,6 +122,19 @@ class Loops(ABC):
             counts[f"{name}.left{size % 4}"] += 1
             counts[f"{name}.call"] += 1
         return counts
+
+    def embed(self, rows: int, width: int) -> Counts:
+        """memcpy of a size that the compiler does not know: kernels/src/portable/embed.c."""
+        sixteens, rest = divmod(width, 16)
+        return Counter(
+            {
+                "embed.sixteen": rows * sixteens,
+                "embed.word": rows * (rest // 4),
+                f"embed.left{rest % 4}": rows,
+                "embed.row": rows,
+                "embed.call": 1,
+            }
+        )
 
     def conv(self, a: p.ConvStep) -> Counts:
         """Windows gathered by fours, each block a product: kernels/src/portable/conv.c."""
