@@ -69,6 +69,10 @@ def layernorm(target: Target, rng: cases.Rng) -> cases.Case:
     return cases.layernorm_case(target, rng, size(rng, 4), size(rng, 80))
 
 
+def layernorm_whole(target: Target, rng: cases.Rng) -> cases.Case:
+    return cases.layernorm_whole_case(target, rng, size(rng, 4), size(rng, 80))
+
+
 def add(target: Target, rng: cases.Rng) -> cases.Case:
     return cases.add_case(target, rng, size(rng, 80))
 
@@ -86,7 +90,18 @@ def largest(target: Target, rng: cases.Rng) -> cases.Case:
     return cases.max_case(target, rng, plane, size(rng, 12), kernel, stride)
 
 
-DRAWS = (linear, conv, attention, fused_attention, layernorm, add, lut, mean, largest)
+DRAWS = (
+    linear,
+    conv,
+    attention,
+    fused_attention,
+    layernorm,
+    layernorm_whole,
+    add,
+    lut,
+    mean,
+    largest,
+)
 
 
 @pytest.mark.slow
@@ -121,6 +136,7 @@ SHAPES = {
     "attention, fused": (cases.attention_case, ((23, 18, 5, 3), 18, 23, 3, "fused")),
     "attention P = 2": (cases.attention_case, ((22, 16, 2, 4), 16, 22, 4)),
     "layernorm": (cases.layernorm_case, (3, 35)),
+    "layernorm, whole": (cases.layernorm_whole_case, (3, 35)),
     "layernorm 1025": (cases.layernorm_case, (2, 1025)),
     "add": (cases.add_case, (77,)),
     "lut": (cases.lut_case, (77,)),
