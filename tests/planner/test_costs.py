@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -13,15 +12,11 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from machine import needs_gcc_and_qemu
 from tinygen.boards import load_board
 from tinygen.planner import cost, make_plan
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
-needs_gcc_and_qemu = pytest.mark.skipif(
-    not (shutil.which("arm-none-eabi-gcc") and shutil.which("qemu-system-arm")),
-    reason="the costs are those of arm-none-eabi-gcc, counted in qemu-system-arm",
-)
 
 
 @pytest.fixture(scope="module")

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
+from machine import needs_gcc_and_qemu
 from tinygen.boards import load_board
 from tinygen.errors import TinygenError
 from tinygen.planner import Options, make_plan
@@ -32,10 +32,7 @@ def test_a_plan_fits_where_layers_do_not() -> None:
 
 
 @pytest.mark.emulated
-@pytest.mark.skipif(
-    not (shutil.which("arm-none-eabi-gcc") and shutil.which("qemu-system-arm")),
-    reason="needs arm-none-eabi-gcc and qemu-system-arm",
-)
+@needs_gcc_and_qemu
 def test_bits_within_its_memory_map() -> None:
     graph, board = vit.vision_transformer(blocks=1), load_board(vit.BOARD)
     plan = make_plan(graph, vit.emulated(board))

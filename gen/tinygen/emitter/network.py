@@ -320,7 +320,8 @@ typedef struct {{
 
 extern const {m}_arena_t {m}_arena;
 {input_macro}{staging.api(plan)}
-/* One inference. input: {up}_INPUT_SIZE bytes, kept; output: {up}_OUTPUT_SIZE bytes. {reentrant} */
+/* One inference. input: {up}_INPUT_SIZE bytes, kept; output: {up}_OUTPUT_SIZE bytes.
+ * {reentrant} */
 void {m}_run(const {m}_arena_t *arena, const int8_t *input, int8_t *output);
 
 /* float -> int8, rounding half to even, saturating. */
