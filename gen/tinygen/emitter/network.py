@@ -286,9 +286,9 @@ def api_header(plan: p.Plan) -> str:
 /* Room for the input in the arena: write it there and pass it to {m}_run, which overwrites it. */
 #define {up}_INPUT(arena) ((int8_t *)({at}))
 """
-    reentrant = "Reentrant with\n * an arena for each caller."
+    reentrant = "Reentrant with an arena for each caller."
     if plan.staging is not None:
-        reentrant = "Not\n * reentrant: weights from L3 come to a buffer of which there is one."
+        reentrant = "Not reentrant: weights from L3 come to a buffer of which there is one."
     return (
         cfile.head(f"Public interface of the network {m}.", model=m)
         + f"""#ifndef {up}_H
