@@ -24,7 +24,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -166,7 +166,7 @@ def attention_network(
     b = Drawn((tokens, e), int(rng.integers(1 << 30)), "attn")
     chosen = {}
     every = list(attention_schedules(tokens, compact=(False, True) if compact else (False,)))
-    fusions = get_args(ops.Fusion)
+    fusions = ops.FUSIONS
     for i in range(layers):
         p, h = int(rng.choice([2, 3, 4, 8, 12, 16, 24, 32, 48])), int(rng.integers(1, 9))
         fusion = fusions[int(rng.integers(len(fusions)))] if i % 3 == 2 else "unfused"

@@ -104,7 +104,8 @@ def _options(
     place: str,
     short: bool,
 ) -> Options:
-    from tinygen.planner import FUSIONS, KINDS, Options
+    from tinygen.graph.ops import FUSIONS
+    from tinygen.planner import KINDS, Options
 
     wishes = [w for w in attention.split(",") if w != "auto"]
     kind = next((k for k in KINDS if k in wishes), None)
@@ -311,12 +312,13 @@ def check(
     tinygen check model.onnx --data test.npz --per-layer
     """
     from tinygen import fidelity
+    from tinygen.graph.ops import FUSIONS
     from tinygen.report import records, tables
 
-    wishes = tuple(f for f in fidelity.FUSIONS if f == attention)
+    wishes = tuple(f for f in FUSIONS if f == attention)
     if not wishes and attention != "auto":
         raise typer.BadParameter(
-            f"choose one of auto, {', '.join(fidelity.FUSIONS)}", param_hint="--attention"
+            f"choose one of auto, {', '.join(FUSIONS)}", param_hint="--attention"
         )
     imported = fidelity.import_for(model, data)
     if short:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import functools
-import shutil
 import struct
 import subprocess
 import sys
@@ -33,14 +32,6 @@ IN, OUT, MOST_IN, MOST_OUT = 0x20180000, 0x20300000, 0x180000, 0x100000
 def target_sources(target: Target) -> list[str]:
     files = {file for operator in OPERATORS for file in target.sources(operator)}
     return [str(KERNELS / "src" / file) for file in sorted(files)]
-
-
-def have_gcc() -> bool:
-    return shutil.which("arm-none-eabi-gcc") is not None
-
-
-def have_qemu() -> bool:
-    return shutil.which("qemu-system-arm") is not None
 
 
 def have_zig() -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import get_args
 
 import kernel_cases as cases
 import kernel_harness as harness
@@ -16,11 +15,12 @@ from hypothesis import strategies as st
 from kernel_cases import Case
 from kernel_harness import Machine
 
-from tinygen.graph.ops import Fusion
+from machine import have_gcc, have_qemu
+from tinygen.graph.ops import FUSIONS
 
 # -- drawing shapes ------------------------------------------------------------------------------
 
-FORMS = get_args(Fusion)
+FORMS = FUSIONS
 small, width = st.integers(1, 9), st.one_of(st.integers(1, 12), st.integers(13, 70))
 pair = st.tuples(st.integers(1, 3), st.integers(1, 3))
 
@@ -141,7 +141,7 @@ CORES = [
     *[("portable", "cortex-m3"), ("armv7em", "cortex-m4"), ("armv7em", "cortex-m7")],
 ]
 needs_qemu = pytest.mark.skipif(
-    not (harness.have_gcc() and harness.have_qemu()),
+    not (have_gcc() and have_qemu()),
     reason="needs arm-none-eabi-gcc and qemu-system-arm",
 )
 needs_zig = pytest.mark.skipif(
@@ -175,7 +175,7 @@ def test_unicorn_with_clang(target: str, core: str, build: Path) -> None:
     fuzz(machine, 3, 40)
 
 
-@pytest.mark.skipif(not harness.have_gcc(), reason="needs arm-none-eabi-gcc")
+@pytest.mark.skipif(not have_gcc(), reason="needs arm-none-eabi-gcc")
 @pytest.mark.parametrize(
     ("target", "core"), [("portable", "cortex-m0plus"), ("armv7em", "cortex-m33")]
 )

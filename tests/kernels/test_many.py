@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
 
 import kernel_cases as cases
 import kernel_harness as harness
@@ -13,7 +12,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tinygen.graph.ops import Fusion
+from machine import have_gcc, have_qemu
+from tinygen.graph.ops import FUSIONS
 from tinygen.targets import Target
 
 CASES = 10_000
@@ -22,7 +22,7 @@ PER_RUN = 200
 pytestmark = [
     pytest.mark.emulated,
     pytest.mark.skipif(
-        not (harness.have_gcc() and harness.have_qemu()),
+        not (have_gcc() and have_qemu()),
         reason="needs arm-none-eabi-gcc and qemu-system-arm",
     ),
 ]
@@ -61,7 +61,7 @@ def attention(target: Target, rng: cases.Rng) -> cases.Case:
 
 def fused_attention(target: Target, rng: cases.Rng) -> cases.Case:
     shape = (size(rng, 13), size(rng, 20), size(rng, 8), size(rng, 3))
-    blocks, form = (size(rng, 13), size(rng, 3)), str(rng.choice(get_args(Fusion)[1:]))
+    blocks, form = (size(rng, 13), size(rng, 3)), str(rng.choice(FUSIONS[1:]))
     return cases.attention_case(target, rng, shape, size(rng, 5), *blocks, form)
 
 

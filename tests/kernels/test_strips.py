@@ -8,6 +8,7 @@ import kernel_harness as harness
 import numpy as np
 import pytest
 
+from machine import have_gcc, have_qemu
 from tinygen.graph.ops import I8, Linear, Requant
 from tinygen.targets import get_target, strips
 
@@ -76,7 +77,7 @@ def test_random_cases_have_every_form() -> None:
 
 @pytest.mark.emulated
 @pytest.mark.skipif(
-    not (harness.have_gcc() and harness.have_qemu()),
+    not (have_gcc() and have_qemu()),
     reason="needs arm-none-eabi-gcc and qemu-system-arm",
 )
 @pytest.mark.parametrize("core", ["cortex-m4", "cortex-m7"])

@@ -6,7 +6,6 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -15,12 +14,12 @@ from numpy.typing import NDArray
 from graphs import GraphBuilder
 from tinygen import reference
 from tinygen.graph import Graph
-from tinygen.graph.ops import I8, Attention, Fusion, Requant
+from tinygen.graph.ops import FUSIONS, I8, Attention, Fusion, Requant
 from tinygen.passes import fuse, import_model
 from tinygen.passes.fused import fuse_layer, score_step
 
 EXAMPLES = Path(__file__).parents[2] / "example_models"
-FORMS = get_args(Fusion)[1:]
+FORMS = FUSIONS[1:]
 X = -7
 """Zero point of a layer's input."""
 

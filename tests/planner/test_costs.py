@@ -3,31 +3,21 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 
+from graphs import random_encoder
 from machine import needs_gcc_and_qemu
 from tinygen.boards import load_board
 from tinygen.planner import cost, make_plan
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
-
-@pytest.fixture(scope="module")
-def fit_costs() -> ModuleType:
-    sys.path.insert(0, str(BENCHMARKS))
-    spec = importlib.util.spec_from_file_location("fit_costs", BENCHMARKS / "fit_costs.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["fit_costs"] = module
-    spec.loader.exec_module(module)
-    return module
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+import choices
+import fit_costs
 
 
 @pytest.mark.emulated
@@ -36,7 +26,7 @@ def fit_costs() -> ModuleType:
     ("target", "board_name"),
     [("armv7em", "mps2_an500"), ("armv7em", "mps2_an386"), ("portable", "mps2_an385")],
 )  # fmt: skip
-def test_within_a_tenth(fit_costs: ModuleType, target: str, board_name: str) -> None:
+def test_within_a_tenth(target: str, board_name: str) -> None:
     board = fit_costs.board_for(target, board_name)
     rng = np.random.default_rng(7)
     layers = fit_costs.measure(fit_costs.rows_network(rng, 7, 6), board, target, None, False)
@@ -65,8 +55,6 @@ def test_published_error_is_within_the_bar(path: Path) -> None:
 
 def test_every_count_of_a_plan_has_a_cost() -> None:
     """A loop that nobody fitted would cost nothing."""
-    from graphs import random_encoder
-
     for name in ("mps2_an386", "mps2_an500", "mps2_an385"):
         board = load_board(name)
         plan = make_plan(random_encoder(tokens=9, e=18, p=2, h=3), board)
@@ -79,10 +67,8 @@ def test_every_count_of_a_plan_has_a_cost() -> None:
 @pytest.mark.emulated
 @needs_gcc_and_qemu
 @pytest.mark.parametrize("board_name", ["mps2_an500", "mps2_an386"])
-def test_the_choice_is_near_the_best(fit_costs: ModuleType, board_name: str) -> None:
+def test_the_choice_is_near_the_best(board_name: str) -> None:
     """A shape of the paper, some of its schedules; benchmarks/choices.py takes all of them."""
-    import choices
-
     found = choices.verdict((5, 32, 32, 8), board_name, some=8)
     assert found.alternatives >= 8
     assert found.worst <= choices.BAR, found

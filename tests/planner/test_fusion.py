@@ -9,8 +9,8 @@ from graphs import GraphBuilder
 from tinygen.boards import load_board
 from tinygen.errors import TinygenError
 from tinygen.graph import Graph
-from tinygen.graph.ops import Fusion
-from tinygen.planner import FUSIONS, FusionForm, fusion_forms, smallest, wanted
+from tinygen.graph.ops import FUSIONS, Fusion
+from tinygen.planner import FusionForm, fusion_forms, smallest, wanted
 
 
 def layers(*shapes: tuple[int, int, int, int]) -> Graph:

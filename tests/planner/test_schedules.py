@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import get_args
 
 import pytest
 from hostnet import random_samples, wrong_outputs
@@ -14,7 +13,7 @@ from graphs import GraphBuilder, random_encoder
 from tinygen.boards import Board, load_board
 from tinygen.errors import TinygenError
 from tinygen.graph import Graph
-from tinygen.graph.ops import Fusion
+from tinygen.graph.ops import FUSIONS, Fusion
 from tinygen.planner import KINDS, Options, attention, make_plan
 from tinygen.planner.schedule import AttentionSchedule, attention_schedules
 from tinygen.targets import get_target
@@ -47,7 +46,7 @@ def test_bits(shape: tuple[int, ...], kind: str, row_block: int | None, tmp_path
 
 @needs_cc
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("fusion", get_args(Fusion)[1:])
+@pytest.mark.parametrize("fusion", FUSIONS[1:])
 @pytest.mark.parametrize(("shape", "row_block"), [((13, 7, 3, 3), 4), ((6, 8, 8, 2), None)])
 def test_bits_of_fused_weights(
     shape: tuple[int, ...], row_block: int | None, fusion: Fusion, kind: str, tmp_path: Path

@@ -60,19 +60,24 @@ def test_what_is_no_project_is_refused(tmp_path: Path) -> None:
         page.write_page(tmp_path)
 
 
-@pytest.mark.skipif(not BROWSER, reason="needs chromium")
-@pytest.mark.parametrize("ran", [False, True])
-def test_renders_in_a_browser(project: Path, ran: bool) -> None:
-    if ran:
-        page.save_run(project, record(project))
-    path = page.write_page(project)
+def rendered(path: Path) -> str:
+    """What the browser makes of the page, its data left out; nothing may go to the console."""
     flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"]
     done = subprocess.run(
         [BROWSER, *flags, "--virtual-time-budget=2000", "--dump-dom", path.as_uri()],
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert "CONSOLE" not in done.stderr, done.stderr
-    dom = done.stdout.split('id="data"')[0]
+    return done.stdout.split('id="data"')[0]
+
+
+@pytest.mark.skipif(not BROWSER, reason="needs chromium")
+@pytest.mark.parametrize("ran", [False, True])
+def test_renders_in_a_browser(project: Path, ran: bool) -> None:
+    if ran:
+        page.save_run(project, record(project))
+    path = page.write_page(project)
+    dom = rendered(path)
     plan = json.loads((project / "plan.json").read_text())
     assert dom.count('class="box"') == len(plan["buffers"])
     assert all(layer["name"] in dom for layer in plan["layers"])
@@ -87,13 +92,7 @@ def test_a_cluster_renders(limit: int | None, tmp_path: Path) -> None:
     graph = random_encoder(tokens=9, e=16, p=4, h=3, ffn=40, blocks=3)
     plan = make_plan(graph, load_board("gap9"), Options(max_flash=limit))
     path = page.write_page(create_project(plan, None, "pulp-sdk", tmp_path / "net"))
-    flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"]
-    done = subprocess.run(
-        [BROWSER, *flags, "--virtual-time-budget=2000", "--dump-dom", path.as_uri()],
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    assert "CONSOLE" not in done.stderr, done.stderr
-    dom = done.stdout.split('id="data"')[0]
+    dom = rendered(path)
     assert " cycles predicted" in dom
     assert ("lie in L3" in dom) == (limit is not None)
 

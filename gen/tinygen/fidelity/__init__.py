@@ -2,14 +2,13 @@
 """The integer model against the float-simulated one, on real samples."""
 
 from tinygen.fidelity.compare import CheckResult, Progress, check, onnx_outputs
-from tinygen.fidelity.fusion import FUSIONS, FusedCheck, FusedModel, check_fused, fuse_within
+from tinygen.fidelity.fusion import FusedCheck, FusedModel, check_fused, fuse_within
 from tinygen.fidelity.layers import LayerDifference, check_layers
 from tinygen.fidelity.noise import LayerNoise
 from tinygen.fidelity.quantize import Quantised, quantize
 from tinygen.fidelity.samples import import_for, load_samples, shortened
 
 __all__ = [
-    "FUSIONS",
     "CheckResult",
     "FusedCheck",
     "FusedModel",

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,6 @@ from tinygen.graph import Graph
 from tinygen.graph.ops import I8, Attention, Fusion
 from tinygen.passes import fuse, is_exponential
 
-FUSIONS: tuple[Fusion, ...] = get_args(Fusion)
 LOST_POINTS = 0.5
 """Of accuracy, in percentage points, that fused weights may cost on labelled samples."""
 ADDED_LSB = 0.1
@@ -127,14 +126,10 @@ def check_fused(
     for form in forms:
         fused = fuse(graph, dict.fromkeys(layers, form), inputs).graph
         after = [n.op for n in fused.nodes if n.name in layers and isinstance(n.op, Attention)]
-        params = _weights(layers.values()), _weights(after)
+        params = sum(op.params for op in layers.values()), sum(op.params for op in after)
         result = compare(fused, theirs, x, y, progress)
         found.append(FusedCheck(form, len(layers), params, result))
     return found
-
-
-def _weights(layers: Iterable[Attention]) -> int:
-    return sum(op.wq.size + op.wk.size + op.wv.size + op.wo.size for op in layers)
 
 
 def _without(fused: Graph, graph: Graph, names: Mapping[str, str]) -> Graph:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ I32 = NDArray[np.int32]
 
 Fusion = Literal["unfused", "fused-scores", "fused-values", "fused"]
 """Which products of an attention layer's weights were made offline: see `Attention`."""
+FUSIONS: tuple[Fusion, ...] = get_args(Fusion)
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +137,11 @@ class Attention:
         if self.keys_are_x:
             return "fused" if self.values_are_x else "fused-scores"
         return "fused-values" if self.values_are_x else "unfused"
+
+    @property
+    def params(self) -> int:
+        """Weights of the four products."""
+        return self.wq.size + self.wk.size + self.wv.size + self.wo.size
 
     @property
     def keys_are_x(self) -> bool:

@@ -23,7 +23,16 @@ from tinygen.graph.ops import Float
 from tinygen.passes.constants import as_grid, is_constant, real
 from tinygen.passes.elementwise import BINARY
 from tinygen.passes.engine import Result, Scope, rule
-from tinygen.passes.moves import expanded, index_of, inverse, move, normal, positions, transposed
+from tinygen.passes.moves import (
+    Index,
+    expanded,
+    index_of,
+    inverse,
+    move,
+    normal,
+    positions,
+    transposed,
+)
 
 
 def attribute(node: Node, key: str, default: Any = None) -> Any:
@@ -232,13 +241,12 @@ def constant_of_full_shape(scope: Scope, node: Node) -> Result:
     return move(scope, y, None, shape)
 
 
-@rule("ReduceMean", "GlobalAveragePool")
-def mean_of_rows(scope: Scope, node: Node) -> Result:
-    """Mean over some axes: bring them to the front, then average rows."""
+def reduced(scope: Scope, node: Node) -> Index | None:
+    """Positions [reduced, kept] in the input of a reduction; None where its axes are not known."""
     x, *rest = node.inputs
     shape = scope.shape(x)
     axes = attribute(node, "axes")
-    if node_kind(node) == "GlobalAveragePool":
+    if node_kind(node).startswith("Global"):
         axes = list(range(2, len(shape)))
     elif rest and rest[0]:
         data = scope.data(rest[0])
@@ -248,8 +256,18 @@ def mean_of_rows(scope: Scope, node: Node) -> Result:
     away = sorted(a % len(shape) for a in axes)
     stay = [a for a in range(len(shape)) if a not in away]
     count = math.prod(shape[a] for a in away)
-    index = positions(shape).transpose([*away, *stay]).reshape(count, -1)
-    rows = move(scope, x, normal(index, shape), index.shape)
+    index: Index = positions(shape).transpose([*away, *stay]).reshape(count, -1)
+    return index
+
+
+@rule("ReduceMean", "GlobalAveragePool")
+def mean_of_rows(scope: Scope, node: Node) -> Result:
+    """Mean over some axes: bring them to the front, then average rows."""
+    index = reduced(scope, node)
+    if index is None:
+        return None
+    x = node.inputs[0]
+    rows = move(scope, x, normal(index, scope.shape(x)), index.shape)
     y = scope.emit(Float("Mean"), (rows,), (1, index.shape[1]))
     return move(scope, y, None, scope.shape(node.output))
 
@@ -257,23 +275,13 @@ def mean_of_rows(scope: Scope, node: Node) -> Result:
 @rule("ReduceMax", "GlobalMaxPool")
 def largest_of_rows(scope: Scope, node: Node) -> Result:
     """The largest over some axes: bring them to the front, one window over all rows."""
-    x, *rest = node.inputs
-    shape = scope.shape(x)
-    axes = attribute(node, "axes")
-    if node_kind(node) == "GlobalMaxPool":
-        axes = list(range(2, len(shape)))
-    elif rest and rest[0]:
-        data = scope.data(rest[0])
-        axes = None if data is None else data.tolist()
-    if axes is None:
+    index = reduced(scope, node)
+    if index is None:
         return None
-    away = sorted(a % len(shape) for a in axes)
-    stay = [a for a in range(len(shape)) if a not in away]
-    count = math.prod(shape[a] for a in away)
-    index = positions(shape).transpose([*away, *stay]).reshape(1, count, -1)
-    plane = move(scope, x, normal(index, shape), index.shape)
+    x, (count, kept) = node.inputs[0], index.shape
+    plane = move(scope, x, normal(index[None], scope.shape(x)), (1, count, kept))
     attrs = {"kernel": (1, count), "strides": (1, 1), "pads": (0, 0, 0, 0)}
-    y = scope.emit(Float("Largest", attrs), (plane,), (1, index.shape[2]))
+    y = scope.emit(Float("Largest", attrs), (plane,), (1, kept))
     return move(scope, y, None, scope.shape(node.output))
 
 

@@ -10,20 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
 from tinygen.boards import Board
 from tinygen.errors import TinygenError
 from tinygen.graph import Graph, ops
-from tinygen.graph.ops import Attention, Fusion, Requant
+from tinygen.graph.ops import FUSIONS, Attention, Fusion, Requant
 from tinygen.planner import plan as p
 from tinygen.planner.choose import NEGLIGIBLE, Wishes, attention_layers
 from tinygen.planner.cost import load_cost_model
 from tinygen.targets import get_target
-
-FUSIONS: tuple[Fusion, ...] = get_args(Fusion)
 
 
 def fusion_forms(
@@ -103,13 +101,8 @@ def _zeros(which: str, r: Requant, rows: int, k: int) -> dict[str, Any]:
     }
 
 
-def parameters(op: Attention) -> int:
-    """Weights of the four products."""
-    return op.wq.size + op.wk.size + op.wv.size + op.wo.size
-
-
 def _form(op: ops.Attention, fusion: Fusion, fastest: p.Alternative) -> p.FusionForm:
-    size = parameters(shaped(op, fusion))
+    size = shaped(op, fusion).params
     return p.FusionForm(fusion, size, fastest.instructions, fastest.cycles)
 
 

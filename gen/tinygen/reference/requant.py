@@ -26,24 +26,22 @@ def requantise(acc: NDArray[Any], r: Requant) -> NDArray[np.int8]:
 
 def row_reciprocal(total: NDArray[Any], r: RowScale) -> I64:
     """Weight sums L (1 <= L < 2^32) -> the row's multiplier; see `RowScale`."""
-    total = total.astype(np.int64)
-    z = _leading_zeros(total)
-    q = ((1 << 32) - 1) // ((total << z) >> 15)
+    q, z = _reciprocal(total)
     out: I64 = (q * r.mult) >> (47 - z + r.frac - r.s)
     return out
 
 
 def level_factor(total: NDArray[Any], levels: int) -> tuple[I64, I64]:
     """Weight sums L -> (f, shift) for whole levels: e f >> shift; see `Attention`."""
-    z = _leading_zeros(total)
-    q = ((1 << 32) - 1) // ((total << z) >> 15)
+    q, z = _reciprocal(total)
     return (q * levels >> 8) + 1, 39 - z
 
 
-def _leading_zeros(x: I64) -> I64:
-    """Of x >= 1 as uint32."""
-    out: I64 = 32 - np.vectorize(int.bit_length, otypes=[np.int64])(x)
-    return out
+def _reciprocal(total: NDArray[Any]) -> tuple[I64, I64]:
+    """Weight sums L -> (q, z): (2^32 - 1) / L with 16 bits, and the zeros before L's first bit."""
+    total = total.astype(np.int64)
+    z: I64 = 32 - np.vectorize(int.bit_length, otypes=[np.int64])(total)
+    return ((1 << 32) - 1) // ((total << z) >> 15), z
 
 
 def inverse_sqrt(d_full: int) -> tuple[int, int]:

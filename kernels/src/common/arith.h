@@ -40,10 +40,15 @@ static inline int8_t tg_requant(int32_t acc, int32_t m, int32_t s, int32_t zp) {
   return tg_clamp8(tg_narrow((((int64_t)acc * m + ((int64_t)1 << (s - 1))) >> s) + zp));
 }
 
+/* 2^32 / (a row's sum of weights, its first bit moved to the top and cut to 17), of 16 bits. */
+static inline uint32_t tg_reciprocal(uint32_t total, int32_t zeros) {
+  return UINT32_MAX / ((total << zeros) >> 15);
+}
+
 /* Multiplier of a context row whose weights sum to `total` >= 1; see attention.h. */
 static inline int32_t tg_row_reciprocal(uint32_t total, int32_t mult, int32_t frac, int32_t s) {
   int32_t z = __builtin_clz(total);
-  uint32_t q = UINT32_MAX / ((total << z) >> 15);
+  uint32_t q = tg_reciprocal(total, z);
   int32_t shift = 47 - z + frac - s;
   /* q mult < 2^31; a shift of 32 or more gives 0, without a branch */
   return (int32_t)(q * (uint32_t)mult >> (shift & 31) & (0u - ((uint32_t)(shift - 32) >> 31)));
@@ -57,8 +62,7 @@ typedef struct {
 
 static inline tg_levels_t tg_levels(uint32_t total, int32_t levels, int32_t up) {
   const int32_t z = __builtin_clz(total);
-  const uint32_t q = UINT32_MAX / ((total << z) >> 15);
-  return (tg_levels_t){(q * (uint32_t)levels >> 8) + 1, 39 - z, up};
+  return (tg_levels_t){(tg_reciprocal(total, z) * (uint32_t)levels >> 8) + 1, 39 - z, up};
 }
 
 static inline uint32_t tg_round_down(uint32_t e, tg_levels_t to) {
