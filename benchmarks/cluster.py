@@ -5,15 +5,13 @@
 
 Layers: cycles of the second of two inferences (the instruction cache is as warm as it gets), data
 and weights from L2 and back, every output compared with the reference. "all bits": multipliers and
-attention weights as importers make them; "short": tinygen.passes.short. "without transfers" takes
-away what core 0 spends in the DMA's functions, by GVSoC's instruction trace: what the same code
-needs where data begins and ends in L1. --update writes the tables into both README files.
+attention weights as importers make them; "short": tinygen.passes.short. "all in L1": near.py.
+--update writes the tables into both README files.
 """
 
 from __future__ import annotations
 
 import argparse
-import bisect
 import json
 import os
 import re
@@ -22,7 +20,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from bench import between
 from fit_cluster import BOARD, all_bits
 from graphs import GraphBuilder
+from near import FLAG, bring_near, large_l1
 from tinygen import reference
 from tinygen.graph import Graph
 from tinygen.passes.short import shorten
@@ -56,14 +54,6 @@ PULP_NN = (3_380_000, 2_720_000, 1_050_000, 95_000)
 RUNS = ROOT / "tests" / "planner" / "cluster_models.json"
 MODELS = ("digits", "activity", *(f"paper_shapes/{m}" for m in ("eegformer", "ecgformer")))
 MODELS = (*MODELS, "paper_shapes/tinyradar")
-TRANSFERS = ("tg_dma_", "tg_cluster_load", "tg_cluster_store")
-LINE = re.compile(r"^\d+: (\d+): .*\] \S+ ([0-9a-f]{8}) ")
-
-
-@dataclass(frozen=True)
-class Measured:
-    cycles: int
-    transfers: int = 0
 
 
 def layer(shape: tuple[int, int, int, int]) -> Graph:
@@ -77,44 +67,36 @@ def inputs(graph: Graph, count: int) -> list[np.ndarray]:
     return [reference.quantise(graph, x) for x in random_samples(graph, count)]
 
 
-def measure(graph: Graph, cores: int, traced: bool = False) -> Measured:
-    """The second of two inferences; both must give the reference's bytes."""
+def measure(graph: Graph, cores: int, near: bool = False) -> int:
+    """Cycles of the second of two inferences; both must give the reference's bytes. near: all data
+    lie in L1 (near.py)."""
     samples = promise(graph, random_samples(graph, 2), None)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "n"
         create_project(make_plan(graph, BOARD), samples, "pulp-sdk", folder)
-        trace = Path(scratch) / "trace"
-        more = f" runner_args=--trace=pe0/insn:{trace}" if traced else ""
-        script = shlex.quote(os.environ[PULP_SDK])
-        command = f". {script} >&2 && make -C {folder} clean all run CORES={cores}{more}"
-        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
-        totals = re.findall(r'"equal":true,.*"total":(\d+)', done.stdout)
+        command = [f". {shlex.quote(os.environ[PULP_SDK])} >&2"]
+        if near:
+            install, sdk = _installed("$(command -v gvrun)"), _installed("$PULP_SDK_HOME")
+            large_l1(install.parents[1], Path(scratch) / "gvsoc")
+            bring_near(folder, sdk)
+            command += [f"export PATH={scratch}/gvsoc/bin:$PATH APP_CFLAGS={FLAG}"]
+        command += [f"make -C {folder} clean all run CORES={cores}"]
+        done = _shell(" && ".join(command))
+        totals = re.findall(r'"equal":true,.*"total":(\d+)', done)
         if len(totals) != 2:
-            raise SystemExit(f"{graph.name}: wrong outputs\n{done.stdout[-2000:]}")
-        elf = next(folder.glob("BUILD/*/*/mhsa/mhsa"))
-        return Measured(int(totals[1]), _transfers(trace, elf) if traced else 0)
+            raise SystemExit(f"{graph.name}: wrong outputs\n{done[-2000:]}")
+        return int(totals[1])
 
 
-def _transfers(trace: Path, elf: Path) -> int:
-    """Cycles of core 0 in the functions that start and wait for transfers, last inference."""
-    nm = subprocess.run(["nm", "-n", str(elf)], capture_output=True, text=True, check=True).stdout
-    symbols = [(int(a, 16), n) for a, t, n in re.findall(r"^(\w+) (\w) (\S+)$", nm, re.M)]
-    starts = [a for a, _ in symbols]
-    run_at = next(a for a, n in symbols if n == "run")
-    spent, before, here = 0, 0, False
-    with trace.open(errors="replace") as lines:
-        for line in lines:
-            found = LINE.match(line)
-            if not found:
-                continue
-            cycle, pc = int(found[1]), int(found[2], 16)
-            if pc == run_at:
-                spent = 0
-            elif here:
-                spent += cycle - before
-            name = symbols[bisect.bisect_right(starts, pc) - 1][1]
-            before, here = cycle, name.startswith(TRANSFERS)
-    return spent
+def _installed(what: str) -> Path:
+    """Where the SDK's script puts it."""
+    script = shlex.quote(os.environ[PULP_SDK])
+    return Path(_shell(f'. {script} >&2 && readlink -f "{what}"').strip())
+
+
+def _shell(command: str) -> str:
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    return done.stdout
 
 
 def difference(graph: Graph, short: Graph) -> float:
@@ -125,24 +107,21 @@ def difference(graph: Graph, short: Graph) -> float:
 
 def layers_table() -> str:
     lines = [
-        "| tokens, features, a head, heads | all bits | short | short moves outputs by "
-        "| short, without transfers | 1 core, short | all bits, against the paper's kernels "
+        "| tokens, features, a head, heads | all bits | all bits, all in L1 | short "
+        "| short, all in L1 | short moves outputs by | 1 core, short | all bits, against the paper's kernels "
         "| short, against the paper's kernels | short, against PULP-NN |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for shape, paper, pulp_nn in zip(SHAPES, PAPER, PULP_NN, strict=True):
         graph = layer(shape)
         short = shorten(graph, inputs(graph, 16)).graph
-        full, less = measure(graph, 8), measure(short, 8, traced=True)
-        one = measure(short, 1)
-        away = less.transfers / less.cycles
+        full, less, one = measure(graph, 8), measure(short, 8), measure(short, 1)
+        near = [measure(g, 8, near=True) for g in (graph, short)]
         lines.append(
-            f"| {', '.join(map(str, shape))} | {full.cycles:,} | {less.cycles:,} "
-            f"| {difference(graph, short):.2f} LSB "
-            f"| {less.cycles - less.transfers:,} (-{100 * away:.1f} %) "
-            f"| {one.cycles:,} ({one.cycles / less.cycles:.2f} x) "
-            f"| {paper / full.cycles:.2f} x | {paper / less.cycles:.2f} x "
-            f"| {pulp_nn / less.cycles:.1f} x |"
+            f"| {', '.join(map(str, shape))} | {full:,} | {near[0]:,} ({100 * near[0] / full - 100:+.1f} %) "
+            f"| {less:,} | {near[1]:,} ({100 * near[1] / less - 100:+.1f} %) "
+            f"| {difference(graph, short):.2f} LSB | {one:,} ({one / less:.2f} x) "
+            f"| {paper / full:.2f} x | {paper / less:.2f} x | {pulp_nn / less:.1f} x |"
         )
         print(lines[-1], flush=True)
     return "\n".join(lines) + "\n"

@@ -8,12 +8,21 @@ import subprocess
 from pathlib import Path
 
 
-def build(project: Path, sanitizer: str, cores: int) -> Path:
+def build(project: Path, sanitizer: str, cores: int, *defines: str) -> Path:
     program = project / f"net_{cores}{sanitizer[:6]}"
     sources = [str(f) for f in (project / "src").rglob("*.c") if "pulp" not in f.stem]
     sources = [f for f in sources if not f.endswith("platform_pmsis.c")]
     folders = ("", "model", "tinygen", "tinygen/include", "tinygen/src")
-    flags = ["-O1", "-g", "-std=gnu11", "-Wall", "-Wextra", "-Werror", f"-DNET_CORES={cores}"]
+    flags = [
+        "-O1",
+        "-g",
+        "-std=gnu11",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        f"-DNET_CORES={cores}",
+        *defines,
+    ]
     flags += [f'-DTG_L3_FOLDER="{project}/src/model"']
     flags += [f"-I{project / 'src' / f}" for f in folders]
     if sanitizer:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -75,9 +76,14 @@ def test_a_missing_wait_shows(tmp_path: Path, source: str) -> None:
     promised = promise(graph, random_samples(graph, 3), None)
     create_project(make_plan(graph, load_board("gap9")), promised, "pulp-sdk", tmp_path / "n")
     (file,) = (tmp_path / "n").rglob(f"cluster/{source}.c")
-    file.write_text(file.read_text().replace("tg_dma_wait(", "(void)("))
+    file.write_text(re.sub(r"tg_(dma_wait|wait_weights)\(", "(void)(", file.read_text()))
     done = subprocess.run([build(tmp_path / "n", "", 1)], capture_output=True, text=True)
     assert done.returncode != 0
+
+
+def test_weights_that_stay_where_they_are(project: Path) -> None:
+    """As benchmarks/near.py measures them in L1."""
+    run(build(project, "thread", 3, "-DTG_WEIGHTS_NEAR"))
 
 
 def test_one_head_is_shared_by_rows() -> None:

@@ -109,6 +109,8 @@ static const void *part_weights(const layer_t *layer, int32_t i) {
   return (const uint8_t *)projections[order[i % PARTS]]->w + (size_t)h * layer->part;
 }
 
+#define WEIGHTS(i) TG_WEIGHTS(w[(i) & 1], part_weights(&layer, i))
+
 void tg_cluster_attention_heads_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
                                    int8_t *context, int8_t *y, int32_t tiles, int ahead_of_it,
                                    void *work) {
@@ -135,25 +137,25 @@ void tg_cluster_attention_heads_s8(const tg_attention_t *op, const int8_t *x, in
   uint8_t *const q = tg_take(&rest, query_bytes(&layer, ahead));
   tg_dma_t jobs[2];
   if (mine)
-    tg_dma_load(&jobs[0], w[0], part_weights(&layer, 0), layer.part);
+    tg_load_weights(&jobs[0], w[0], part_weights(&layer, 0), layer.part);
   if (core == 0 && first) {
     const int32_t all = tg_tile_words(near->o.n);
-    tg_dma_load(&o_job, first, near->o.w,
-                (size_t)(tiles < all ? tiles : all) * (size_t)tg_tile_bytes(near->o.k));
+    tg_load_weights(&o_job, first, near->o.w,
+                    (size_t)(tiles < all ? tiles : all) * (size_t)tg_tile_bytes(near->o.k));
   }
   for (int32_t i = 0; i < PARTS * mine; i++) {
-    tg_dma_wait(&jobs[i & 1]);
+    tg_wait_weights(&jobs[i & 1]);
     if (i + 1 < PARTS * mine)
-      tg_dma_load(&jobs[(i + 1) & 1], w[(i + 1) & 1], part_weights(&layer, i + 1), layer.part);
+      tg_load_weights(&jobs[(i + 1) & 1], w[(i + 1) & 1], part_weights(&layer, i + 1), layer.part);
     const int32_t h = core + i / PARTS * cores;
     if (i % PARTS == 0)
-      project(&layer, near, &near->k, w[i & 1], TG_PROJECT_K, 0, layer.groups, k);
+      project(&layer, near, &near->k, WEIGHTS(i), TG_PROJECT_K, 0, layer.groups, k);
     else if (i % PARTS == 1)
-      project(&layer, near, &near->v, w[i & 1], TG_PROJECT_V, 0, layer.groups, v);
+      project(&layer, near, &near->v, WEIGHTS(i), TG_PROJECT_V, 0, layer.groups, v);
     else
       for (int32_t g = 0; g < layer.groups; g += ahead) {
         const int32_t here = layer.groups - g < ahead ? layer.groups - g : ahead;
-        query(&layer, near, w[i & 1], g, here, q);
+        query(&layer, near, WEIGHTS(i), g, here, q);
         attend(&layer, near, &how, h, g, here, k, v, q, rest);
       }
   }

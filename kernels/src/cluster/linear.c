@@ -56,7 +56,7 @@ void tg_cluster_linear_ahead_s8(const tg_linear_t *op, const int8_t *x, int32_t 
   tg_dma_t table_job;
   if (core == 0) {
     if (!first)
-      tg_dma_load(job, buffers[0], op->w, (size_t)(tiles < all ? tiles : all) * tile_bytes);
+      tg_load_weights(job, buffers[0], op->w, (size_t)(tiles < all ? tiles : all) * tile_bytes);
     if (op->table) {
       tg_dma_load(&table_job, table, op->table, TABLE);
       tg_dma_wait(&table_job);
@@ -67,12 +67,13 @@ void tg_cluster_linear_ahead_s8(const tg_linear_t *op, const int8_t *x, int32_t 
   for (int32_t at = 0, i = 0; at < all; at += tiles, i++) {
     const int32_t here = all - at < tiles ? all - at : tiles, next = at + tiles;
     if (core == 0)
-      tg_dma_wait(job);
+      tg_wait_weights(job);
     tg_team_barrier(); /* this chunk is there, and nobody reads the other buffer any more */
     if (core == 0 && next < all)
-      tg_dma_load(job, buffers[(i + 1) & 1], (const uint8_t *)op->w + (size_t)next * tile_bytes,
-                  (size_t)(all - next < tiles ? all - next : tiles) * tile_bytes);
-    chunk(&near, buffers[i & 1], at, here, x, rows, y, scratch);
+      tg_load_weights(job, buffers[(i + 1) & 1], (const uint8_t *)op->w + (size_t)next * tile_bytes,
+                      (size_t)(all - next < tiles ? all - next : tiles) * tile_bytes);
+    chunk(&near, TG_WEIGHTS(buffers[i & 1], (const uint8_t *)op->w + (size_t)at * tile_bytes), at,
+          here, x, rows, y, scratch);
   }
   tg_team_barrier();
 }

@@ -6,6 +6,18 @@
 #include "tinygen/dma.h"
 #include "tinygen/team.h"
 
+/* Weights come to near memory. With TG_WEIGHTS_NEAR, of measurements, they lie there from the start
+ * and are read where they are. */
+#ifdef TG_WEIGHTS_NEAR
+#define TG_WEIGHTS(near, far) ((const uint8_t *)(far))
+#define tg_load_weights(job, near, far, size) ((void)(job), (void)(near), (void)(size))
+#define tg_wait_weights(job) ((void)(job))
+#else
+#define TG_WEIGHTS(near, far) (near)
+#define tg_load_weights tg_dma_load
+#define tg_wait_weights tg_dma_wait
+#endif
+
 /* Where part `core` of `count` units begins; parts differ by one unit at most. */
 static inline int32_t tg_share(int32_t count, int32_t core, int32_t cores) {
   return count * core / cores;
