@@ -108,7 +108,8 @@ def difference(graph: Graph, short: Graph) -> float:
 def layers_table() -> str:
     lines = [
         "| tokens, features, a head, heads | all bits | all bits, all in L1 | short "
-        "| short, all in L1 | short moves outputs by | 1 core, short | all bits, against the paper's kernels "
+        "| short, all in L1 | short moves outputs by | 1 core, short "
+        "| all bits, against the paper's kernels "
         "| short, against the paper's kernels | short, against PULP-NN |",
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
@@ -117,9 +118,12 @@ def layers_table() -> str:
         short = shorten(graph, inputs(graph, 16)).graph
         full, less, one = measure(graph, 8), measure(short, 8), measure(short, 1)
         near = [measure(g, 8, near=True) for g in (graph, short)]
+        in_l1 = [
+            f"{c:,} ({100 * c / of - 100:+.1f} %)" for c, of in zip(near, (full, less), strict=True)
+        ]
         lines.append(
-            f"| {', '.join(map(str, shape))} | {full:,} | {near[0]:,} ({100 * near[0] / full - 100:+.1f} %) "
-            f"| {less:,} | {near[1]:,} ({100 * near[1] / less - 100:+.1f} %) "
+            f"| {', '.join(map(str, shape))} | {full:,} | {in_l1[0]} "
+            f"| {less:,} | {in_l1[1]} "
             f"| {difference(graph, short):.2f} LSB | {one:,} ({one / less:.2f} x) "
             f"| {paper / full:.2f} x | {paper / less:.2f} x | {pulp_nn / less:.1f} x |"
         )
