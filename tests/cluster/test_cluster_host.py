@@ -86,6 +86,16 @@ def test_weights_that_stay_where_they_are(project: Path) -> None:
     run(build(project, "thread", 3, "-DTG_WEIGHTS_NEAR"))
 
 
+def test_many_heads_of_few_tokens(tmp_path: Path) -> None:
+    """The output projection needs more memory than the heads."""
+    b = GraphBuilder((5, 16), 4, "net")
+    b.add("attention", b.attention(16, 4, 64))
+    graph = b.graph()
+    plan = make_plan(graph, load_board("gap9"))
+    create_project(plan, promise(graph, random_samples(graph, 3), None), "pulp-sdk", tmp_path / "n")
+    run(build(tmp_path / "n", "thread", 8))
+
+
 def test_one_head_is_shared_by_rows() -> None:
     graph = random_encoder(tokens=33, e=8, p=8, h=1, ffn=12)
     plan = make_plan(graph, load_board("gap9"))

@@ -139,9 +139,11 @@ class ClusterLowering(Lowering):
         size = attention_work(t, op, tokens, how, self.cores)
         tiles = fitting_tiles(t, n, inner, max(size, 2 * CHUNK), self.cores)
         output = linear_work(t, n, inner, tiles, self.cores, False)
-        ahead = self.ahead and how == HEADS
+        first = align8(min(tiles, math.ceil(n / TILE)) * t.linear_weights(TILE, inner))
+        # They lie behind everything, which must hold all else that the output projection needs.
+        ahead = self.ahead and how == HEADS and output - first <= size
         if ahead:
-            size += align8(min(tiles, math.ceil(n / TILE)) * t.linear_weights(TILE, inner))
+            size += first
         size = max(size, output)
         work = self.temporary("work", size, 0, TICKS - 1, size * tokens)
         context = self.temporary("context", tokens * inner, 0, TICKS - 1)
