@@ -37,7 +37,10 @@ BOARD = load_board("pulp_open")
 HELD = Path(__file__).resolve().parents[1] / "tests" / "planner" / "cluster_cycles.json"
 RAW = Path(__file__).resolve().parent / "out" / "cluster_layers.pickle"
 SHAPES = {  # tokens -> e, p, h of the layers; of both ways to share out
+    2: ((16, 4, 8), (32, 8, 3), (48, 32, 8), (24, 12, 12)),
+    3: ((32, 8, 12), (64, 16, 8), (12, 4, 2)),
     5: ((32, 32, 8), (24, 8, 3), (64, 16, 4), (16, 2, 8), (40, 8, 12), (32, 16, 8)),
+    6: ((32, 32, 8), (24, 8, 3), (64, 16, 4)),
     9: ((8, 4, 3), (48, 24, 2), (64, 32, 8), (20, 6, 8)),
     17: ((16, 16, 8), (40, 8, 12), (64, 64, 2), (32, 2, 8)),
     32: ((32, 8, 16), (24, 8, 8), (64, 64, 8), (16, 2, 4)),
@@ -106,6 +109,9 @@ PRIOR = {  # cycles, from the instructions of each loop and its stalls in GVSoC'
     **{"weight.wide": 25, "weight.narrow": 15.5, "row.wide": 190, "row.narrow": 95},
     **{"group.wide": 550, "group.narrow": 330, "block.wide": 100, "block.narrow": 700, "max": 9},
     **{"project": 500, "project.group": 30, "start": 12, "prepare": 9, "head": 900},
+    **{"few.depth": 30, "few.tile.low": 200, "few.tile.high": 260, "few.score": 12, "few.key": 120},
+    **{"few.weight": 16, "few.context.wide": 58, "few.context.narrow": 45, "few.context": 15},
+    **{"few.call": 3500, "few.head": 500},
     **{"attention.call": 8000, "bytes": 0.15, "table": 8, "ragged": 8},
     **{"conv.tap": 15, "conv.row": 15, "conv.block": 250, "conv.call": 4000},
 }

@@ -65,6 +65,8 @@ LINES = {  # macro of insn.h -> word
     # pv.dotsp.b's word with the width of pv.sdotsp.h
     'P_DOTSPH("a0", "a1", "a2")': 0x98C58557,
     'P_MAX("a0", "a2")': 0x30C51557,
+    # pv.dotup.b's word with the sign field of pv.sdotusp.b
+    'P_DOTUSP("a0", "a1", "a2")': 0x88C59557,
     'P_SDOTUSP("a0", "a1", "a2")': 0xA8C59557,
     'P_SDOTUP("a0", "a1", "a2")': 0xA0C59557,
     'P_PACKHI("a0", "a1", "a2")': 0xD8C59557,
@@ -76,9 +78,11 @@ LINES = {  # macro of insn.h -> word
     # replaced: p.lbu without increment, p.sw with; from the instruction set's table, as above.
     'P_LBUR("a0", "a2", "a1")': 0x40C5F503,
     'P_SWR("a0", "a2", "a1")': 0x00A5E62B,
+    'P_SBR("a0", "a2", "a1")': 0x00A5C62B,
     'P_ADDNR("a0", "a1", "a2")': 0x40C5A55B,
     # lp.setup of a body of three instructions: recorded for a0, here with other counts.
     'P_LOOP0_A3("1f") "nop\\nnop\\n1: nop\\n"': 0x0066C07B,
+    'P_LOOP0_T4("1f") "nop\\nnop\\n1: nop\\n"': 0x006EC07B,
     'P_LOOP1_T0("1f") "nop\\nnop\\n1: nop\\n"': 0x0062C0FB,
     'P_LOOP1_A4("1f") "nop\\nnop\\n1: nop\\n"': 0x006740FB,
 }
@@ -111,7 +115,7 @@ def test_lines_are_the_recorded_words(tmp_path: Path) -> None:
     shutil.which("riscv64-unknown-elf-gcc") is None, reason="needs riscv64-unknown-elf-gcc"
 )
 @pytest.mark.parametrize(
-    "source", ["linear", "attention_project", "attention_attend", "tiles", "group", "wide"]
+    "source", ["linear", "attention_project", "attention_attend", "tiles", "group", "wide", "few"]
 )
 def test_kernels_compile_with_a_stock_compiler(source: str, tmp_path: Path) -> None:
     kernels = HEADER.parents[2]

@@ -11,6 +11,7 @@ from tinygen.emitter.network import _helpers, _place, _s8, _struct
 from tinygen.emitter.weights import symbol
 from tinygen.planner import plan as p
 from tinygen.planner.cluster import INPUT_COPY, OUTPUT_COPY
+from tinygen.planner.schedule import FEW
 
 
 def cluster_source(plan: p.Plan) -> str:
@@ -92,6 +93,8 @@ def _call(plan: p.Plan, index: int, step: p.Step) -> str:
             code = f"tg_cluster_linear_s8(&{ident}, {x}, {a.rows}, {y}, {step.tiles}, {work});"
         case p.ConvStep():
             code = f"tg_cluster_conv_s8(&{ident}, {x}, {y}, {work});"
+        case p.AttentionStep() if a.schedule == FEW:
+            code = f"tg_cluster_attention_few_s8(&{ident}, {x}, {a.tokens}, {y}, {work});"
         case p.AttentionStep():
             how = "heads" if a.schedule.kind == "heads-to-cores" else "rows"
             context = f"(int8_t *){_place(plan, a.slots.context)}"

@@ -17,13 +17,12 @@ from tinygen.planner import attention
 from tinygen.planner import plan as p
 from tinygen.planner.lower import Lowering
 from tinygen.planner.plan import TICKS
-from tinygen.planner.schedule import AttentionSchedule
+from tinygen.planner.schedule import FEW, HEADS, ROWS, AttentionSchedule
 from tinygen.planner.values import Homes, assign_homes
 from tinygen.targets import PackedLinear, Target, get_target
 from tinygen.targets.portable import round_up
+from tinygen.targets.xpulpv2 import kind_of, score_kind
 
-HEADS = AttentionSchedule("heads-to-cores", 4)
-ROWS = AttentionSchedule("rows-to-cores", 4)
 INPUT_COPY, OUTPUT_COPY = "input_copy", "output_copy"
 CHUNK = 8192
 """Bytes of a weight chunk that are worth a DMA transfer of their own."""
@@ -70,6 +69,8 @@ def attention_work(
     t: Target, op: ops.Attention, tokens: int, how: AttentionSchedule, cores: int
 ) -> int:
     """`tg_cluster_attention_heads_s8` or `..._rows_s8`, without the output projection."""
+    if how == FEW:
+        return few_work(t, op, cores)
     e = op.wq.shape[1]
     part = align8(t.linear_weights(op.dim, e))
     k, v = (align8(f(op, 1, tokens)) for f in (t.k_bytes, t.v_bytes))
@@ -83,6 +84,34 @@ def attention_work(
     return shared + 2 * (3 * part + k + v) + cores * own
 
 
+def few_work(t: Target, op: ops.Attention, cores: int) -> int:
+    """`tg_cluster_attention_few_s8`."""
+    e, (_, inner) = op.wq.shape[1], op.wo.shape
+    rows, keys = align8(5 * op.dim), 8 * op.dim
+    weights = max(t.linear_weights(op.dim, e), t.linear_weights(TILE, inner))
+    own = 2 * align8(weights) + 2 * rows + keys + align8(5 * 20) + 5 * 8
+    return (
+        OP_BYTES
+        + EXP
+        + align8(5 * round_up(e, 4))
+        + align8(5 * inner)
+        + cores * (own // 64 * 64 + 72)
+    )
+
+
+def fits_few(t: Target, op: ops.Attention, tokens: int) -> bool:
+    """Whether the kernel for so few tokens does this layer."""
+    if tokens > FEW.row_block or op.dim % 4 or len(op.wo) % 4 or op.levels:
+        return False
+    if op.value_dim != op.dim or op.fusion != "unfused" or op.score.m[0] >= 1 << 28:
+        return False
+    packed = [(t.pack_project(op, x), op.wq.shape[1]) for x in "qkv"]
+    packed.append((t.pack_linear(op.wo, op.bo, op.ro), op.wo.shape[1]))
+    kinds = [kind_of(*each) for each in packed]
+    kinds.append(score_kind(int(op.score.m[0]), op.score.s, op.score.zp, op.dim))
+    return "wide" not in kinds
+
+
 def idle_time(op: ops.Attention, tokens: int, how: AttentionSchedule, cores: int) -> int:
     """Time of the busiest core, in multiplications of a group of four rows: an estimate that ranks
     the ways to share out, not a prediction."""
@@ -90,6 +119,8 @@ def idle_time(op: ops.Attention, tokens: int, how: AttentionSchedule, cores: int
     groups = math.ceil(tokens / 4)
     project = e * op.dim
     attend = project + tokens * (3 * op.dim + 28)
+    if how == FEW:  # a tile of five rows instead of four, and code that stays in the cache
+        return math.ceil(op.heads / cores) * (2 * project + attend)
     if how == HEADS:
         return math.ceil(op.heads / cores) * groups * (2 * project + attend)
     shared = math.ceil(2 * groups / cores) * project + math.ceil(groups / cores) * attend
@@ -137,16 +168,16 @@ class ClusterLowering(Lowering):
         how, t = self.attention_schedule(node), self.target
         n, inner = op.wo.shape
         size = attention_work(t, op, tokens, how, self.cores)
-        tiles = fitting_tiles(t, n, inner, max(size, 2 * CHUNK), self.cores)
-        output = linear_work(t, n, inner, tiles, self.cores, False)
-        first = align8(min(tiles, math.ceil(n / TILE)) * t.linear_weights(TILE, inner))
-        # They lie behind everything, which must hold all else that the output projection needs.
-        ahead = self.ahead and how == HEADS and output - first <= size
-        if ahead:
-            size += first
-        size = max(size, output)
+        tiles, ahead = 0, False
+        if how != FEW:
+            tiles = fitting_tiles(t, n, inner, max(size, 2 * CHUNK), self.cores)
+            output = linear_work(t, n, inner, tiles, self.cores, False)
+            first = align8(min(tiles, math.ceil(n / TILE)) * t.linear_weights(TILE, inner))
+            # They lie behind everything, which must hold all else that the output projection needs.
+            ahead = self.ahead and how == HEADS and output - first <= size
+            size = max(size + (first if ahead else 0), output)
         work = self.temporary("work", size, 0, TICKS - 1, size * tokens)
-        context = self.temporary("context", tokens * inner, 0, TICKS - 1)
+        context = self.temporary("context", tokens * inner, 0, TICKS - 1) if how != FEW else work
         assert work and context
 
         def project(which: str, requant: ops.Requant) -> p.LinearArgs:
@@ -180,8 +211,11 @@ class ClusterLowering(Lowering):
             head_stride_v=t.v_bytes(op, 1, tokens),
             ahead=ahead,
         )
-        self.sources.update(t.sources("attention"))
-        self.more_sources += ("cluster/attention.c", "cluster/linear.c")
+        if how == FEW:
+            self.more_sources += ("cluster/attention_few.c", "xpulpv2/few.c")
+        else:
+            self.sources.update(t.sources("attention"))
+            self.more_sources += ("cluster/attention.c", "cluster/linear.c")
         if op.levels:
             self.sources.update(t.sources("attention_levels"))
             self.more_sources += ("cluster/attention_levels.c",)
@@ -205,27 +239,31 @@ def lowerings(graph: Graph, board: Board) -> Iterator[Lowering]:
     cores, target = board.core.count, get_target(board.core.target)
     homes = copied(graph, assign_homes(graph))
     layers = {n.name: n for n in graph.nodes if isinstance(n.op, ops.Attention)}
-    quickest = {name: _by_time(graph, node, cores)[0] for name, node in layers.items()}
+    quickest = {name: _by_time(graph, node, target, cores)[0] for name, node in layers.items()}
     smallest = {name: _by_size(graph, node, target, cores)[0] for name, node in layers.items()}
     for chosen, ahead in ((quickest, True), (quickest, False), (smallest, False)):
         yield ClusterLowering(graph, target, homes, chosen, cores=cores, ahead=ahead).run()
 
 
-def _tokens(graph: Graph, node: Node) -> int:
-    return graph.values[node.inputs[0]].shape[0]
-
-
-def _by_time(graph: Graph, node: Node, cores: int) -> Sequence[AttentionSchedule]:
-    op = node.op
-    assert isinstance(op, ops.Attention)
-    return sorted((HEADS, ROWS), key=lambda how: idle_time(op, _tokens(graph, node), how, cores))
+def _by_time(graph: Graph, node: Node, target: Target, cores: int) -> Sequence[AttentionSchedule]:
+    op, tokens = _layer(graph, node)
+    ways = _ways(target, op, tokens)
+    return sorted(ways, key=lambda how: idle_time(op, tokens, how, cores))
 
 
 def _by_size(graph: Graph, node: Node, target: Target, cores: int) -> Sequence[AttentionSchedule]:
-    op = node.op
-    assert isinstance(op, ops.Attention)
-    tokens = _tokens(graph, node)
-    return sorted((HEADS, ROWS), key=lambda how: attention_work(target, op, tokens, how, cores))
+    op, tokens = _layer(graph, node)
+    ways = _ways(target, op, tokens)
+    return sorted(ways, key=lambda how: attention_work(target, op, tokens, how, cores))
+
+
+def _layer(graph: Graph, node: Node) -> tuple[ops.Attention, int]:
+    assert isinstance(node.op, ops.Attention)
+    return node.op, graph.values[node.inputs[0]].shape[0]
+
+
+def _ways(target: Target, op: ops.Attention, tokens: int) -> tuple[AttentionSchedule, ...]:
+    return (FEW, HEADS, ROWS) if fits_few(target, op, tokens) else (HEADS, ROWS)
 
 
 def copied(graph: Graph, homes: Homes) -> Homes:

@@ -19,6 +19,7 @@ import numpy as np
 
 from tinygen.planner import cost
 from tinygen.planner import plan as p
+from tinygen.planner.schedule import FEW
 from tinygen.targets.xpulpv2 import kind_of, score_kind
 
 ATTEND_GROUPS = 3
@@ -54,6 +55,8 @@ def features(step: p.Step, cores: int) -> Counter[str]:
             counts = _linear(a.rows, a.linear, step.tiles, cores)
         case p.ConvStep() as a:
             counts = _conv(a, cores)
+        case p.AttentionStep() as a if a.schedule == FEW:
+            counts = _few(a, cores)
         case p.AttentionStep() as a:
             counts = _attention(a, cores) + _linear(a.tokens, a.o, step.tiles, cores)
         case p.NormStep() as a:
@@ -142,6 +145,24 @@ def _conv(a: p.ConvStep, cores: int) -> Counter[str]:
         counts["table"] += tokens * a.linear.n
     elif n % 4:
         counts["ragged"] += tokens * a.linear.n
+    return counts
+
+
+def _few(a: p.AttentionStep, cores: int) -> Counter[str]:
+    """All tokens in one register tile, with the output projection."""
+    rounds, tiles, words = math.ceil(a.heads / cores), a.dim // 4, math.ceil(a.q.k / 4)
+    o_tiles, o_words = math.ceil(a.o.n / 4 / cores), a.o.k // 4
+    counts: Counter[str] = Counter({"few.call": 1, "few.head": rounds})
+    many = (rounds * tiles,) * 3 + (o_tiles,)
+    for which, times in zip((a.q, a.k, a.v, a.o), many, strict=True):
+        counts["few.depth"] += times * math.ceil(which.k / 4)
+        counts[f"few.tile.{'high' if kind_of(which.packed, which.k) == 'high' else 'low'}"] += times
+    counts["bytes"] += min(cores, a.heads) * tiles * (48 + 16 * words)
+    counts["bytes"] += min(cores, o_tiles) * (48 + 16 * o_words)
+    keys = rounds * a.tokens
+    width = "wide" if a.exp_table.view(np.uint8)[511] else "narrow"
+    counts.update({"few.key": keys, "few.score": keys * tiles, "few.weight": keys * a.tokens})
+    counts.update({f"few.context.{width}": keys * tiles, "few.context": rounds * tiles})
     return counts
 
 

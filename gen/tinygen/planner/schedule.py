@@ -24,6 +24,7 @@ class AttentionSchedule:
     head-streaming  K and V of one head; `row_block` query rows at a time. Either the output
                     projection accumulates head by head in int32 [S][N] (accumulate), or the
                     context of all heads is kept as int8 [S][H * P]
+    heads-to-cores, rows-to-cores   of a cluster (tinygen.planner.cluster)
     """
 
     kind: Kind
@@ -43,10 +44,17 @@ class AttentionSchedule:
         if self.kind == "whole":
             return f"whole layer{bits}"
         if self.kind in ("heads-to-cores", "rows-to-cores"):
-            return self.kind.replace("-", " ")
+            few = f", up to {rows} at once" if self.row_block > 4 else ""
+            return self.kind.replace("-", " ") + few
         if self.kind == "depth-first":
             return f"depth-first, {rows}{bits}"
         return f"head-streaming ({'int32 sums' if self.accumulate else 'context'}), {rows}{bits}"
+
+
+HEADS = AttentionSchedule("heads-to-cores", 4)
+ROWS = AttentionSchedule("rows-to-cores", 4)
+FEW = AttentionSchedule("heads-to-cores", 5)
+"""All tokens, five at most, in one register tile."""
 
 
 @dataclass(frozen=True, order=True)

@@ -44,7 +44,12 @@ void tg_cluster_attention_heads_s8(const tg_attention_t *op, const int8_t *x, in
 void tg_cluster_attention_rows_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
                                   int8_t *context, int8_t *y, int32_t tiles, void *work);
 
-/* The same with weights of few levels (QuantLib's iSoftmax). */
+/* One to five tokens: heads to cores, all tokens in one register tile. dim and o.n are multiples of
+ * four; no table of o's. */
+void tg_cluster_attention_few_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
+                                 int8_t *y, void *work);
+
+/* As the first two, with weights of few levels (QuantLib's iSoftmax). */
 void tg_cluster_attention_heads_levels_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
                                           int8_t *context, int8_t *y, int32_t tiles, int ahead,
                                           void *work);

@@ -13,11 +13,6 @@
 
 /* clang-format off */
 
-#define FUNCTION(name)                                                                             \
-  ".section .text." name ",\"ax\",@progbits\n.align 2\n.globl " name "\n"                          \
-  ".type " name ", @function\n" name ":\n.option push\n.option norvc\n"
-#define END(name) ".option pop\n.size " name ", . - " name "\n"
-
 #define SAVE(do_)                                                                                  \
   do_ " s0, 0(sp)\n" do_ " s1, 4(sp)\n" do_ " s2, 8(sp)\n" do_ " s3, 12(sp)\n"                     \
   do_ " s4, 16(sp)\n" do_ " s5, 20(sp)\n" do_ " s6, 24(sp)\n" do_ " s7, 28(sp)\n"                  \
@@ -30,9 +25,6 @@
   do_("s0") do_("s1") do_("s2") do_("s3") do_("s4") do_("s5") do_("s6") do_("s7")                  \
   do_("s8") do_("s9") do_("s10") do_("s11") do_("a4") do_("a5") do_("a6") do_("a7")
 
-/* A core's own instruction cache has 512 bytes in lines of 16. Bodies of tiles just fit, if they
- * begin on a line. */
-#define LINE ".balign 16\n"
 #define LOOP_ON_LINE LINE "nop\nnop\nnop\n" P_LOOP1_T0("9f")
 
 /* -- the product: 24 instructions, 64 multiplications ------------------------------------------ */
@@ -56,8 +48,6 @@
 #define TIMES(row, do_)                                                                            \
   row(do_, "s0", "s1", "s2", "s3") row(do_, "s4", "s5", "s6", "s7")                                \
   row(do_, "s8", "s9", "s10", "s11") row(do_, "a4", "a5", "a6", "a7")
-#define MULH(a, m) "mulh " a ", " a ", " m "\n"
-#define MAC(a, m) P_MAC(a, a, m) /* a + a (m - 1), in one cycle; mul takes two */
 #define LIMIT(a) P_CLIPR(a, "a0")
 #define SHIFT(a) P_ADDNR(a, "t4", "t5")
 #define HIGH(row) TIMES(row, MULH) EACH16(SHIFT) EACH16(P_CLIP8)
@@ -67,7 +57,6 @@
 
 /* -- four results to a word -------------------------------------------------------------------- */
 
-#define PACK(a, b, c, d) P_PACKHI(a, d, c) P_PACKLO(a, b, a)
 #define PACK_ROWS                                                                                  \
   PACK("s0", "s1", "s2", "s3") PACK("s4", "s5", "s6", "s7")                                        \
   PACK("s8", "s9", "s10", "s11") PACK("a4", "a5", "a6", "a7")
