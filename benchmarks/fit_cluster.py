@@ -47,6 +47,8 @@ SHAPES = {  # tokens -> e, p, h of the layers; of both ways to share out
     50: ((32, 16, 4), (16, 2, 8), (64, 16, 8), (24, 3, 8)),
     66: ((16, 2, 8), (32, 32, 1), (48, 16, 8), (20, 8, 5)),
     81: ((32, 32, 8), (16, 8, 8), (32, 16, 8)),
+    40: ((16, 2, 8), (24, 2, 5)),
+    70: ((16, 2, 8), (20, 2, 12)),
 }
 
 
@@ -102,6 +104,7 @@ PRIOR = {  # cycles, from the instructions of each loop and its stalls in GVSoC'
     **{"depth": 25, "lone.depth": 9.5, "linear.call": 1500, "linear.chunk": 900},
     **{"tile.high": 170, "tile.low": 95, "tile.clip": 115, "tile.wide": 600},
     **{"lone.high": 55, "lone.low": 42, "lone.clip": 42, "lone.wide": 400, "linear.group": 9},
+    **{"linear.staged": 150, "table.call": 400},
     **{"score.high": 200, "score.low": 115, "score.clip": 120, "score.wide": 600},
     **{"pair.high": 150, "pair.low": 86, "pair.wide": 500, "context.pair.depth": 15},
     **{"context.wide": 135, "context.narrow": 200, "context.pair.wide": 150},

@@ -61,7 +61,8 @@ def features(step: p.Step, cores: int) -> Counter[str]:
             counts = _attention(a, cores) + _linear(a.tokens, a.o, step.tiles, cores)
         case p.NormStep() as a:
             rows, width = share(a.rows), len(a.gamma)
-            counts.update({"norm": rows * width, "norm.row": rows, "norm.call": 1})
+            kind = "norm" if a.function == "layernorm" else "whole"
+            counts.update({kind: rows * width, f"{kind}.row": rows, f"{kind}.call": 1})
             counts["bytes"] = 6 * width
         case p.AddStep() as a:
             counts.update({"add": share(a.count), "add.call": 1})
@@ -112,16 +113,19 @@ def _linear(rows: int, a: p.LinearArgs, chunk: int, cores: int) -> Counter[str]:
     for first in range(0, tiles, chunk):
         here = min(chunk, tiles - first)
         units = math.ceil(groups * here / cores)
-        alone = round(lone * units / groups)  # of an average core
+        alone = 0 if whole else units  # the busiest core has none, if there are others
         counts["depth"] += (units - alone) * words
         counts[f"tile.{kind}"] += units - alone
         counts["lone.depth"] += alone * words
         counts[f"lone.{kind}"] += alone
         counts["linear.bytes" if a.k % 4 else "linear.group"] += math.ceil(units / here) * words
         counts["linear.chunk"] += 1
+        if a.table is not None or a.n % 4:  # results wait on the stack
+            counts["linear.staged"] += math.ceil(units / here)
     counts["bytes"] += chunk * (48 + 16 * words)
     if a.table is not None:
         counts["table"] += math.ceil(rows * a.n / cores)
+        counts["table.call"] = 1
     elif a.n % 4:
         counts["ragged"] += math.ceil(rows * a.n / cores)
     return counts
