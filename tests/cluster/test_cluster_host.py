@@ -86,9 +86,10 @@ def test_weights_that_stay_where_they_are(project: Path) -> None:
     run(build(project, "thread", 3, "-DTG_WEIGHTS_NEAR"))
 
 
-def test_many_heads_of_few_tokens(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tokens", [5, 6])
+def test_many_heads_of_few_tokens(tokens: int, tmp_path: Path) -> None:
     """The output projection needs more memory than the heads."""
-    b = GraphBuilder((5, 16), 4, "net")
+    b = GraphBuilder((tokens, 16), 4, "net")
     b.add("attention", b.attention(16, 4, 64))
     graph = b.graph()
     plan = make_plan(graph, load_board("gap9"))
