@@ -32,6 +32,8 @@ from graphs import GraphBuilder
 from near import FLAG, bring_near, large_l1
 from tinygen import reference
 from tinygen.graph import Graph
+from tinygen.graph.ops import Attention, Fusion
+from tinygen.passes import fuse
 from tinygen.passes.short import shorten
 from tinygen.planner import Options, make_plan
 from tinygen.project import (
@@ -49,8 +51,11 @@ from tinygen.runner.toolchain import PULP_SDK
 ROOT = Path(__file__).resolve().parents[1]
 SHAPES = ((64, 64, 64, 8), (81, 32, 32, 8), (66, 16, 2, 8), (5, 32, 32, 8))
 PAPER = (1_366_790, 1_212_674, 536_512, 36_971)
+PAPER_FUSED = (1_250_343, 1_169_943, 536_231, 38_345)
 PULP_NN = (3_380_000, 2_720_000, 1_050_000, 95_000)
-"""Recorded: the paper's kernels, and PULP-NN with its softmax shared out; all data in L1."""
+"""Recorded: the paper's kernels, those for fused weights (its v3), and PULP-NN with its
+softmax shared out; all data in L1."""
+FORMS: tuple[Fusion, ...] = ("fused-scores", "fused")
 RUNS = ROOT / "tests" / "planner" / "cluster_models.json"
 MODELS = ("digits", "activity", *(f"paper_shapes/{m}" for m in ("eegformer", "ecgformer")))
 MODELS = (*MODELS, "paper_shapes/tinyradar")
@@ -105,30 +110,62 @@ def difference(graph: Graph, short: Graph) -> float:
     return float(np.mean([np.abs(a.astype(int) - b).mean() for a, b in pairs]))
 
 
-def layers_table() -> str:
-    lines = [
+def layers_tables() -> tuple[str, str]:
+    """Unfused layers, and fused ones."""
+    plain = [
         "| tokens, features, a head, heads | all bits | all bits, all in L1 | short "
         "| short, all in L1 | short moves outputs by | 1 core, short "
         "| all bits, against the paper's kernels "
         "| short, against the paper's kernels | short, against PULP-NN |",
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
-    for shape, paper, pulp_nn in zip(SHAPES, PAPER, PULP_NN, strict=True):
+    fused = [
+        "| tokens, features, a head, heads | all bits: fused scores | fused | short: fused scores "
+        "| fused | fused, all in L1 | parameters | mean error, LSB "
+        "| short and fused, against the paper's fused kernels |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for at, shape in enumerate(SHAPES):
+        name = ", ".join(map(str, shape))
         graph = layer(shape)
         short = shorten(graph, inputs(graph, 16)).graph
         full, less, one = measure(graph, 8), measure(short, 8), measure(short, 1)
         near = [measure(g, 8, near=True) for g in (graph, short)]
-        in_l1 = [
-            f"{c:,} ({100 * c / of - 100:+.1f} %)" for c, of in zip(near, (full, less), strict=True)
-        ]
-        lines.append(
-            f"| {', '.join(map(str, shape))} | {full:,} | {in_l1[0]} "
-            f"| {less:,} | {in_l1[1]} "
+        plain.append(
+            f"| {name} | {_beside(full)} | {_beside(near[0], full)} "
+            f"| {_beside(less)} | {_beside(near[1], less)} "
             f"| {difference(graph, short):.2f} LSB | {one:,} ({one / less:.2f} x) "
-            f"| {paper / full:.2f} x | {paper / less:.2f} x | {pulp_nn / less:.1f} x |"
+            f"| {PAPER[at] / full:.2f} x | {PAPER[at] / less:.2f} x | {PULP_NN[at] / less:.1f} x |"
         )
-        print(lines[-1], flush=True)
-    return "\n".join(lines) + "\n"
+        print(plain[-1], flush=True)
+        made = {
+            (of is short, form): fuse(of, {"attention": form}, inputs(of, 16), of is short)
+            for of in (graph, short)
+            for form in FORMS
+        }
+        found = {key: measure(f.graph, 8) for key, f in made.items()}
+        both = measure(made[True, "fused"].graph, 8, near=True)
+        count = [_params(g) for g in (graph, *(made[False, f].graph for f in FORMS))]
+        before, after = zip(*(made[False, f].errors["attention"] for f in FORMS), strict=True)
+        every = [_beside(found[key], less if key[0] else full) for key in made]
+        fused.append(
+            f"| {name} | {' | '.join(every)} | {_beside(both, found[True, 'fused'])} "
+            f"| {' / '.join(f'{n:,}' for n in count)} "
+            f"| {' / '.join(f'{e:.2f}' for e in (before[0], *after))} "
+            f"| {PAPER_FUSED[at] / found[True, 'fused']:.2f} x |"
+        )
+        print(fused[-1], flush=True)
+    return "\n".join(plain) + "\n", "\n".join(fused) + "\n"
+
+
+def _beside(cycles: int, other: int | None = None) -> str:
+    return f"{cycles:,}" + (f" ({100 * cycles / other - 100:+.1f} %)" if other else "")
+
+
+def _params(graph: Graph) -> int:
+    op = graph.nodes[0].op
+    assert isinstance(op, Attention)
+    return op.params
 
 
 def run_models(names: Sequence[str]) -> None:
@@ -186,9 +223,10 @@ def main() -> None:
     parser.add_argument("--model", action="append", help="run only these")
     args = parser.parse_args()
     if args.only != "models":
-        body = layers_table()
+        plain, fused = layers_tables()
         if args.update:
-            between(ROOT / "README.md", "cluster", body)
+            between(ROOT / "README.md", "cluster", plain)
+            between(ROOT / "README.md", "cluster fused", fused)
     if args.only != "layers":
         if not args.again:
             run_models(args.model or MODELS)

@@ -27,6 +27,7 @@ from fit_costs import GraphBuilder, Layer, conv_network, matrix, nnls, off, rows
 from tinygen.boards import load_board
 from tinygen.errors import TinygenError
 from tinygen.graph import Graph, ops, verify
+from tinygen.graph.ops import Fusion
 from tinygen.passes.short import narrow_weights
 from tinygen.planner import cluster_cost, cost, make_plan
 from tinygen.planner import plan as p
@@ -50,6 +51,16 @@ SHAPES = {  # tokens -> e, p, h of the layers; of both ways to share out
     40: ((16, 2, 8), (24, 2, 5)),
     70: ((16, 2, 8), (20, 2, 12)),
 }
+FUSED: dict[int, tuple[tuple[int, int, int, Fusion], ...]] = {
+    5: (
+        *((32, 32, 8, "fused-scores"), (24, 8, 3, "fused"), (32, 16, 8, "fused-values")),
+        *((32, 32, 8, "fused"), (20, 6, 12, "fused"), (16, 16, 8, "fused-scores")),
+    ),
+    17: ((16, 16, 8, "fused"), (40, 8, 12, "fused-values"), (32, 32, 5, "fused-scores")),
+    33: ((48, 24, 2, "fused"), (24, 8, 8, "fused-values"), (64, 32, 4, "fused-scores")),
+    50: ((32, 16, 4, "fused-scores"), (16, 2, 8, "fused"), (64, 16, 8, "fused")),
+    66: ((16, 2, 8, "fused-scores"), (32, 32, 1, "fused"), (20, 8, 5, "fused-values")),
+}
 
 
 def attention_network(tokens: int) -> Graph:
@@ -59,6 +70,17 @@ def attention_network(tokens: int) -> Graph:
     for i, (e, width_of_head, h) in enumerate(SHAPES[tokens]):
         b.add(f"before{i}", b.linear(e, width, table=i % 2 == 1))
         b.add(f"attention{i}", b.attention(e, width_of_head, h))
+        width = e
+    b.add("norm", b.norm(width))
+    return b.graph()
+
+
+def fused_network(tokens: int) -> Graph:
+    b = GraphBuilder((tokens, 12), tokens, "fused")
+    width = 12
+    for i, (e, width_of_head, h, form) in enumerate(FUSED[tokens]):
+        b.add(f"before{i}", b.linear(e, width, table=i % 2 == 1))
+        b.add(f"attention{i}", b.attention(e, width_of_head, h, fusion=form))
         width = e
     b.add("norm", b.norm(width))
     return b.graph()
@@ -98,6 +120,8 @@ def networks() -> Iterator[Graph]:
         yield conv_network(rng)
     for tokens in SHAPES:
         yield attention_network(tokens)
+    for tokens in FUSED:
+        yield fused_network(tokens)
 
 
 PRIOR = {  # cycles, from the instructions of each loop and its stalls in GVSoC's trace
@@ -115,6 +139,7 @@ PRIOR = {  # cycles, from the instructions of each loop and its stalls in GVSoC'
     **{"few.depth": 30, "few.tile.low": 200, "few.tile.high": 260, "few.score": 12, "few.key": 120},
     **{"few.weight": 16, "few.context.wide": 58, "few.context.narrow": 45, "few.context": 15},
     **{"few.call": 3500, "few.head": 500},
+    **{"load.keys": 22, "load.values": 40},
     **{"attention.call": 8000, "bytes": 0.15, "table": 8, "ragged": 8},
     **{"conv.tap": 15, "conv.row": 15, "conv.block": 250, "conv.call": 4000},
 }

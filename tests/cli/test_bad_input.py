@@ -71,8 +71,6 @@ def test_unknown_board(tmp_path: Path) -> None:
 def test_fused_weights_that_cannot_be_had(tmp_path: Path) -> None:
     asked = ("--attention", "fused")
     refused(new(DIGITS / "model.onnx", tmp_path, *asked), "--attention fused", "--samples")
-    done = new(DIGITS / "model.onnx", tmp_path, *asked, "--board", "pulp_open")
-    refused(done, "pulp_open", "no kernels", "--attention unfused")
     nothing_written(tmp_path)
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,12 @@ from hostbuild import build, run
 
 from graphs import GraphBuilder, random_encoder
 from tinygen.boards import load_board
-from tinygen.graph import ops
+from tinygen.graph import Graph, ops
+from tinygen.graph.ops import FUSIONS
 from tinygen.passes import import_model
 from tinygen.passes.short import narrow_weights
-from tinygen.planner import make_plan
+from tinygen.planner import Plan, make_plan
+from tinygen.planner.schedule import FEW
 from tinygen.project import create_project, promise, random_samples
 
 SHAPES = {
@@ -32,12 +35,17 @@ ALL = [(sanitizer, cores) for sanitizer in ("thread", "address,undefined") for c
 pytestmark = pytest.mark.skipif(not shutil.which("cc"), reason="no host C compiler (cc)")
 
 
+def make(graph: Graph, folder: Path) -> Plan:
+    plan = make_plan(graph, load_board("gap9"))
+    create_project(plan, promise(graph, random_samples(graph, 3), None), "pulp-sdk", folder)
+    return plan
+
+
 @pytest.fixture(scope="module", params=list(SHAPES))
 def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     graph = random_encoder(**SHAPES[request.param])
     folder = tmp_path_factory.mktemp("cluster") / "net"
-    plan = make_plan(graph, load_board("gap9"))
-    create_project(plan, promise(graph, random_samples(graph, 3), None), "pulp-sdk", folder)
+    make(graph, folder)
     return folder
 
 
@@ -55,15 +63,40 @@ def test_all_cores_under_sanitizers(tmp_path: Path, sanitizer: str, cores: int) 
     op = narrow_weights(b.attention(18, 6, 1))
     assert op
     b.add("narrow", op)
-    graph = b.graph()
-    plan = make_plan(graph, load_board("gap9"))
+    plan = make(b.graph(), tmp_path / "n")
     assert {s.schedule for s in plan.steps} >= {"heads to cores", "rows to cores"}
-    promised = promise(graph, random_samples(graph, 3), None)
-    create_project(plan, promised, "pulp-sdk", tmp_path / "n")
     run(build(tmp_path / "n", sanitizer, cores))
 
 
-@pytest.mark.parametrize("source", ["linear", "attention", "conv", "copy"])
+@pytest.mark.parametrize(("sanitizer", "cores"), ALL)
+def test_fused_weights(tmp_path: Path, sanitizer: str, cores: int) -> None:
+    """Every form, both ways to share it out, weights of eight bits and of few levels."""
+    b = GraphBuilder((9, 18), 4, "net")
+    for form in FUSIONS[1:]:
+        b.add(form, b.attention(18, 6, 3, fusion=form))
+        op = narrow_weights(b.attention(18, 6, 1, fusion=form))
+        assert op
+        b.add(f"{form} narrow", op)
+    b.add("levels", replace(b.attention(18, 6, 3, fusion="fused-scores"), levels=15))
+    b.add("one head, levels", replace(b.attention(18, 6, 1, fusion="fused-scores"), levels=15))
+    plan = make(b.graph(), tmp_path / "n")
+    assert [s.schedule for s in plan.steps] == ["heads to cores", "rows to cores"] * 4
+    run(build(tmp_path / "n", sanitizer, cores))
+    if (sanitizer, cores) == ("address,undefined", 3):
+        run(build(tmp_path / "n", sanitizer, cores, "-DTG_WEIGHTS_NEAR"))
+
+
+@pytest.mark.parametrize(("tokens", "e", "p"), [(1, 1, 3), (5, 2, 2), (6, 3, 2)])
+def test_fused_weights_of_small_shapes(tmp_path: Path, tokens: int, e: int, p: int) -> None:
+    b = GraphBuilder((tokens, e), 1, "net")
+    for form in FUSIONS[1:]:
+        for heads in (1, 5, 9):
+            b.add(f"{form} {heads}", b.attention(e, p, heads, fusion=form))
+    make(b.graph(), tmp_path / "n")
+    run(build(tmp_path / "n", "address,undefined", 3))
+
+
+@pytest.mark.parametrize("source", ["linear", "attention", "attention_fused", "conv", "copy"])
 def test_a_missing_wait_shows(tmp_path: Path, source: str) -> None:
     b = GraphBuilder((2, 8, 8), 1, "net")
     conv = ops.Conv(
@@ -71,10 +104,9 @@ def test_a_missing_wait_shows(tmp_path: Path, source: str) -> None:
     )
     b.add("conv", conv)
     b.add("attention", b.attention(8, 4, 2))
+    b.add("fused", b.attention(8, 4, 2, fusion="fused"))
     b.add("linear", b.linear(8, 8))
-    graph = b.graph()
-    promised = promise(graph, random_samples(graph, 3), None)
-    create_project(make_plan(graph, load_board("gap9")), promised, "pulp-sdk", tmp_path / "n")
+    make(b.graph(), tmp_path / "n")
     (file,) = (tmp_path / "n").rglob(f"cluster/{source}.c")
     file.write_text(re.sub(r"tg_(dma_wait|wait_weights)\(", "(void)(", file.read_text()))
     done = subprocess.run([build(tmp_path / "n", "", 1)], capture_output=True, text=True)
@@ -86,14 +118,20 @@ def test_weights_that_stay_where_they_are(project: Path) -> None:
     run(build(project, "thread", 3, "-DTG_WEIGHTS_NEAR"))
 
 
+def test_weights_of_few_tokens_that_stay_where_they_are(tmp_path: Path) -> None:
+    b = GraphBuilder((3, 8), 4, "net")
+    b.add("attention", b.attention(8, 4, 5))
+    assert make(b.graph(), tmp_path / "n").steps[0].schedule == str(FEW)
+    run(build(tmp_path / "n", "thread", 3, "-DTG_WEIGHTS_NEAR"))
+
+
 @pytest.mark.parametrize("tokens", [5, 6])
 def test_many_heads_of_few_tokens(tokens: int, tmp_path: Path) -> None:
     """The output projection needs more memory than the heads."""
     b = GraphBuilder((tokens, 16), 4, "net")
     b.add("attention", b.attention(16, 4, 64))
-    graph = b.graph()
-    plan = make_plan(graph, load_board("gap9"))
-    create_project(plan, promise(graph, random_samples(graph, 3), None), "pulp-sdk", tmp_path / "n")
+    b.add("fused", b.attention(16, 4, 64, fusion="fused-values"))
+    make(b.graph(), tmp_path / "n")
     run(build(tmp_path / "n", "thread", 8))
 
 

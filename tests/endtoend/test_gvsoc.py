@@ -25,7 +25,7 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("name", ["digits", "paper_shapes/tinyradar"])
+@pytest.mark.parametrize("name", ["digits", "paper_shapes/tinyradar", "paper_shapes/eegformer"])
 def test_samples_are_equal(name: str, tmp_path: Path) -> None:
     path = EXAMPLES / name
     new_project(

@@ -278,7 +278,7 @@ def attention_case(
     op: Attention | None = None,
 ) -> Case:
     s, e, p, h = shape
-    op = op or attention_op(rng, s, e, p, h, n, form if target.fuses else "unfused")
+    op = op or attention_op(rng, s, e, p, h, n, form)
     inner = op.wo.shape[1]
     x = int8s(rng, s, e)
     row_block, head_block = min(row_block, s), min(head_block, h)

@@ -7,7 +7,6 @@ import pytest
 
 from graphs import GraphBuilder
 from tinygen.boards import load_board
-from tinygen.errors import TinygenError
 from tinygen.graph import Graph
 from tinygen.graph.ops import FUSIONS, Fusion
 from tinygen.planner import FusionForm, fusion_forms, smallest, wanted
@@ -64,8 +63,16 @@ def test_smallest_counts_parameters_only() -> None:
     assert wanted(every) == {"attention0": "fused"}
 
 
-def test_cores_without_kernels() -> None:
-    graph, board = layers((9, 16, 16, 4)), load_board("pulp_open")
-    assert fusion_forms(graph, board) == fusion_forms(graph, board, "unfused") == {}
-    with pytest.raises(TinygenError, match=r"pulp_open \(xpulpv2\) has no kernels.*unfused"):
-        fusion_forms(graph, board, "fused")
+@pytest.mark.parametrize("shape", [(81, 32, 32, 8), (64, 64, 64, 8)], ids=str)
+def test_a_cluster_wants_both_at_equal_widths(shape: tuple[int, int, int, int]) -> None:
+    found = forms(shape, "pulp_open")
+    assert [f.fusion for f in found.values() if f.chosen] == ["fused"]
+    assert all(f.instructions is None for f in found.values())
+    cycles = {name: f.cycles or 0 for name, f in found.items()}
+    assert cycles["fused"] < cycles["fused-scores"] < cycles["unfused"]
+
+
+def test_a_cluster_refuses_narrow_heads() -> None:
+    found = forms((66, 16, 2, 8), "gap9")
+    assert found["unfused"].chosen
+    assert all(found[f].why.endswith("more cycles") for f in FUSIONS[1:])

@@ -11,7 +11,6 @@ from hostnet import random_samples, wrong_outputs
 
 from graphs import GraphBuilder, random_encoder
 from tinygen.boards import Board, load_board
-from tinygen.errors import TinygenError
 from tinygen.graph import Graph
 from tinygen.graph.ops import FUSIONS, Fusion
 from tinygen.planner import KINDS, Options, attention, make_plan
@@ -75,9 +74,15 @@ def test_keys_and_values_that_are_x_take_the_memory_of_one_head() -> None:
         assert 4 * sizes["fused"][buffer] == sizes["unfused"][buffer]
 
 
-def test_a_cluster_without_kernels_for_fused_weights_is_a_sentence() -> None:
-    with pytest.raises(TinygenError, match=r"attention: pulp_open \(xpulpv2\) has no kernels"):
-        make_plan(layer(8, 16, 16, 4, "fused"), load_board("pulp_open"))
+@pytest.mark.parametrize("tokens", [8, 40])
+@pytest.mark.parametrize("form", FUSIONS[1:])
+def test_fused_weights_take_less_of_a_clusters_memory(form: Fusion, tokens: int) -> None:
+    """Keys and values of one head instead of eight, and fewer weights."""
+    plain, plan = (
+        make_plan(layer(tokens, 16, 16, 8, f), load_board("gap9")) for f in ("unfused", form)
+    )
+    assert {"cluster/attention_fused.c", "xpulpv2/attention_load.c"} <= set(plan.sources)
+    assert plan.arena_bytes < plain.arena_bytes and plan.const_bytes < 0.85 * plain.const_bytes
 
 
 def small(target: str, ram: int) -> Board:

@@ -96,12 +96,13 @@ def _call(plan: p.Plan, index: int, step: p.Step) -> str:
         case p.AttentionStep() if a.schedule == FEW:
             code = f"tg_cluster_attention_few_s8(&{ident}, {x}, {a.tokens}, {y}, {work});"
         case p.AttentionStep():
-            how = "heads" if a.schedule.kind == "heads-to-cores" else "rows"
+            heads = a.schedule.kind == "heads-to-cores"
+            how = "fused_" if a.projections < 3 else ""
+            how += ("heads" if heads else "rows") + ("_levels" if a.levels else "")
             context = f"(int8_t *){_place(plan, a.slots.context)}"
-            how += "_levels" if a.levels else ""
             code = (
                 f"tg_cluster_attention_{how}_s8(&{ident}, {x}, {a.tokens}, {context}, {y}, "
-                f"{step.tiles}, {f'{int(a.ahead)}, ' if how.startswith('heads') else ''}{work});"
+                f"{step.tiles}, {f'{int(a.ahead)}, ' if heads else ''}{work});"
             )
         case p.NormStep():
             code = f"tg_cluster_{a.function}_s8(&{ident}, {x}, {a.rows}, {y}, {work});"

@@ -50,8 +50,10 @@ def fuse_within(
     x: NDArray[Any],
     y: NDArray[Any] | None,
     progress: Progress | None = None,
+    short: bool = False,
 ) -> FusedModel:
-    """forms: attention layer -> its form.  x float [N, ...], y labels [N].
+    """forms: attention layer -> its form.  x float [N, ...], y labels [N].  short: the graph's
+    arithmetic is, and so that of what is made.
 
     A layer whose own error grows by more than `ADDED_LSB` stays unfused, and all do if the model's
     accuracy falls by more than `LOST_POINTS`.
@@ -63,7 +65,7 @@ def fuse_within(
         if n.name in forms and isinstance(n.op, Attention) and not is_exponential(n.op)
     }
     possible = {name: form for name, form in forms.items() if name not in refused}
-    made = fuse(graph, possible, inputs[:SCALES])
+    made = fuse(graph, possible, inputs[:SCALES], short)
     refused |= {
         name: f"its output's mean error rises from {before:.2f} to {after:.2f} LSB"
         for name, (before, after) in made.errors.items()

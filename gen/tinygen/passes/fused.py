@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from tinygen.graph import Graph, Quant, verify
 from tinygen.graph.ops import I8, I32, Attention, Fusion, Requant
 from tinygen.passes.multipliers import F64, exp_table, projection, requant, row_scale
+from tinygen.passes.short import short_requants
 from tinygen.reference import run_all
 from tinygen.reference.attention import attention
 
@@ -39,10 +40,13 @@ class Fused:
     errors: Mapping[str, tuple[float, float]]
 
 
-def fuse(graph: Graph, forms: Mapping[str, Fusion], inputs: Sequence[I8]) -> Fused:
+def fuse(
+    graph: Graph, forms: Mapping[str, Fusion], inputs: Sequence[I8], short: bool = False
+) -> Fused:
     """The graph with other weights in some attention layers.
 
     forms: attention node -> its form.  inputs: quantised samples of the graph's input, for scales.
+    short: with short multipliers, as the rest of the graph (`tinygen.passes.short`).
     """
     places = {n.name: n.inputs[0] for n in graph.nodes if forms.get(n.name, "unfused") != "unfused"}
     inputs_of: dict[str, list[I8]] = {name: [] for name in places}
@@ -58,6 +62,7 @@ def fuse(graph: Graph, forms: Mapping[str, Fusion], inputs: Sequence[I8]) -> Fus
             assert x is not None
             rows = inputs_of[node.name]
             op, real = _fuse_layer(node.op, x.zero_point, rows, forms[node.name])
+            op = short_requants(op) if short else op
             before, after = (_error(o, rows, real) for o in (node.op, op))
             errors[node.name] = before, after
             node = replace(node, op=op)

@@ -11,15 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from tinygen.graph import Graph, Node, verify
-from tinygen.graph.ops import I8, Attention, Requant
+from tinygen.graph.ops import I8, Attention, Op, Requant
 from tinygen.reference import run_all
 from tinygen.reference.attention import contexts
 
+OpT = TypeVar("OpT", bound=Op)
 SHIFT, LEAST_BITS = 22, 10
 WEIGHT_BITS = 8
 LOSS = 0.1
@@ -42,10 +43,7 @@ def shorten(graph: Graph, inputs: Sequence[I8] = ()) -> Short:
     nodes, losses = [], {}
     values = [run_all(graph, x) for x in inputs[:MEASURED]]
     for node in graph.nodes:
-        fields: dict[str, Any] = {
-            k: short_requant(v) for k, v in vars(node.op).items() if isinstance(v, Requant)
-        }
-        op = replace(node.op, **fields)
+        op = short_requants(node.op)
         if isinstance(op, Attention) and values:
             narrow = narrow_weights(op)
             loss = None if narrow is None else _loss(op, narrow, node, values)
@@ -54,6 +52,14 @@ def shorten(graph: Graph, inputs: Sequence[I8] = ()) -> Short:
                 op = narrow if loss <= LOSS else op
         nodes.append(replace(node, op=op))
     return Short(verify(replace(graph, nodes=tuple(nodes)), integer=True), losses)
+
+
+def short_requants(op: OpT) -> OpT:
+    """Of all its products."""
+    fields: dict[str, Any] = {
+        k: short_requant(v) for k, v in vars(op).items() if isinstance(v, Requant)
+    }
+    return replace(op, **fields)
 
 
 def short_requant(r: Requant) -> Requant:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from tinygen.boards import Board
 from tinygen.graph import Graph, Node, ops
-from tinygen.planner import attention
+from tinygen.planner import attention, cluster_cost
 from tinygen.planner import plan as p
 from tinygen.planner.lower import Lowering
 from tinygen.planner.plan import TICKS
@@ -68,20 +68,32 @@ def conv_work(t: Target, op: ops.Conv, cores: int) -> int:
 def attention_work(
     t: Target, op: ops.Attention, tokens: int, how: AttentionSchedule, cores: int
 ) -> int:
-    """`tg_cluster_attention_heads_s8` or `..._rows_s8`, without the output projection."""
+    """`tg_cluster_attention_heads_s8` or `..._rows_s8`, without the output projection; or those of
+    fused weights, whose keys and values are x, in one place for all heads."""
     if how == FEW:
         return few_work(t, op, cores)
     e = op.wq.shape[1]
-    part = align8(t.linear_weights(op.dim, e))
-    k, v = (align8(f(op, 1, tokens)) for f in (t.k_bytes, t.v_bytes))
+    projected = [op.dim]
+    shared = OP_BYTES + EXP + align8(round_up(tokens, 4) * round_up(e, 4))
+    kept = 0
+    for is_x, dim, bytes_of in (
+        (op.keys_are_x, op.dim, t.k_bytes),
+        (op.values_are_x, op.value_dim, t.v_bytes),
+    ):
+        size = align8(bytes_of(op, 1, tokens))
+        if is_x:
+            shared += size
+        else:
+            kept += size
+            projected.append(dim)
+    part = max(align8(t.linear_weights(dim, e)) for dim in projected)
     groups = math.ceil(tokens / 4)
     most = groups if how == HEADS else math.ceil(groups / cores)
     q = t.q_bytes(op, 1, 4) * max(1, min(most, Q_BYTES // t.q_bytes(op, 1, 4)))
     own = align8(q) + align8(t.attend_scratch(op, 4, tokens))
-    shared = OP_BYTES + EXP + align8(round_up(tokens, 4) * round_up(e, 4))
     if how == HEADS:
-        return shared + cores * ((2 * part + k + v + own) // 64 * 64 + 72)
-    return shared + 2 * (3 * part + k + v) + cores * own
+        return shared + cores * ((2 * part + kept + own) // 64 * 64 + 72)
+    return shared + 2 * (len(projected) * part + kept) + cores * own
 
 
 def few_work(t: Target, op: ops.Attention, cores: int) -> int:
@@ -117,13 +129,14 @@ def idle_time(op: ops.Attention, tokens: int, how: AttentionSchedule, cores: int
     the ways to share out, not a prediction."""
     e: int = op.wq.shape[1]
     groups = math.ceil(tokens / 4)
-    project = e * op.dim
-    attend = project + tokens * (3 * op.dim + 28)
+    others = [e * op.dim] * (not op.keys_are_x) + [e * op.value_dim] * (not op.values_are_x)
+    attend = e * op.dim + tokens * (op.dim + 2 * op.value_dim + 28)
     if how == FEW:  # a tile of five rows instead of four, and code that stays in the cache
-        return math.ceil(op.heads / cores) * (2 * project + attend)
+        return math.ceil(op.heads / cores) * (sum(others) + attend)
     if how == HEADS:
-        return math.ceil(op.heads / cores) * groups * (2 * project + attend)
-    shared = math.ceil(2 * groups / cores) * project + math.ceil(groups / cores) * attend
+        return math.ceil(op.heads / cores) * groups * (sum(others) + attend)
+    shared = math.ceil(len(others) * groups / cores) * max(others, default=0)
+    shared += math.ceil(groups / cores) * attend
     return op.heads * (shared + 200)
 
 
@@ -180,20 +193,20 @@ class ClusterLowering(Lowering):
         context = self.temporary("context", tokens * inner, 0, TICKS - 1) if how != FEW else work
         assert work and context
 
-        def project(which: str, requant: ops.Requant) -> p.LinearArgs:
+        def project(which: str, weight: ops.I8, requant: ops.Requant) -> p.LinearArgs:
             def pack() -> PackedLinear:
-                return t.pack_project(op, which)
+                return t.pack_project(op, which) if len(weight) else attention.NO_WEIGHTS
 
-            return self.linear(node.name, which, pack, requant, (inner, op.wq.shape[1]))
+            return self.linear(node.name, which, pack, requant, (len(weight), op.wq.shape[1]))
 
         def pack_output() -> PackedLinear:
             return t.pack_linear(op.wo, op.bo, op.ro)
 
         step = p.AttentionStep(
             schedule=how,
-            q=project("q", op.rq),
-            k=project("k", op.rk),
-            v=project("v", op.rv),
+            q=project("q", op.wq, op.rq),
+            k=project("k", op.wk, op.rk),
+            v=project("v", op.wv, op.rv),
             o=self.linear(node.name, "o", pack_output, op.ro, (n, inner)),
             tokens=tokens,
             heads=op.heads,
@@ -207,19 +220,23 @@ class ClusterLowering(Lowering):
             levels=op.levels,
             levels_up=op.levels_up,
             slots=p.AttentionSlots(work, work, work, context, None, None, None, None, None),
-            head_stride_k=t.k_bytes(op, 1, tokens),
-            head_stride_v=t.v_bytes(op, 1, tokens),
+            head_stride_k=0 if op.keys_are_x else t.k_bytes(op, 1, tokens),
+            head_stride_v=0 if op.values_are_x else t.v_bytes(op, 1, tokens),
             ahead=ahead,
         )
+        fused = "_fused" * (op.fusion != "unfused")
         if how == FEW:
             self.more_sources += ("cluster/attention_few.c", "xpulpv2/few.c")
         else:
             self.sources.update(t.sources("attention"))
-            self.more_sources += ("cluster/attention.c", "cluster/linear.c")
+            self.more_sources += ("cluster/attention.c", f"cluster/attention{fused}.c")
+            self.more_sources += ("cluster/linear.c",)
+        if fused:
+            self.sources.update(t.sources("attention_load"))
         if op.levels:
             self.sources.update(t.sources("attention_levels"))
-            self.more_sources += ("cluster/attention_levels.c",)
-        self.touch(node, 3 * tokens * op.wq.shape[1], tokens * n)
+            self.more_sources += (f"cluster/attention{fused}_levels.c",)
+        self.touch(node, step.projections * tokens * op.wq.shape[1], tokens * n)
         return p.Step(
             node.name,
             "attention",
@@ -243,6 +260,13 @@ def lowerings(graph: Graph, board: Board) -> Iterator[Lowering]:
     smallest = {name: _by_size(graph, node, target, cores)[0] for name, node in layers.items()}
     for chosen, ahead in ((quickest, True), (quickest, False), (smallest, False)):
         yield ClusterLowering(graph, target, homes, chosen, cores=cores, ahead=ahead).run()
+
+
+def layer_cycles(graph: Graph, node: Node, board: Board) -> int | None:
+    """Predicted, of one node in the quickest way; None without a cost model."""
+    alone = replace(graph, nodes=(node,), input=node.inputs[0], output=node.output)
+    (step,) = next(iter(lowerings(alone, board))).steps
+    return cluster_cost.predicted(step, board.core.target, board.core.count).cycles
 
 
 def _by_time(graph: Graph, node: Node, target: Target, cores: int) -> Sequence[AttentionSchedule]:

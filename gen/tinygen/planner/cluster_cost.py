@@ -172,38 +172,46 @@ def _few(a: p.AttentionStep, cores: int) -> Counter[str]:
 
 def _attention(a: p.AttentionStep, cores: int) -> Counter[str]:
     """Without the output projection."""
-    tokens, words, tiles = a.tokens, math.ceil(a.q.k / 4), math.ceil(a.dim / 4)
+    tokens, words = a.tokens, math.ceil(a.q.k / 4)
+    tiles, value_tiles = math.ceil(a.dim / 4), math.ceil(a.value_dim / 4)
     every = math.ceil(tokens / 4)
     narrow = a.exp_table.view(np.uint8)[511] == 0
     heads = a.schedule.kind == "heads-to-cores"
     counts: Counter[str] = Counter({"attention.call": 1, "bytes": 1024})
     counts["prepare"] += math.ceil(every / cores) * words
-    part = tiles * (48 + 16 * words)
     rounds = math.ceil(a.heads / cores) if heads else a.heads
     rows = tokens if heads else min(tokens, 4 * math.ceil(every / cores))
-    keys = tokens if heads else 4 * math.ceil(2 * every / cores) / 2  # of k and of v
-    for which, many in ((a.q, rows), (a.k, keys), (a.v, keys)):
-        counts += _product(rounds, math.ceil(many), tiles, words, kind_of(which.packed, which.k))
+    others = a.projections - 1  # of keys and of values
+    keys = tokens if heads else 4 * math.ceil(others * every / cores) / max(1, others)
     groups = math.ceil(rows / 4)
-    counts["bytes"] += part * min(cores, a.heads) if heads else 3 * part
-    counts["project.group"] += rounds * (groups + 2 * math.ceil(keys / 4))
-    counts["project"] += 3 * rounds
+    for which, many, n in ((a.q, rows, tiles), (a.k, keys, tiles), (a.v, keys, value_tiles)):
+        if not which.n:
+            continue
+        counts += _product(rounds, math.ceil(many), n, words, kind_of(which.packed, which.k))
+        counts["bytes"] += n * (48 + 16 * words) * (min(cores, a.heads) if heads else 1)
+        counts["project.group"] += rounds * math.ceil(many / 4)
+        counts["project"] += rounds
     counts["head"] += 0 if heads else rounds
-    counts["start"] += rounds * math.ceil(keys / 4) * tiles
+    if a.k.n:
+        counts["start"] += rounds * math.ceil(keys / 4) * tiles
+    else:
+        counts["load.keys"] += math.ceil(every / cores) * tiles
+    if not a.v.n:
+        counts["load.values"] += math.ceil(every / cores) * value_tiles
     scores = score_kind(a.score_m, a.score_s, a.score_zp, a.dim)
-    pairs = a.dim <= 2
+    pairs, value_pairs = a.dim <= 2, a.value_dim <= 2
     counts["depth"] += 0 if pairs else rounds * groups * every * tiles
     counts[f"{'pair' if pairs else 'score'}.{scores}"] += rounds * groups * every
     two = groups if narrow else math.ceil(rows / 2)  # rows or groups of a tile of the context
     width = "narrow" if narrow else "wide"
-    if pairs:
+    if value_pairs:
         counts["context.pair.depth"] += rounds * two * every
         counts[f"context.pair.{width}"] += rounds * two
     else:
-        counts["depth"] += rounds * two * every * tiles
-        counts[f"context.{width}"] += rounds * two * tiles
-    if a.dim % 4 and not (a.dim == 2 and narrow):
-        counts[f"ragged.{width}"] += rounds * rows * a.dim
+        counts["depth"] += rounds * two * every * value_tiles
+        counts[f"context.{width}"] += rounds * two * value_tiles
+    if a.value_dim % 4 and not (a.value_dim == 2 and narrow):
+        counts[f"ragged.{width}"] += rounds * rows * a.value_dim
     counts[f"weight.{width}"] += rounds * rows * every
     counts[f"row.{width}"] += rounds * rows
     counts[f"group.{width}"] += rounds * groups

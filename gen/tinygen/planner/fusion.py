@@ -15,45 +15,52 @@ from typing import Any
 import numpy as np
 
 from tinygen.boards import Board
-from tinygen.errors import TinygenError
 from tinygen.graph import Graph, ops
 from tinygen.graph.ops import FUSIONS, Attention, Fusion, Requant
+from tinygen.planner import cluster
 from tinygen.planner import plan as p
 from tinygen.planner.choose import NEGLIGIBLE, Wishes, attention_layers
 from tinygen.planner.cost import load_cost_model
 from tinygen.targets import get_target
+
+USUAL = 48
+"""A weight of usual size: how large sums become decides on a cluster's kind of rounding."""
 
 
 def fusion_forms(
     graph: Graph, board: Board, wish: Fusion | None = None
 ) -> dict[str, tuple[p.FusionForm, ...]]:
     """Unfused attention layer -> the forms that its weights may take, one of them chosen: the
-    wished one, else the one with the fewest predicted cycles.
-
-    Empty where the target has no kernels for them. Raises `TinygenError` for a wish then.
-    """
-    target = get_target(board.core.target)
+    wished one, else the one with the fewest predicted cycles."""
     layers = {n.name: n.op for n in graph.nodes if isinstance(n.op, Attention)}
-    if not target.fuses:
-        if wish in (None, "unfused"):
-            return {}
-        raise TinygenError(
-            f"{board.name} ({target.name}) has no kernels for fused weights: use --attention "
-            "unfused"
-        )
-    model = load_cost_model(target.name, board.core.cpu)
-    predicted = {}
-    for fusion in FUSIONS:
-        nodes = tuple(
-            replace(n, op=shaped(n.op, fusion)) if isinstance(n.op, Attention) else n
-            for n in graph.nodes
-        )
-        shapes = replace(graph, nodes=nodes)
-        predicted[fusion] = attention_layers(shapes, board, target, Wishes(), model)
+    every = {fusion: _costs(graph, board, fusion) for fusion in FUSIONS}
     return {
-        name: _chosen([_form(op, fusion, predicted[fusion][name][0]) for fusion in FUSIONS], wish)
+        name: _chosen([_form(op, fusion, every[fusion][name]) for fusion in FUSIONS], wish)
         for name, op in layers.items()
     }
+
+
+Cost = tuple[int | None, int | None]
+"""Instructions and cycles of a layer's fastest schedule, predicted."""
+
+
+def _costs(graph: Graph, board: Board, fusion: Fusion) -> dict[str, Cost]:
+    """Of every attention layer."""
+    many = board.core.count > 1
+    nodes = tuple(
+        replace(n, op=shaped(n.op, fusion, USUAL if many else 0))
+        if isinstance(n.op, Attention)
+        else n
+        for n in graph.nodes
+    )
+    shapes = replace(graph, nodes=nodes)
+    if many:
+        layers = (n for n in nodes if isinstance(n.op, Attention))
+        return {n.name: (None, cluster.layer_cycles(shapes, n, board)) for n in layers}
+    target = get_target(board.core.target)
+    model = load_cost_model(target.name, board.core.cpu)
+    found = attention_layers(shapes, board, target, Wishes(), model)
+    return {name: (a[0].instructions, a[0].cycles) for name, a in found.items()}
 
 
 def wanted(forms: Mapping[str, tuple[p.FusionForm, ...]]) -> dict[str, Fusion]:
@@ -74,8 +81,8 @@ def smallest(forms: Mapping[str, tuple[p.FusionForm, ...]]) -> dict[str, tuple[p
     }
 
 
-def shaped(op: Attention, fusion: Fusion) -> Attention:
-    """The layer as it is, or with fused weights of the right shape, all zero."""
+def shaped(op: Attention, fusion: Fusion, weight: int = 0) -> Attention:
+    """The layer as it is, or with fused weights of the right shape, all alike."""
     if fusion == "unfused":
         return op
     n, e, h = len(op.wo), op.wq.shape[1], op.heads
@@ -84,26 +91,25 @@ def shaped(op: Attention, fusion: Fusion) -> Attention:
         op = replace(
             op,
             dim=e,
-            **_zeros("q", op.rq, h * e, e),
-            **_zeros("k", op.rk, 0, e),
+            **_alike("q", op.rq, h * e, e, weight),
+            **_alike("k", op.rk, 0, e, weight),
         )
     if values:
-        op = replace(op, **_zeros("v", op.rv, 0, e), **_zeros("o", op.ro, n, h * e))
+        op = replace(op, **_alike("v", op.rv, 0, e, weight), **_alike("o", op.ro, n, h * e, weight))
     return op
 
 
-def _zeros(which: str, r: Requant, rows: int, k: int) -> dict[str, Any]:
+def _alike(which: str, r: Requant, rows: int, k: int, weight: int) -> dict[str, Any]:
     """A product of that size."""
     return {
-        f"w{which}": np.zeros((rows, k), np.int8),
+        f"w{which}": np.full((rows, k), weight, np.int8),
         f"b{which}": np.zeros(rows, np.int32),
         f"r{which}": replace(r, m=r.m.max(keepdims=True)),
     }
 
 
-def _form(op: ops.Attention, fusion: Fusion, fastest: p.Alternative) -> p.FusionForm:
-    size = shaped(op, fusion).params
-    return p.FusionForm(fusion, size, fastest.instructions, fastest.cycles)
+def _form(op: ops.Attention, fusion: Fusion, cost: Cost) -> p.FusionForm:
+    return p.FusionForm(fusion, shaped(op, fusion).params, *cost)
 
 
 def _chosen(forms: list[p.FusionForm], wish: Fusion | None) -> tuple[p.FusionForm, ...]:

@@ -154,6 +154,11 @@ class AttentionStep:
     """Clusters: the first weights of o come while the heads are computed."""
 
     @property
+    def projections(self) -> int:
+        """Of q, k and v: those that x itself does not stand for."""
+        return 1 + (self.k.n > 0) + (self.v.n > 0)
+
+    @property
     def attend(self) -> str:
         """Between tg_attention_ and _s8, the name of the function."""
         return f"attend{self.suffix}{'_levels' if self.levels else ''}"

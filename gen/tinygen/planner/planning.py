@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygen.boards import Board, all_boards
 from tinygen.errors import TinygenError
-from tinygen.graph import Graph, Quant, ops, verify
+from tinygen.graph import Graph, Quant, verify
 from tinygen.graph.ops import Fusion
 from tinygen.planner import arena, budgets, cluster, cluster_cost, l3, stalls
 from tinygen.planner import plan as p
@@ -73,7 +73,6 @@ def _find(graph: Graph, board: Board, options: Options) -> p.Plan | budgets.TooL
     """The fastest plan within RAM, else the smallest that there is."""
     verify(graph, integer=True)
     target = get_target(board.core.target)
-    _refuse_fused(graph, board, target)
     if board.core.count > 1:
         return _cluster(graph, board, options.max_flash)
     return _search(graph, board, target, options)
@@ -107,16 +106,6 @@ def _search(
         attempt = attempt.smaller(buffers, low.steps)
     need = arena.smallest(buffers)
     return budgets.TooLarge(graph.name, board, tuple(low.steps), tuple(buffers), need)
-
-
-def _refuse_fused(graph: Graph, board: Board, target: Target) -> None:
-    for node in graph.nodes:
-        op = node.op
-        if isinstance(op, ops.Attention) and op.fusion != "unfused" and not target.fuses:
-            raise TinygenError(
-                f"node {node.name}: {board.name} ({target.name}) has no kernels for fused weights: "
-                "use --attention unfused"
-            )
 
 
 def _cluster(graph: Graph, board: Board, max_flash: int | None) -> p.Plan | budgets.TooLarge:

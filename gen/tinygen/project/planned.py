@@ -51,7 +51,7 @@ def plan_model(
         forms = _refused(forms, dict.fromkeys(forms, NO_SAMPLES))
     if samples is None or not wanted(forms):
         return _plain(graph, plain, forms)
-    made = fuse_within(graph, wanted(forms), *load_samples(samples, graph), progress)
+    made = _fuse(graph, forms, samples, options, progress)
     forms = _refused(_measured(forms, made), made.refused)
     if not wanted(forms):
         return _plain(graph, plain, forms)
@@ -76,7 +76,7 @@ def _as_asked(
             f"--attention {options.fusion} needs --samples: the scales of fused weights are "
             "chosen on them, and their accuracy is measured"
         )
-    made = fuse_within(graph, wanted(forms), *load_samples(samples, graph), progress)
+    made = _fuse(graph, forms, samples, options, progress)
     for name, reason in made.refused.items():
         raise TinygenError(
             f"{graph.name}: node {name} is refused fused weights, because {reason}: use "
@@ -84,6 +84,13 @@ def _as_asked(
         )
     plan = make_plan(made.graph, board, options)
     return Planned(made.graph, _noted(plan, _measured(forms, made), made))
+
+
+def _fuse(
+    graph: Graph, forms: Forms, samples: Path, options: Options, progress: Progress | None
+) -> FusedModel:
+    x, y = load_samples(samples, graph)
+    return fuse_within(graph, wanted(forms), x, y, progress, options.short)
 
 
 def _try(graph: Graph, board: Board, options: Options) -> Plan | TinygenError:

@@ -127,10 +127,12 @@ def _uses(plan: Plan) -> Iterator[tuple[Region, int, str]]:
 
 def _fusion_table(plan: Plan) -> RenderableType:
     """Per attention layer, the forms of its weights; the chosen one is bold."""
-    table = _table("attention", "weights", ">parameters", ">instructions", ">mean error", "")
+    what = "cycles" if plan.board.core.count > 1 else "instructions"
+    table = _table("attention", "weights", ">parameters", f">{what}", ">mean error", "")
     for name, forms in plan.fusion.items():
         for i, f in enumerate(forms):
-            count = "-" if f.instructions is None else f"{f.instructions:,}"
+            predicted = f.cycles if what == "cycles" else f.instructions
+            count = "-" if predicted is None else f"{predicted:,}"
             error = "" if f.error_lsb is None else f"{f.error_lsb:.2f} LSB"
             style = "bold" if f.chosen else None
             shown = name if i == 0 else ""

@@ -42,8 +42,6 @@ class Target(ABC):
     """Folder under kernels/src."""
     suffix: str = ""
     """Of the C names of attention's projections and attend."""
-    fuses: bool = True
-    """Whether there are kernels for fused attention weights."""
     layouts: dict[str, str]
     """Operator (linear, conv, attention_q, ...) -> layout id."""
 

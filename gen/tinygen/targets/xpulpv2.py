@@ -81,7 +81,6 @@ def score_kind(m: int, s: int, zp: int, dim: int) -> str:
 
 class Xpulpv2(Portable):
     name = "xpulpv2"
-    fuses = False
     layouts = {  # noqa: RUF012 (declared on Target)
         "linear": "tile4",
         "project": "tile4",
@@ -90,7 +89,9 @@ class Xpulpv2(Portable):
         "attention_k": "quads-start",
         "attention_v": "features4",
     }
-    _OWN = frozenset({"linear", "attention_project", "attention_attend", "attention_levels"})
+    _OWN = frozenset(
+        {"linear", *(f"attention_{f}" for f in ("project", "attend", "load", "levels"))}
+    )
 
     def sources(self, operator: str) -> tuple[str, ...]:
         files = super().sources(operator)
@@ -148,7 +149,7 @@ class Xpulpv2(Portable):
         return heads * (round_up(op.dim, 4) + 4) * round_up(tokens, 4)
 
     def v_bytes(self, op: Attention, heads: int, tokens: int) -> int:
-        return heads * round_up(op.dim, 4) * round_up(tokens, 4)
+        return heads * round_up(op.value_dim, 4) * round_up(tokens, 4)
 
     def attend_scratch(self, op: Attention, rows: int, tokens: int) -> int:
         return 12 * round_up(tokens, 4)

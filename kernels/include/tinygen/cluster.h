@@ -56,6 +56,21 @@ void tg_cluster_attention_heads_levels_s8(const tg_attention_t *op, const int8_t
 void tg_cluster_attention_rows_levels_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
                                          int8_t *context, int8_t *y, int32_t tiles, void *work);
 
+/* With fused weights: x itself is the keys of all heads (op->k.n is 0, op->dim the features of x),
+ * or the values (op->v.n is 0, op->value_dim the features of x), or both. context: [tokens][heads *
+ * value_dim]. */
+void tg_cluster_attention_fused_heads_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
+                                         int8_t *context, int8_t *y, int32_t tiles, int ahead,
+                                         void *work);
+void tg_cluster_attention_fused_rows_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
+                                        int8_t *context, int8_t *y, int32_t tiles, void *work);
+void tg_cluster_attention_fused_heads_levels_s8(const tg_attention_t *op, const int8_t *x,
+                                                int32_t tokens, int8_t *context, int8_t *y,
+                                                int32_t tiles, int ahead, void *work);
+void tg_cluster_attention_fused_rows_levels_s8(const tg_attention_t *op, const int8_t *x,
+                                               int32_t tokens, int8_t *context, int8_t *y,
+                                               int32_t tiles, void *work);
+
 void tg_cluster_layernorm_s8(const tg_layernorm_t *op, const int8_t *x, int32_t rows, int8_t *y,
                              void *work);
 

@@ -24,7 +24,8 @@ typedef struct {
 
 static layer_t describe(const tg_attention_t *op, int32_t tokens, int8_t *context) {
   const int32_t k = op->q.k, dim = op->dim;
-  layer_t layer = {op, NULL, context, tokens, op->heads * dim, tg_tile_words(tokens), k, 0};
+  layer_t layer = {op, NULL, context, tokens, op->heads * op->value_dim, tg_tile_words(tokens),
+                   k,  0};
   layer.part = (size_t)tg_project_head_weights(dim, k);
   return layer;
 }
@@ -79,7 +80,7 @@ static void attend(const layer_t *layer, const tg_attention_t *near, tg_attend_t
                    void *scratch) {
   const int32_t row = GROUP * first, left = layer->tokens - row;
   tg_attend_rows(how, near, q, k, v, left < GROUP * count ? left : GROUP * count,
-                 layer->context + (ptrdiff_t)row * layer->inner + h * near->dim, layer->inner,
+                 layer->context + (ptrdiff_t)row * layer->inner + h * near->value_dim, layer->inner,
                  scratch);
 }
 
@@ -98,6 +99,7 @@ static size_t query_bytes(const layer_t *layer, int32_t groups) {
   return (size_t)(groups * tg_q_head_bytes(layer->op->dim, GROUP));
 }
 
+#ifndef TG_FUSED /* attention_fused.c: what comes before */
 /* -- heads to cores -----------------------------------------------------------------------------
  */
 
@@ -231,3 +233,4 @@ void tg_cluster_attention_rows_s8(const tg_attention_t *op, const int8_t *x, int
   tg_team_barrier();
   tg_cluster_linear_s8(&o, context, tokens, y, tiles, work);
 }
+#endif

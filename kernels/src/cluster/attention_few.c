@@ -21,20 +21,24 @@ typedef struct {
   tg_dma_t job;
 } stream_t;
 
+#ifdef TG_WEIGHTS_NEAR /* share.h */
+#define LOAD(s, far, size) ((s)->next = (uint8_t *)(uintptr_t)(far))
+#else
+#define LOAD(s, far, size) tg_dma_load(&(s)->job, (s)->next, far, size)
+#endif
+
 /* Starts the next transfer, if there is one. */
 static void start(stream_t *s) {
   const tg_attention_t *const op = s->op;
   if (s->head < op->heads) {
     const tg_linear_t *const p = s->part == 0 ? &op->k : s->part == 1 ? &op->v : &op->q;
-    tg_dma_load(&s->job, s->next, (const uint8_t *)p->w + (size_t)s->head * s->part_bytes,
-                s->part_bytes);
+    LOAD(s, (const uint8_t *)p->w + (size_t)s->head * s->part_bytes, s->part_bytes);
     if (++s->part == PARTS) {
       s->part = 0;
       s->head += s->cores;
     }
   } else if (s->o_tile < op->o.n / TILE) {
-    tg_dma_load(&s->job, s->next, (const uint8_t *)op->o.w + (size_t)s->o_tile * s->tile_bytes,
-                s->tile_bytes);
+    LOAD(s, (const uint8_t *)op->o.w + (size_t)s->o_tile * s->tile_bytes, s->tile_bytes);
     s->o_tile += s->cores;
   }
 }
@@ -42,7 +46,7 @@ static void start(stream_t *s) {
 /* Waits for the transfer on its way and starts the next. */
 static const void *weights(stream_t *s) {
   uint8_t *const here = s->next;
-  tg_dma_wait(&s->job);
+  tg_wait_weights(&s->job);
   s->next = s->other;
   s->other = here;
   start(s);

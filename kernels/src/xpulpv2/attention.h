@@ -40,6 +40,16 @@ static inline int32_t tg_project_head_weights(int32_t dim, int32_t k) {
 void tg_project_groups(const tg_attention_t *op, const tg_linear_t *linear, const void *w, int what,
                        const tg_word_t *x, int32_t tokens, int32_t first, int32_t count, void *y);
 
+/* Projections of v take the features of a head from `dim` too: fused weights, whose value_dim is
+ * another one, give them a copy of the parameters. */
+
+/* Fused weights: x itself. Up to four rows of x as a group of keys (with starting values); and a
+ * group of rows, as tg_tile_group makes it, as four tokens of every group of features, which stand
+ * `step` words apart. */
+void tg_load_key_group(const tg_attention_t *op, const int8_t *x, int32_t rows, int32_t x_stride,
+                       tg_word_t *k);
+void tg_load_value_group(const tg_word_t *x, int32_t words, int32_t step, tg_word_t *v);
+
 /* Attention of one head's query rows, with what it needs over and over. */
 typedef struct {
   int32_t words, tokens, features; /* groups of four features, tokens, features of the context */

@@ -80,7 +80,8 @@ void tg_attend_prepare(tg_attend_t *a, const tg_attention_t *op, int32_t tokens)
                 : kind == TG_ROUND_CLIP ? tg_tiles_scores_clip
                 : kind == TG_ROUND_HIGH ? tg_tiles_scores_high
                                         : tg_tiles_scores_wide;
-  a->words = a->features = tg_tile_words(op->dim);
+  a->words = tg_tile_words(op->dim);
+  a->features = tg_tile_words(op->value_dim);
   a->tokens = tg_tile_words(tokens);
   a->narrow = ((const uint8_t *)op->exp_table)[511] == 0;
   a->last = tokens & 3 ? (1 << 8 * (tokens & 3)) - 1 : -1;
@@ -129,7 +130,7 @@ static void maxima(const tg_attend_t *a, const tg_word_t *s, int32_t max[4]) {
 static void context(const tg_attend_t *a, const tg_attention_t *op, const tg_word_t *e,
                     const tg_word_t *v, tg_tiles_context_t *c, int32_t rows, int8_t *y,
                     int32_t y_stride) {
-  const int32_t dim = op->dim;
+  const int32_t dim = op->value_dim;
   if (rows == 2 && (((uintptr_t)y | (uintptr_t)y_stride | (uintptr_t)dim) & 3) == 0) {
     c->between_rows = y_stride;
     c->between_features = 4 - y_stride;
@@ -182,7 +183,7 @@ static __attribute__((noinline)) int32_t reciprocal(const tg_attention_t *op, ui
 static void attend_narrow(tg_attend_t *a, const tg_attention_t *op, const tg_word_t *q,
                           const tg_word_t *k, const tg_word_t *v, int32_t rows, int8_t *y,
                           int32_t y_stride, tg_word_t *s) {
-  const int32_t dim = op->dim, size = 4 * a->tokens;
+  const int32_t dim = op->value_dim, size = 4 * a->tokens;
   int32_t whole = rows >> 2, sums[4 * TG_ATTEND_GROUPS];
   tg_tiles_context_narrow_t c;
   c.offset = op->context_offset;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "xpulpv2/attention.h"
+#include "xpulpv2/keys.h"
 #include "xpulpv2/tiles.h"
 
 size_t tg_attention_q_bytes(const tg_attention_t *op, int32_t heads, int32_t tokens) {
@@ -11,26 +12,7 @@ size_t tg_attention_k_bytes(const tg_attention_t *op, int32_t heads, int32_t tok
 }
 
 size_t tg_attention_v_bytes(const tg_attention_t *op, int32_t heads, int32_t tokens) {
-  return (size_t)heads * (size_t)tg_v_head_bytes(op->dim, tokens);
-}
-
-/* The parts of the scores' zero points that belong to the four keys of a group. Keys that do not
- * exist repeat the last that does: they never change a row's maximum. */
-static void start_keys(const tg_attention_t *op, tg_word_t *group) {
-  const int32_t words = tg_tile_words(op->dim);
-  const int32_t both = op->dim * op->q.zp * op->k.zp;
-  const tg_word_t *from = group + 4;
-  int32_t sum0 = 0, sum1 = 0, sum2 = 0, sum3 = 0;
-  for (int32_t p = 0; p < words; p++, from += 4) {
-    sum0 = tg_sdotsp4(sum0, from[0], TG_ONES);
-    sum1 = tg_sdotsp4(sum1, from[1], TG_ONES);
-    sum2 = tg_sdotsp4(sum2, from[2], TG_ONES);
-    sum3 = tg_sdotsp4(sum3, from[3], TG_ONES);
-  }
-  group[0] = both - op->q.zp * sum0;
-  group[1] = both - op->q.zp * sum1;
-  group[2] = both - op->q.zp * sum2;
-  group[3] = both - op->q.zp * sum3;
+  return (size_t)heads * (size_t)tg_v_head_bytes(op->value_dim, tokens);
 }
 
 /* One row's results (a word a tile) as a group of four equal rows. */
@@ -39,15 +21,6 @@ static void repeat(int columns, int32_t words, ptrdiff_t step, tg_word_t *out) {
     const int32_t word = out[0];
     for (int i = 0; i < 4; i++)
       out[i] = columns ? (int32_t)((uint32_t)word >> 8 * i) : word;
-  }
-}
-
-/* One or two features, as the low bytes of words -> halfwords without their zero point. */
-static void spread(int32_t dim, int32_t zp, tg_word_t *out) {
-  for (int i = 0; i < 4; i++) {
-    const int32_t word = out[i], first = (int8_t)word - zp;
-    const int32_t second = dim == 2 ? (int8_t)((uint32_t)word >> 8) - zp : 0;
-    out[i] = (int32_t)((uint32_t)first & 0xffff) | (int32_t)((uint32_t)second << 16);
   }
 }
 
@@ -72,14 +45,14 @@ void tg_project_groups(const tg_attention_t *op, const tg_linear_t *linear, cons
     return;
   for (; count; count--, out += group) {
     if (op->dim <= 2) {
-      spread(op->dim, linear->zp, out);
+      tg_spread(op->dim, linear->zp, out);
       continue;
     }
     if (op->dim & 3)
       for (int i = 0; i < 4; i++) /* features that do not exist are zero */
         out[4 * (words - 1) + i] &= (1 << 8 * (op->dim & 3)) - 1;
     if (what == TG_PROJECT_K)
-      start_keys(op, out - 4);
+      tg_start_keys(op, out - 4);
   }
 }
 
@@ -114,8 +87,10 @@ void tg_attention_project_k_s8(const tg_attention_t *op, const int8_t *x, int32_
 void tg_attention_project_v_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
                                int32_t x_stride, int32_t head, int32_t heads, void *v,
                                void *scratch) {
-  project(op, &op->v, TG_PROJECT_V, x, tokens, x_stride, head, heads, v,
-          tg_v_head_bytes(op->dim, tokens), scratch);
+  tg_attention_t values = *op;
+  values.dim = op->value_dim;
+  project(&values, &op->v, TG_PROJECT_V, x, tokens, x_stride, head, heads, v,
+          tg_v_head_bytes(op->value_dim, tokens), scratch);
 }
 
 size_t tg_attention_project_scratch(const tg_attention_t *op, int32_t tokens) {
