@@ -66,7 +66,8 @@ CORES = {
 }
 OPERATORS = (
     *("linear", "conv", "attention", "attention_stream", "attention_load", "attention_levels"),
-    *("layernorm", "layernorm_whole", "add", "add_wide", "lut", "mean", "max", "embed"),
+    *("dot_product_attention", "layernorm", "layernorm_whole", "layernorm_steps"),
+    *("add", "add_wide", "lut", "mean", "max", "embed"),
 )
 MODELS = ("digits", "activity", "paper_shapes/eegformer", "paper_shapes/ecgformer")
 

@@ -92,6 +92,28 @@ def whole_norm(b: GraphBuilder, e: int) -> ops.LayerNorm:
     return dataclasses.replace(op, eps_term=7, frac=frac, s=frac + 4, whole=True)
 
 
+def norm_in_steps(b: GraphBuilder, e: int) -> ops.LayerNorm:
+    """As of a model that keeps variances in 8 bits."""
+    op = b.norm(e)
+    frac = 15 - math.ceil(math.log2(4 * e) / 2)
+    return dataclasses.replace(op, frac=frac, s=frac + 4, step=50 * e * e * 256, most=127)
+
+
+def dot_product(b: GraphBuilder, rows: int, keys: int, width: int, kind: int) -> ops.IntOp:
+    """Attention by itself, with a mask, with weights in steps or with neither."""
+    heads = int(b.rng.choice([h for h in (1, 2, 3, 4, 6, 8) if width % h == 0]))
+    mask, steps, base = None, None, b.attention(4, width // heads, heads)
+    if kind == 1:
+        mask = np.tril(np.ones((rows, keys), np.uint8), max(0, keys - rows))
+    if kind == 2:
+        steps = ops.WeightSteps(127 << 8, 8, 127)
+    zeros = (int(z) for z in b.rng.integers(-9, 9, 3))
+    op = ops.DotProductAttention(
+        heads, *zeros, base.score, base.exp_table, 15, base.context, mask, steps
+    )
+    return op
+
+
 def with_levels(op: ops.Attention) -> ops.Attention:
     """As QuantLib's iSoftmax."""
     return dataclasses.replace(op, levels=255, rv=dataclasses.replace(op.rv, zp=0))
@@ -112,8 +134,21 @@ def rows_network(rng: np.random.Generator, rows: int, layers: int) -> Graph:
         b.add(f"a{i}", ops.Add(11000, 9000, 1 << 13, 14, wide if i % 4 == 0 else other))
         b.add(f"t{i}", ops.Lut(b.table()))
         if width > 1:
-            b.add(f"n{i}", whole_norm(b, width) if i % 4 == 1 else b.norm(width))
+            norm = {1: whole_norm, 3: norm_in_steps}.get(i % 4, Drawn.norm)
+            b.add(f"n{i}", norm(b, width))
     b.add("mean", ops.MeanPool(-rows, ops.Requant(np.array([(1 << 20) // rows], np.int32), 20, 0)))
+    return b.graph()
+
+
+def dot_product_network(rng: np.random.Generator, tokens: int, layers: int = 9) -> Graph:
+    """Attention whose projections are layers of their own."""
+    width = int(rng.integers(4, 30))
+    b = Drawn((tokens, width), int(rng.integers(1 << 30)), "dot")
+    for i in range(layers):
+        x, n = b.last, int(rng.integers(4, 65))
+        q, k, v = (b.add(f"{w}{i}", b.linear(n, width), x) for w in "qkv")
+        b.add(f"dot{i}", dot_product(b, tokens, tokens, n, i % 3), q, k, v)
+        width = n
     return b.graph()
 
 
@@ -253,6 +288,9 @@ def collect(board: Board, target: str, seed: int, scale: float) -> list[Layer]:
         layers += measure(conv_network(rng), board, target)
     for _ in range(max(2, round(10 * scale))):
         layers += measure(copy_network(rng), board, target)
+    own = np.random.default_rng(seed + 1)  # the other networks stay as they were
+    for tokens in (1, 4, 9, 16, 25, 40, 66, 81)[:: 1 if scale >= 1 else 3]:
+        layers += measure(dot_product_network(own, tokens), board, target)
     compact = get_target(target).compact() is not None
     for tokens in (1, 5, 9, 17, 23, 33, 50, 66, 81, 128, 150, 197)[:: 1 if scale >= 1 else 3]:
         graph, chosen = attention_network(rng, tokens, 18, compact)
@@ -402,6 +440,7 @@ def table() -> str:
         "linear",
         "conv",
         "attention",
+        "dot_product_attention",
         "layernorm",
         "add",
         "lut",
@@ -410,7 +449,7 @@ def table() -> str:
         "embed",
         "prepend",
     )
-    lines = [f"| target | core | fitted, held back | {' | '.join(ops_)} |", "|---" * 13 + "|"]
+    lines = [f"| target | core | fitted, held back | {' | '.join(ops_)} |", "|---" * 14 + "|"]
     for path in sorted(cost.FOLDER.glob("*.json")):
         for cpu, fitted in sorted(json.loads(path.read_text()).items()):
             cells = [

@@ -159,6 +159,8 @@ def test_weights_beyond_l1(tmp_path: Path) -> None:
         ("hand10-quantlib-base", "layernorm_whole"),
         ("legacy17-brevitas-base", "add_wide"),
         ("dynamo20-qdq-ids", "embed"),
+        ("dynamo20-raw-post", "dot_product_attention"),
+        ("legacy14-qdq-base", "layernorm_steps"),
     ],
 )
 def test_operators_that_few_models_have(name: str, function: str, tmp_path: Path) -> None:

@@ -67,7 +67,10 @@ NETS = {
     "plain": Net(plain=True, act="relu"),
     "slim": Net(act="silu"),
     "post_linear": Net(norm="post", act="relu"),
-    "mask": Net(mask=True),
+    "mask": Net(mask="bias"),
+    "causal": Net(mask="causal", pool="last"),
+    "padding": Net(mask="padding", norm="post", act="relu"),
+    "sdpa_causal": Net("sdpa", mask="causal", pool="last"),
     "max": Net(pool="max"),
     "maxpool": Net(patches="maxpool"),
     "ids": Net(patches="ids"),
@@ -106,6 +109,9 @@ def corpus() -> list[Made]:
     for quantiser in ("xnnpack", "x86"):
         out += [Made("dynamo20", quantiser, n) for n in ("base", "post", "chunk", "mul_q", "layer")]
     out += [Made("legacy17", "brevitas", net) for net in ("base", "slim", "deep", "post_linear")]
+    masked = ("dynamo23", "qdq", "sdpa_causal"), ("legacy17", "qdq", "sdpa_causal")
+    masked += ("dynamo20", "xnnpack", "causal"), ("dynamo20", "qop", "padding")
+    out += [Made(*names) for names in masked]
     out += [Made(e, q, "ids") for e, q in (("legacy17", "qdq"), ("dynamo20", "uint8"))]
     out += [Made("dynamo20", q, "ids") for q in ("qop", "xnnpack", "x86")]
     out += [Made("dynamo20", "qdq", net) for net in real_data.NETS]
@@ -164,11 +170,17 @@ class Reader(CalibrationDataReader):  # type: ignore[misc]
 
 
 def excluded(path: Path) -> list[str]:
-    """The softmax and the product after it: their rounding to 8 bits only costs accuracy."""
+    """The softmax, the mask before it and the product after it: their rounding to 8 bits only
+    costs accuracy, that of a mask nearly all of it."""
     nodes = onnx.load(path).graph.node
-    softmax = [n for n in nodes if n.op_type == "Softmax"]
-    weights = {n.output[0] for n in softmax}
-    return [n.name for n in (*softmax, *(m for m in nodes if set(m.input) & weights))]
+    found = [n for n in nodes if n.op_type == "Softmax"]
+    scores, weights = {n.input[0] for n in found}, {n.output[0] for n in found}
+    found += [n for n in nodes if n.op_type in ("Add", "Where") and set(n.output) & scores]
+    for n in nodes:
+        if set(n.input) & weights:
+            found.append(n)
+            weights |= set(n.output) if n.op_type in ("IsNaN", "Where") else set()
+    return [n.name for n in found]
 
 
 def quantise_ort(plain: Path, out: Path, x: np.ndarray[Any, Any], quantiser: str) -> None:

@@ -17,7 +17,9 @@ TOKENS, EMBED, HIDDEN, CLASSES = 6, 16, 24, 5
 @dataclass(frozen=True)
 class Net:
     """One architecture. attention: div, mul, mul_q, mul_both, sdpa, chunk, slice, gather, mha,
-    layer.  norm: pre, post, batch (post), spelled.  mask: a constant added to the scores."""
+    layer.  norm: pre, post, batch (post), spelled.  mask: causal (minus infinity in the place of
+    later tokens' scores), padding (-10,000 added to those of the last two tokens), bias (-9 added).
+    """
 
     attention: str = "div"
     norm: str = "pre"
@@ -27,7 +29,7 @@ class Net:
     depth: int = 1
     heads: int = 2
     bias: bool = True
-    mask: bool = False
+    mask: str = ""
     plain: bool = False
 
 
@@ -49,8 +51,11 @@ class Attention(nn.Module):
         else:
             self.q, self.k, self.v = (nn.Linear(EMBED, EMBED, bias=net.bias) for _ in range(3))
         self.o = nn.Linear(EMBED, EMBED, bias=net.bias)
+        later = torch.triu(torch.ones(TOKENS, TOKENS, dtype=torch.bool), 1)
+        last = torch.arange(TOKENS) >= TOKENS - 2
+        masks = {"causal": later, "padding": -1e4 * last, "bias": -9.0 * later}
         if net.mask:
-            self.register_buffer("allowed", torch.triu(torch.full((TOKENS, TOKENS), -9.0), 1))
+            self.register_buffer("mask", masks[net.mask])
 
     def project(self, x: Tensor) -> tuple[Tensor, ...]:
         """q, k, v as [B, H, S, P]; [B, S, E] with one head."""
@@ -74,7 +79,8 @@ class Attention(nn.Module):
         style, scale = self.net.attention, (EMBED // self.net.heads) ** -0.5
         q, k, v = self.project(x)
         if style == "sdpa":
-            mixed = functional.scaled_dot_product_attention(q, k, v)
+            mask = ~self.mask if self.net.mask else None
+            mixed = functional.scaled_dot_product_attention(q, k, v, mask)
         else:
             if style == "mul_both":
                 scores = (q * math.sqrt(scale)) @ (k * math.sqrt(scale)).transpose(-2, -1)
@@ -84,8 +90,10 @@ class Attention(nn.Module):
                 scores = (q @ k.transpose(-2, -1)) * scale
             else:
                 scores = q @ k.transpose(-2, -1) / (1 / scale)
-            if self.net.mask:
-                scores = scores + self.allowed
+            if self.net.mask == "causal":
+                scores = scores.masked_fill(self.mask, -math.inf)
+            elif self.net.mask:
+                scores = scores + self.mask
             mixed = torch.softmax(scores, dim=-1) @ v
         y: Tensor = self.o(mixed if self.net.heads == 1 else mixed.transpose(1, 2).reshape(x.shape))
         return y

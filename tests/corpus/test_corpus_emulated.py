@@ -18,7 +18,7 @@ from tinygen.runner.toolchain import find_qemu, has_unicorn
 
 BOARD = "mps2_an500"
 FORMS = {name.split("-")[1]: name for name in reversed(SUPPORTED)}
-FORMS["ids"] = "dynamo20-qdq-ids"
+FORMS |= {"ids": "dynamo20-qdq-ids", "legacy14": "legacy14-qdq-base"}
 
 
 def where() -> runner.Place:

@@ -167,6 +167,26 @@ def test_functions_spelled_out_stay_float() -> None:
     assert stays_float(helper.make_model(graph)) == ["div", "erf", "plus", "times", "half"]
 
 
+@pytest.mark.parametrize("side", [0, 1])
+def test_the_mask_before_a_softmax_stays_float(side: int) -> None:
+    """And what stands behind it where a row would have no key; a residual does not."""
+    scored = ["scores", "m"][:: 1 - 2 * side]
+    make = helper.make_node
+    nodes = [
+        make("MatMul", ["x", "x"], ["scores"], "product"),
+        make("Add", ["x", "scores"], ["sum"], "residual"),
+        make("Add", scored, ["masked"], "mask"),
+        make("Reshape", ["masked", "shape"], ["laid"], "shape"),
+        make("Softmax", ["laid"], ["weights"], "softmax"),
+        make("IsNaN", ["weights"], ["none"], "none"),
+        make("Where", ["none", "m", "weights"], ["some"], "some"),
+        make("MatMul", ["some", "sum"], ["y"], "context"),
+    ]
+    graph = helper.make_graph(nodes, "g", [], [], [helper.make_tensor("m", 1, [1], [-1e4])])
+    left = stays_float(helper.make_model(graph))
+    assert set(left) == {"mask", "softmax", "none", "some", "context"}
+
+
 def run(*args: str | Path) -> Any:
     command = [sys.executable, "-m", "tinygen", *map(str, args), "--json"]
     done = subprocess.run(command, capture_output=True, text=True)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,6 +50,37 @@ def test_attention_weights_must_fit_int32_sums() -> None:
     builder.add("attention", builder.attention(4, 2, 1))
     with pytest.raises(TinygenError, match="overflow int32 over 513 tokens"):
         builder.graph()
+
+
+def dot_product(mask: ops.U8 | None = None, **changes: Any) -> Graph:
+    """Three tokens, one head of four features."""
+    b = GraphBuilder((3, 4))
+    base = b.attention(4, 4, 1)
+    op = ops.DotProductAttention(
+        1, 0, 0, 0, base.score, base.exp_table, 15, base.context, mask, **changes
+    )
+    b.add("attention", op, "x", "x", "x")
+    return b.graph()
+
+
+def test_a_mask_leaves_every_row_a_key() -> None:
+    causal = np.tril(np.ones((3, 3), np.uint8))
+    dot_product(causal)
+    with pytest.raises(TinygenError, match="a row of the mask sees no key"):
+        dot_product(causal - np.eye(3, dtype=np.uint8))
+    with pytest.raises(TinygenError, match="mask rows are not queries"):
+        dot_product(causal[:2])
+    with pytest.raises(TinygenError, match="mask columns are not keys"):
+        dot_product(causal[:, :2])
+
+
+@pytest.mark.parametrize(
+    ("total", "up", "most"), [(127, 8, 127), (127 << 8, 15, 1), (1 << 14, 6, 0)]
+)
+def test_steps_of_weights(total: int, up: int, most: int) -> None:
+    dot_product(steps=ops.WeightSteps(127 << 8, 8, 127))
+    with pytest.raises(TinygenError, match="steps of the attention weights out of range"):
+        dot_product(steps=ops.WeightSteps(total, up, most))
 
 
 def test_value_used_before_it_is_made() -> None:

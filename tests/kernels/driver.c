@@ -6,6 +6,7 @@
  */
 #include "tinygen/attention.h"
 #include "tinygen/conv.h"
+#include "tinygen/dot_product_attention.h"
 #include "tinygen/elementwise.h"
 #include "tinygen/layernorm.h"
 
@@ -275,13 +276,22 @@ static void run_norm(run_t *run, layernorm_t *kernel) {
   const uint32_t low = (uint32_t)word(run);
   op.eps = (int64_t)((uint64_t)(uint32_t)word(run) << 32 | low);
   op.x_zp = word(run);
+  tg_layernorm_steps_t in_steps;
+  in_steps.step = (uint32_t)word(run);
+  in_steps.step |= (uint64_t)(uint32_t)word(run) << 32;
+  in_steps.most = word(run);
   op.gamma = blob(run, 0);
   op.beta = blob(run, 0);
   int8_t *x = blob(run, x_offset);
   const size_t y_size = span(rows, y_stride, op.features);
   int8_t *y = in_place ? x : buffer(run, y_size, y_offset);
   const uint32_t start = ticks();
-  kernel(&op, x, rows, x_stride, y, y_stride);
+  if (kernel) {
+    kernel(&op, x, rows, x_stride, y, y_stride);
+  } else {
+    in_steps.norm = op;
+    tg_layernorm_steps_s8(&in_steps, x, rows, x_stride, y, y_stride);
+  }
   put(run, ticks() - start);
   put(run, 0);
   put_bytes(run, y, y_size);
@@ -293,6 +303,39 @@ static void run_layernorm(run_t *run) {
 
 static void run_layernorm_whole(run_t *run) {
   run_norm(run, tg_layernorm_whole_s8);
+}
+
+static void run_layernorm_steps(run_t *run) {
+  run_norm(run, NULL);
+}
+
+static void run_dot_product_attention(run_t *run) {
+  const int32_t rows = word(run), keys = word(run);
+  const size_t q_offset = (size_t)word(run), k_offset = (size_t)word(run);
+  const size_t v_offset = (size_t)word(run), y_offset = (size_t)word(run);
+  tg_dot_product_attention_t op;
+  op.heads = word(run);
+  op.dim = word(run);
+  op.q_zp = word(run), op.k_zp = word(run), op.v_zp = word(run);
+  op.score_m = word(run), op.score_s = word(run), op.score_zp = word(run);
+  op.context_mult = word(run), op.context_frac = word(run);
+  op.context_s = word(run), op.context_offset = word(run);
+  op.total = word(run), op.up = word(run), op.most = word(run);
+  op.exp_table = blob(run, 0);
+  op.mask_stride = word(run);
+  op.mask = blob(run, 1);
+  const int8_t *q = blob(run, q_offset), *k = blob(run, k_offset), *v = blob(run, v_offset);
+  const size_t size = (size_t)(rows * op.heads * op.dim);
+  const size_t scratch_size = tg_dot_product_attention_scratch(&op, keys);
+  int8_t *y = buffer(run, size, y_offset);
+  void *scratch = buffer(run, scratch_size, 0);
+  const uint32_t start = ticks();
+  tg_dot_product_attention_s8(&op, q, k, v, rows / 2, rows, keys, y, scratch);
+  tg_dot_product_attention_s8(&op, q, k, v, 0, rows / 2, keys, y, scratch);
+  put(run, ticks() - start);
+  put(run, 1);
+  put(run, scratch_size);
+  put_bytes(run, y, size);
 }
 
 static void run_add(run_t *run) {
@@ -399,9 +442,19 @@ static void run_embed(run_t *run) {
 }
 
 size_t run_cases(const int32_t *in, int32_t *out, uint8_t *arena) {
-  static void (*const run_op[])(run_t *) = {
-      run_linear, run_conv, run_attention,       run_layernorm, run_add,  run_lut,
-      run_mean,   run_max,  run_layernorm_whole, run_add_wide,  run_embed};
+  static void (*const run_op[])(run_t *) = {run_linear,
+                                            run_conv,
+                                            run_attention,
+                                            run_layernorm,
+                                            run_add,
+                                            run_lut,
+                                            run_mean,
+                                            run_max,
+                                            run_layernorm_whole,
+                                            run_add_wide,
+                                            run_embed,
+                                            run_layernorm_steps,
+                                            run_dot_product_attention};
   run_t run = {.in = in, .out = out, .arena = arena};
   for (int32_t left = word(&run); left; left--) {
     run_op[word(&run)](&run);

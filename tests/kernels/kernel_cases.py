@@ -15,6 +15,7 @@ from tinygen.graph.ops import (
     Add,
     Attention,
     Conv,
+    DotProductAttention,
     Embed,
     LayerNorm,
     Linear,
@@ -23,6 +24,7 @@ from tinygen.graph.ops import (
     MeanPool,
     Requant,
     RowScale,
+    WeightSteps,
 )
 from tinygen.graph.shapes import conv_output, pool_output
 from tinygen.reference import attention as att
@@ -35,6 +37,7 @@ NO_WEIGHTS = PackedLinear(*(np.zeros(0, np.int32),) * 3, "none")
 LINEAR, CONV, ATTENTION, LAYERNORM, ADD, LUT, MEAN, MAX, LAYERNORM_WHOLE, ADD_WIDE, EMBED = range(
     11
 )
+LAYERNORM_STEPS, DOT_PRODUCT_ATTENTION = 11, 12
 
 
 @dataclass
@@ -314,8 +317,45 @@ def attention_case(
     )
 
 
-def layernorm_op(rng: Rng, e: int, whole: bool = False) -> LayerNorm:
-    frac = 15 - math.ceil(math.log2(3 * e if whole else e) / 2)
+def dot_product_op(rng: Rng, rows: int, keys: int, p: int, h: int) -> DotProductAttention:
+    most_bits = min(15, 31 - 8 - math.ceil(math.log2(keys))) if keys > 1 else 15
+    bits, mask, steps = int(rng.choice([8, most_bits])), None, None
+    kind = rng.integers(4)
+    if kind:
+        mask = (rng.random((1 if kind == 1 else rows, keys)) < rng.random()).astype(np.uint8)
+        mask[np.arange(len(mask)), rng.integers(0, keys, len(mask))] = rng.integers(1, 256)
+    if rng.integers(2):
+        up = int(rng.integers(0, bits))
+        total = int(rng.integers(1 << (bits - 1), 1 << bits))
+        steps = WeightSteps(total, up, int(rng.integers(1, 256)))
+    zeros = (int(z) for z in rng.integers(-128, 128, 3))
+    score = requant(rng, 1, spread_of(p))
+    return DotProductAttention(
+        h, *zeros, score, exponents(rng, bits), bits, row_scale(rng, bits), mask, steps
+    )
+
+
+def dot_product_case(target: Target, rng: Rng, rows: int, keys: int, p: int, h: int) -> Case:
+    """The rows come in two calls, as two cores would share them."""
+    op = dot_product_op(rng, rows, keys, p, h)
+    q, k, v = (int8s(rng, n, h * p) for n in (rows, keys, keys))
+    c, to = op.context, op.steps or WeightSteps(0, 0, 0)
+    stream = Stream().put(DOT_PRODUCT_ATTENTION, rows, keys, *rng.integers(0, 4, 4))
+    stream.put(h, p, op.q_zp, op.k_zp, op.v_zp, int(op.score.m[0]), op.score.s, op.score.zp)
+    stream.put(c.mult, c.frac, c.s, c.offset, to.total, to.up, to.most).blob(op.exp_table)
+    bits = None if op.mask is None else np.packbits(op.mask != 0, axis=1, bitorder="little")
+    stream.put(0 if bits is None or (len(bits) == 1 and rows > 1) else bits.shape[1])
+    stream.blob(bits).blob(q).blob(k).blob(v)
+    seen = None if bits is None else len(bits)
+    note = f"dot product {rows} of {keys} x {h} x {p} bits={op.weight_bits} mask={seen} {op.steps}"
+    y = run_op(op, [q, k, v]).reshape(-1)
+    return Case(note, stream.bytes(), [target.dot_product_scratch(p, keys)], [y])
+
+
+def layernorm_op(rng: Rng, e: int, whole: bool = False, steps: bool = False) -> LayerNorm:
+    frac = 15 - math.ceil(math.log2((3 if whole else 4 if steps else 1) * e) / 2)
+    # steps of which a row's variance takes none, a few, or more than there are
+    step = max(1, int(e * e * 2.0 ** rng.uniform(0, 22))) if steps else 0
     s = int(rng.integers(1, 31))
     limit = [1 << 30, 128 << s][rng.integers(2)]
     return LayerNorm(
@@ -326,11 +366,15 @@ def layernorm_op(rng: Rng, e: int, whole: bool = False) -> LayerNorm:
         s,
         whole,
         int(rng.choice([0, -128, rng.integers(-128, 128)])) if whole else 0,
+        step,
+        int(rng.choice([127, 255, rng.integers(1, 256)])) if steps else 0,
     )
 
 
-def layernorm_case(target: Target, rng: Rng, rows: int, e: int, whole: bool = False) -> Case:
-    op, x = layernorm_op(rng, e, whole), int8s(rng, rows, e)
+def layernorm_case(
+    target: Target, rng: Rng, rows: int, e: int, whole: bool = False, steps: bool = False
+) -> Case:
+    op, x = layernorm_op(rng, e, whole, steps), int8s(rng, rows, e)
     if rng.integers(3) == 0:
         x[0] = x[0, 0]  # a constant row must not divide by zero
     in_place = int(rng.integers(3) == 0)
@@ -344,16 +388,22 @@ def layernorm_case(target: Target, rng: Rng, rows: int, e: int, whole: bool = Fa
             want[i * ys : i * ys + e] = y[i]
     else:
         want = poisoned(y, ys)
-    kernel = LAYERNORM_WHOLE if whole else LAYERNORM
+    kernel = LAYERNORM_STEPS if steps else LAYERNORM_WHOLE if whole else LAYERNORM
     stream = Stream().put(kernel, rows, xs, ys, *rng.integers(0, 4, 2), in_place, e)
     stream.put(op.frac, op.s, op.eps_term, op.eps_term >> 32, op.x_zp)
+    stream.put(op.step, op.step >> 32, op.most)
     stream.blob(op.gamma.astype(np.int16)).blob(op.beta).blob(before)
-    note = f"layernorm {rows} x {e} whole={whole} s={op.s} eps={op.eps_term} zp={op.x_zp}"
+    note = f"layernorm {rows} x {e} whole={whole} s={op.s} eps={op.eps_term} zp={op.x_zp} "
+    note += f"step={op.step} most={op.most}"
     return Case(note, stream.bytes(), [], [want])
 
 
 def layernorm_whole_case(target: Target, rng: Rng, rows: int, e: int) -> Case:
     return layernorm_case(target, rng, rows, e, whole=True)
+
+
+def layernorm_steps_case(target: Target, rng: Rng, rows: int, e: int) -> Case:
+    return layernorm_case(target, rng, rows, e, steps=True)
 
 
 def add_case(target: Target, rng: Rng, count: int) -> Case:

@@ -22,7 +22,8 @@ HERE = Path(__file__).parent
 KERNELS = HERE.parents[1] / "kernels"
 OPERATORS = (
     *("linear", "conv", "attention", "attention_stream", "attention_load", "attention_levels"),
-    *("layernorm", "layernorm_whole", "add", "add_wide", "lut", "mean", "max", "embed"),
+    *("dot_product_attention", "layernorm", "layernorm_whole", "layernorm_steps"),
+    *("add", "add_wide", "lut", "mean", "max", "embed"),
 )
 WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wdouble-promotion", "-Werror")
 INCLUDES = (f"-I{KERNELS / 'include'}", f"-I{KERNELS / 'src'}", f"-I{HERE}")

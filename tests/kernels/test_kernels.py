@@ -47,6 +47,8 @@ SHAPES = {
     cases.attention_case: attentions(),
     cases.layernorm_case: st.tuples(small, st.one_of(width, st.integers(300, 700))),
     cases.layernorm_whole_case: st.tuples(small, st.one_of(width, st.integers(300, 700))),
+    cases.layernorm_steps_case: st.tuples(small, st.one_of(width, st.integers(300, 700))),
+    cases.dot_product_case: st.tuples(small, st.integers(1, 21), small, st.integers(1, 5)),
     cases.add_case: st.tuples(width),
     cases.add_wide_case: st.tuples(width),
     cases.lut_case: st.tuples(width),
@@ -85,6 +87,8 @@ FIXED = [
     (cases.layernorm_case, (4, 363)),
     (cases.layernorm_whole_case, (1, 1)),
     (cases.layernorm_whole_case, (4, 8193)),
+    *((cases.layernorm_steps_case, shape) for shape in ((1, 1), (5, 16), (4, 363), (3, 4097))),
+    *((cases.dot_product_case, s) for s in ((1, 1, 1, 1), (17, 17, 8, 4), (3, 513, 4, 1))),
 ]
 
 

@@ -73,6 +73,15 @@ def layernorm_whole(target: Target, rng: cases.Rng) -> cases.Case:
     return cases.layernorm_whole_case(target, rng, size(rng, 4), size(rng, 80))
 
 
+def layernorm_steps(target: Target, rng: cases.Rng) -> cases.Case:
+    return cases.layernorm_steps_case(target, rng, size(rng, 4), size(rng, 80))
+
+
+def dot_product(target: Target, rng: cases.Rng) -> cases.Case:
+    sizes = (size(rng, most) for most in (9, 20, 9, 4))
+    return cases.dot_product_case(target, rng, *sizes)
+
+
 def add(target: Target, rng: cases.Rng) -> cases.Case:
     return cases.add_case(target, rng, size(rng, 80))
 
@@ -97,6 +106,8 @@ DRAWS = (
     fused_attention,
     layernorm,
     layernorm_whole,
+    layernorm_steps,
+    dot_product,
     add,
     lut,
     mean,
@@ -137,6 +148,8 @@ SHAPES = {
     "attention P = 2": (cases.attention_case, ((22, 16, 2, 4), 16, 22, 4)),
     "layernorm": (cases.layernorm_case, (3, 35)),
     "layernorm, whole": (cases.layernorm_whole_case, (3, 35)),
+    "layernorm, variance in steps": (cases.layernorm_steps_case, (3, 35)),
+    "dot product": (cases.dot_product_case, (9, 13, 6, 2)),
     "layernorm 1025": (cases.layernorm_case, (2, 1025)),
     "add": (cases.add_case, (77,)),
     "lut": (cases.lut_case, (77,)),
@@ -154,7 +167,7 @@ def test_counts_do_not_depend_on_data(
     machine = harness.qemu("armv7em", core, build)
     case, shape = SHAPES[name]
     drawn: dict[str, object] = {}
-    for what in ("linear_op", "attention_op", "layernorm_op"):
+    for what in ("linear_op", "attention_op", "layernorm_op", "dot_product_op"):
         make = getattr(cases, what)
         monkeypatch.setattr(cases, what, lambda *a, _w=what, _m=make: drawn.setdefault(_w, _m(*a)))
     case(machine.target, np.random.default_rng(seed), *shape)  # draws the parameters once

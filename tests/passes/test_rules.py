@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,12 @@ import pytest
 from rule_bench import Bench, apply, kinds, run
 
 from tinygen.errors import TinygenError
-from tinygen.graph import Graph, Quant
-from tinygen.graph.ops import Embed, Float
+from tinygen.graph import Graph, Quant, Value
+from tinygen.graph.ops import Conv, Embed, Float, Linear
 from tinygen.passes import algebra, integer, moves, norms, quantisation, rows
 from tinygen.passes.engine import rewrite
 from tinygen.passes.sharing import share_roundings
+from tinygen.passes.simulate import simulate
 
 I8 = np.int8
 
@@ -198,8 +200,12 @@ def test_a_bias_after_a_rounded_product_joins_it() -> None:
     b = Bench(2, 3)
     w = np.arange(6).reshape(2, 3)
     y = b.quant(b.node("Add", b.quant(b.linear("x", w)), b.const([0.5, 1.0]), shape=(2, 2)), 0.02)
-    after = rewrite(b.graph(y), algebra.ALGEBRA)
+    graph = b.graph(y)
+    after = rewrite(graph, (*algebra.ALGEBRA, *algebra.MERGING))
     assert kinds(after) == ["Linear", "Quant"]
+    assert len(after.notes) == 1 and algebra.MERGED in after.notes[0]
+    kept = rewrite(graph, algebra.ALGEBRA)
+    assert kinds(kept) == ["Linear", "Quant", "Add", "Quant"] and not kept.notes
     linear = after.nodes[0]
     assert after.values[linear.inputs[3]].data.tolist() == [0.5, 1.0]
 
@@ -256,15 +262,18 @@ def test_columns_of_a_packed_projection_are_a_smaller_one_but_rows_are_not() -> 
 # norms
 
 
-def spelled_out(b: Bench, axis: int) -> str:
+def spelled_out(b: Bench, axis: int, rounded: bool = False) -> str:
     shape, less = (2, 4), ((2, 1) if axis == 1 else (1, 4))
     mean = b.node("ReduceMean", "x", shape=less, axes=[axis])
     centred = b.node("Sub", "x", mean, shape=shape)
     square = b.node("Pow", centred, b.const(2.0), shape=shape)
     variance = b.node("ReduceMean", square, shape=less, axes=[axis])
+    variance = b.quant(variance, 0.02) if rounded else variance
     shifted = b.node("Add", variance, b.const(1e-5), shape=less)
+    shifted = b.quant(shifted, 0.02) if rounded else shifted
     root = b.node("Sqrt", shifted, shape=less)
     normal = b.node("Div", centred, root, shape=shape)
+    normal = b.quant(normal, 0.03) if rounded else normal
     scaled = b.node("Mul", normal, b.const([1, 2, 3, 4]), shape=shape)
     return b.node("Add", scaled, b.const([0, 1, 0, 1]), shape=shape)
 
@@ -272,6 +281,24 @@ def spelled_out(b: Bench, axis: int) -> str:
 def test_layer_norm_spelled_out_is_a_norm() -> None:
     b = Bench(2, 4)
     assert kinds(apply(b.graph(spelled_out(b, 1)), *norms.NORMS)) == ["Norm"]
+
+
+@pytest.mark.parametrize("rounded", [True, False])
+def test_a_rounded_variance_is_the_norms(rounded: bool) -> None:
+    """In one flavour of the rules; in the other it is dropped, and a note says so."""
+    b = Bench(2, 4)
+    y = spelled_out(b, 1, rounded=rounded)
+    graph = b.graph(y)
+    exact, quick = (rewrite(graph, rules) for rules in (norms.EXACT_NORMS, norms.NORMS))
+    assert kinds(exact) == ["Norm"] if not rounded else kinds(exact)[0] == "Norm"
+    assert ("scale" in attrs(exact, "Norm")) == rounded and not exact.notes
+    assert kinds(quick) == ["Norm"] and "scale" not in attrs(quick, "Norm")
+    assert bool(quick.notes) == rounded
+    if rounded:
+        assert kinds(exact) == ["Norm", "Quant", "Mul", "Add"]
+        x = np.random.default_rng(0).normal(size=(2, 4)).astype(np.float32)
+        known = simulate(replace(exact, values={**exact.values, "x": Value("x", (2, 4))}), x)
+        np.testing.assert_allclose(known[exact.output], run(graph, x), rtol=1e-5, atol=1e-6)
 
 
 def test_normalisation_over_tokens_is_not() -> None:
@@ -404,9 +431,9 @@ def test_an_attention_node_is_spelled_out() -> None:
     np.testing.assert_allclose(run(after, x)[0], mixed.transpose(1, 0, 2).reshape(4, 6), rtol=1e-4)
 
 
-def test_causal_attention_stays() -> None:
+def test_attention_with_capped_scores_stays() -> None:
     b = Bench(1, 2, 4, 3)
-    y = b.node("Attention", "x", "x", "x", shape=(1, 2, 4, 3), is_causal=1)
+    y = b.node("Attention", "x", "x", "x", shape=(1, 2, 4, 3), softcap=5.0)
     assert kinds(rewrite(b.graph(y), rows.ROWS)) == ["Attention"]
 
 
@@ -474,12 +501,20 @@ def test_a_rounding_that_others_read_stays() -> None:
 # affine without a product
 
 
-def test_an_affine_of_features_is_a_depthwise_product() -> None:
-    b = Bench(4, 3)
-    scaled = b.node("Mul", b.quant("x"), b.const([[2.0, -1.0, 0.5]]), shape=(4, 3))
-    y = b.quant(b.node("Add", scaled, b.const([[0.1, 0.2, 0.3]]), shape=(4, 3)))
+@pytest.mark.parametrize("width", [3, integer.DIAGONAL + 1])
+def test_an_affine_of_features_is_a_product(width: int) -> None:
+    """With a diagonal matrix, or where that were large depthwise."""
+    b = Bench(4, width)
+    factors, offsets = np.resize([2.0, -1.0, 0.5], (1, width)), np.full((1, width), 0.1)
+    scaled = b.node("Mul", b.quant("x"), b.const(factors), shape=(4, width))
+    y = b.quant(b.node("Add", scaled, b.const(offsets), shape=(4, width)))
     after = rewrite(b.graph(y), integer.INTEGER)
-    assert kinds(after) == ["Quant", "Move", "Conv"]
+    dense = width <= integer.DIAGONAL
+    assert kinds(after) == (["Quant", "Linear"] if dense else ["Quant", "Move", "Conv"])
+    op = after.nodes[-1].op
+    assert isinstance(op, Linear | Conv)
+    flat = op.weight.diagonal() if dense else op.weight.reshape(-1)
+    assert flat[:3].tolist() == [127, -127, 127]
 
 
 def test_a_factor_that_differs_between_rows_is_none() -> None:

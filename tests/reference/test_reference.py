@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinygen.graph.ops import Attention, LayerNorm, Linear, Requant, RowScale
+from tinygen.graph import Quant
+from tinygen.graph.ops import (
+    Attention,
+    DotProductAttention,
+    LayerNorm,
+    Linear,
+    Requant,
+    RowScale,
+    WeightSteps,
+)
+from tinygen.passes.multipliers import layer_norm
 from tinygen.reference import attention as att
 from tinygen.reference import run_op
 from tinygen.reference.requant import inverse_sqrt, requantise
@@ -90,6 +100,29 @@ def test_context_of_anything(s: int, step: float, ratio: float, zp: int, seed: i
     assert mean <= 0.25
 
 
+@pytest.mark.parametrize("kind", ["all", "causal", "steps"])
+@pytest.mark.parametrize(("s", "zp"), [(6, 0), (81, -40), (200, 127)])
+def test_dot_product_attention(s: int, zp: int, kind: str) -> None:
+    """Against the exact softmax of the same scores, masked or rounded to steps of 1/127."""
+    rng, step, ratio, dim = np.random.default_rng(s), 0.03, 2.0, 8
+    base = attend_op(step, ratio, 3)
+    q, k, v = (rng.integers(-128, 128, (s, dim), np.int8) for _ in range(3))
+    score = Requant(np.array([round(2**16 * 40 / (74 * 74 * math.sqrt(dim)))], np.int32), 16, 0)
+    mask = np.tril(np.ones((s, s), np.uint8)) if kind == "causal" else None
+    steps = WeightSteps(127 << 8, 8, 127) if kind == "steps" else None
+    op = DotProductAttention(1, 5, -9, zp, score, base.exp_table, BITS, base.context, mask, steps)
+    got = run_op(op, [q, k, v])
+    acc = (q.astype(int) - 5) @ (k.astype(int) + 9).T
+    wide = requantise(acc, score) * step
+    wide = np.where(np.ones((s, s)) if mask is None else mask, wide, -np.inf)
+    e = np.exp(wide - wide.max(axis=1, keepdims=True))
+    p = e / e.sum(axis=1, keepdims=True)
+    p = np.rint(127 * p) / 127 if steps else p
+    exact = np.clip(np.rint(p @ (v.astype(float) - zp) * ratio + 3), -128, 127)
+    error = np.abs(got - exact)
+    assert error.mean() <= 0.05 and error.max() <= (3 if steps else 1)
+
+
 # -- LayerNorm -----------------------------------------------------------------------------------
 
 
@@ -130,6 +163,22 @@ def test_layer_norm_of_a_constant_row_is_beta(value: int, e: int) -> None:
     op, _, beta = norm_op(np.ones(e), np.linspace(-1, 1, e), 1e-12, 0.1, 1 / 32, 3)
     y = run_op(op, [np.full((1, e), value, np.int8)])
     np.testing.assert_allclose(y[0], beta, atol=0.51)
+
+
+def test_layer_norm_with_its_variance_in_steps() -> None:
+    """As of a model that keeps variances in 8 bits: most rows to a step of the exact result."""
+    rng, e, scale, step = np.random.default_rng(0), 64, 0.05, 0.02
+    x = np.clip(rng.normal(0, rng.uniform(2, 40, (50, 1)), (50, e)), -128, 127).astype(np.int8)
+    grid, out = Quant(step, 0), Quant(4 / 127, 5)
+    op = layer_norm(np.ones(e), np.zeros(e), 1e-5, Quant(scale, 3), out, variance=grid)
+    wide = scale * (x.astype(float) - 3)
+    centred = wide - wide.mean(axis=1, keepdims=True)
+    variance = np.clip(np.rint((centred**2).mean(axis=1, keepdims=True) / step), 0, 127) * step
+    some = variance[:, 0] > 0
+    real = centred[some] / np.sqrt(variance[some]) / out.scale + 5
+    error = np.abs(run_op(op, [x])[some] - np.clip(np.rint(real), -128, 127))
+    assert error.max() <= 1 and error.mean() < 0.01
+    assert len(np.unique(variance)) > 20 and variance.max() == np.float64(127 * step)
 
 
 # -- scalar arithmetic ---------------------------------------------------------------------------

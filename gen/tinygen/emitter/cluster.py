@@ -104,6 +104,10 @@ def _call(plan: p.Plan, index: int, step: p.Step) -> str:
                 f"tg_cluster_attention_{how}_s8(&{ident}, {x}, {a.tokens}, {context}, {y}, "
                 f"{step.tiles}, {f'{int(a.ahead)}, ' if heads else ''}{work});"
             )
+        case p.DotProductStep():
+            k, v = (_s8(plan, slot) for slot in step.inputs[1:])
+            rows = f"{a.rows}, {a.keys}"
+            code = f"tg_cluster_{step.op}_s8(&{ident}, {x}, {k}, {v}, {rows}, {y}, {work});"
         case p.NormStep():
             code = f"tg_cluster_{a.function}_s8(&{ident}, {x}, {a.rows}, {y}, {work});"
         case p.AddStep() if a.other is not None:

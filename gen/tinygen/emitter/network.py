@@ -16,6 +16,7 @@ _HEADERS = {
     "feed-forward": "linear.h",
     "conv": "conv.h",
     "attention": "attention.h",
+    "dot_product_attention": "dot_product_attention.h",
     "layernorm": "layernorm.h",
     "add": "elementwise.h",
     "lut": "elementwise.h",
@@ -126,13 +127,31 @@ def _struct(plan: p.Plan, step: p.Step) -> str:
                 f".context_offset = {c.offset}"
                 f"{f', .levels = {a.levels}, .levels_up = {a.levels_up}' if a.levels else ''}}};\n"
             )
-        case p.NormStep():
+        case p.DotProductStep(op=op):
+            c, to = op.context, op.steps
+            masked = f", .mask = {symbol(plan, step, 'mask')}" if a.mask is not None else ""
+            if a.mask is not None and len(a.mask) > 1:
+                masked += f", .mask_stride = {a.mask.shape[1]}"
+            coarse = f", .total = {to.total}, .up = {to.up}, .most = {to.most}" if to else ""
             return (
-                f"static const tg_layernorm_t {ident} = {{.gamma = "
-                f"{symbol(plan, step, 'gamma')}, .beta = {symbol(plan, step, 'beta')}, "
-                f".eps = {a.eps}, .features = {len(a.gamma)}, .frac = {a.frac}, .s = {a.s}"
-                f"{f', .x_zp = {a.x_zp}' if a.whole else ''}}};\n"
+                f"static const tg_dot_product_attention_t {ident} = {{.heads = {op.heads}, "
+                f".dim = {a.dim}, .q_zp = {op.q_zp}, .k_zp = {op.k_zp}, .v_zp = {op.v_zp}, "
+                f".score_m = {op.score.m[0]}, .score_s = {op.score.s}, "
+                f".score_zp = {op.score.zp}, .exp_table = {symbol(plan, step, 'exp')}, "
+                f".context_mult = {c.mult}, .context_frac = {c.frac}, .context_s = {c.s}, "
+                f".context_offset = {c.offset}{masked}{coarse}}};\n"
             )
+        case p.NormStep():
+            norm = (
+                f"{{.gamma = {symbol(plan, step, 'gamma')}, .beta = {symbol(plan, step, 'beta')}, "
+                f".eps = {a.eps}, .features = {len(a.gamma)}, .frac = {a.frac}, .s = {a.s}"
+                f"{f', .x_zp = {a.x_zp}' if a.whole else ''}}}"
+            )
+            kind = "layernorm"
+            if a.step:
+                kind = "layernorm_steps"
+                norm = f"{{.norm = {norm}, .step = {a.step}, .most = {a.most}}}"
+            return f"static const tg_{kind}_t {ident} = {norm};\n"
         case p.AddStep():
             return (
                 f"static const tg_add_t {ident} = {{.ma = {a.ma}, .mb = {a.mb}, .c = {a.c}, "
@@ -175,6 +194,12 @@ def _call(plan: p.Plan, index: int, step: p.Step) -> str:
         case p.AttentionStep():
             names = Names(ident, x, y, lambda slot: _place(plan, slot))
             code = attention_calls(a, names).rstrip().replace("\n", "\n  ")
+        case p.DotProductStep():
+            keys, values = (_s8(plan, slot) for slot in step.inputs[1:])
+            code = (
+                f"tg_{step.op}_s8(&{ident}, {x}, {keys}, {values}, 0, {a.rows}, {a.keys}, {y}, "
+                f"{_place(plan, a.scratch)});"
+            )
         case p.NormStep():
             e = len(a.gamma)
             code = f"tg_{a.function}_s8(&{ident}, {x}, {a.rows}, {e}, {y}, {e});"

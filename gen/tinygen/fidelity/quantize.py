@@ -2,8 +2,9 @@
 """A float ONNX model -> the quantised form that tinygen takes best, made with onnxruntime.
 
 Symmetric int8, weights per output channel, the model preprocessed so that products carry their
-biases. Left in float, because integer operators do not round there: softmax and the product that
-reads it, and the inside of elementwise functions (GELU by Erf) and of spelled-out norms.
+biases. Left in float, because integer operators do not round there: softmax, the mask before it
+(whose large negative numbers would leave no steps for the scores) and the product that reads it,
+and the inside of elementwise functions (GELU by Erf) and of spelled-out norms.
 """
 
 from __future__ import annotations
@@ -179,18 +180,20 @@ def _reader(entry: onnx.ValueInfoProto, x: NDArray[Any], progress: Progress) -> 
 
 
 def stays_float(model: onnx.ModelProto) -> list[str]:
-    """Softmax and its reader; functions of one tensor and norms, spelled out."""
+    """Softmax, its mask and its reader; functions of one tensor and norms, spelled out."""
     nodes = list(model.graph.node)
     readers: dict[str, list[onnx.NodeProto]] = {}
     for node in nodes:
         for name in node.input:
             readers.setdefault(name, []).append(node)
     out: list[str] = []
+    constants = {t.name for t in model.graph.initializer}
+    constants |= {o for n in nodes if n.op_type == "Constant" for o in n.output}
+    makers = {o: n for n in nodes for o in n.output}
     for node in nodes:
         if node.op_type == "Softmax":
             out += [node.name, *(r.name for r in _after_moves(node, readers))]
-    constants = {t.name for t in model.graph.initializer}
-    constants |= {o for n in nodes if n.op_type == "Constant" for o in n.output}
+            out += [m.name for m in _masks(node, makers, constants)]
     for region in _regions(nodes, constants):
         if any(n.op_type in ("Erf", "Tanh", "Sigmoid", "ReduceMean") for n in region[:-1]):
             out += [n.name for n in region]
@@ -198,6 +201,22 @@ def stays_float(model: onnx.ModelProto) -> list[str]:
 
 
 MOVES = {"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Identity", "Dropout"}
+NUMBERS = {"IsNaN", "Where"}
+"""What exporters put behind the softmax of a mask."""
+
+
+def _masks(
+    softmax: onnx.NodeProto, makers: dict[str, onnx.NodeProto], constants: set[str]
+) -> Iterator[onnx.NodeProto]:
+    """The nodes before a softmax that add a constant to its scores, or choose between them."""
+    name = softmax.input[0]
+    while (node := makers.get(name)) is not None and node.op_type in MOVES | {"Add", "Where"}:
+        active = [i for i in node.input if i and i not in constants and i in makers]
+        if node.op_type not in MOVES:
+            if len(active) != 1:
+                return
+            yield node
+        name = active[0] if active else ""
 
 
 def _after_moves(
@@ -206,7 +225,7 @@ def _after_moves(
     """The nodes that read a result, movement between included."""
     for reader in readers.get(node.output[0], []):
         yield reader
-        if reader.op_type in MOVES:
+        if reader.op_type in MOVES | NUMBERS:
             yield from _after_moves(reader, readers)
 
 

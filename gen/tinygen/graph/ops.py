@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 I8 = NDArray[np.int8]
+U8 = NDArray[np.uint8]
 I16 = NDArray[np.int16]
 U16 = NDArray[np.uint16]
 I32 = NDArray[np.int32]
@@ -164,6 +165,45 @@ class Attention:
 
 
 @dataclass(frozen=True, eq=False)
+class WeightSteps:
+    """Attention weights rounded to whole steps, as a model does that keeps its softmax in 8 bits.
+
+    A weight e of a row with the sum L becomes ``n << up`` and L becomes ``total``: ``z = clz32(L);
+    f = ((2^32 - 1) // ((L << z) >> 15) * total + 2^(up+7)) >> (up + 8); n = min(most, (e f +
+    2^(38-z)) >> (39 - z))``, that is e / L in steps of 2^up / total.
+
+    total: of as many bits as the exponent table's first entry.  1 <= most <= 255.
+    """
+
+    total: int
+    up: int
+    most: int
+
+
+@dataclass(frozen=True, eq=False)
+class DotProductAttention:
+    """q [S, H*P], k [T, H*P], v [T, H*P] -> context [S, H*P]: attention whose projections are
+    layers of their own, for what `Attention` does not hold: masks, projections that are rounded
+    twice, weights of 8 bits.
+
+    Scores and weights e as in `Attention`; context = ``row_scale(sum_j e_j (v_j - v_zp))``.
+    mask: uint8 [S, T], or [1, T] for all rows: nonzero where a row sees a key; every row sees one.
+    None: all of them. Keys that a row does not see count neither for its maximum nor for its sum.
+    """
+
+    heads: int
+    q_zp: int
+    k_zp: int
+    v_zp: int
+    score: Requant
+    exp_table: U16
+    weight_bits: int
+    context: RowScale
+    mask: U8 | None = None
+    steps: WeightSteps | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class LayerNorm:
     """Normalise each row of x [S, E], in 32-bit steps.
 
@@ -178,6 +218,10 @@ class LayerNorm:
     for x - x_zp. mean = sum(x) / E towards zero;  n = x - mean;
     v = isqrt(floor(sum(n^2) / E) + eps_term), of b bits, v >= 1;  r = min(65535, 2^(15+b) // v);
     t as above with k = 15 + b - frac;  frac = 15 - ceil(log2(3 E) / 2).
+
+    step: 0, or the variance is rounded to whole steps, as by a model that keeps it in 8 bits: with
+    D before eps_term, ``D = (min(most, (256 D + step / 2) / step) * step >> 8) + eps_term``; t
+    saturates to int16, and frac = 15 - ceil(log2(4 E) / 2).
     """
 
     gamma: I32
@@ -187,6 +231,8 @@ class LayerNorm:
     s: int
     whole: bool = False
     x_zp: int = 0
+    step: int = 0
+    most: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -278,6 +324,7 @@ IntOp = (
     Linear
     | Conv
     | Attention
+    | DotProductAttention
     | LayerNorm
     | Add
     | Lut

@@ -37,6 +37,14 @@ def infer_shape(op: ops.IntOp, inputs: list[Shape], name: str = "") -> Shape:
             inner = op.heads * (x[1] if op.values_are_x else len(op.wv) // op.heads)
             need(op.wo.shape[1] == inner, "values differ in width from the output's weights")
             return (x[0], op.wo.shape[0])
+        case ops.DotProductAttention():
+            need(len(x) == 2 and len(inputs) == 3, "attention takes q, k and v")
+            need(x[1] == inputs[1][1] and x[1] % op.heads == 0, "keys differ in width from queries")
+            need(inputs[1] == inputs[2], "values differ in shape from keys")
+            seen = None if op.mask is None else op.mask.shape
+            need(seen is None or seen[0] in (1, x[0]), "mask rows are not queries")
+            need(seen is None or seen[1] == inputs[1][0], "mask columns are not keys")
+            return x
         case ops.LayerNorm():
             need(x[-1] == len(op.gamma), f"gamma has {len(op.gamma)} features")
             return x

@@ -57,7 +57,7 @@ def _verify_integer(graph: Graph, node: Node) -> None:
         in_range = np.all(requant.m >= 0) and 1 <= requant.s <= 32 and -128 <= requant.zp <= 127
         if requant.m.dtype != np.int32 or not in_range:
             raise TinygenError(f"node {node.name}: requantisation out of range")
-    _check_ranges(op, node.name, graph.values[node.inputs[0]].shape[0])
+    _check_ranges(op, node.name, graph.values[node.inputs[-1]].shape[0])
 
 
 def _requants(op: ops.IntOp) -> list[ops.Requant]:
@@ -65,7 +65,7 @@ def _requants(op: ops.IntOp) -> list[ops.Requant]:
 
 
 def _check_ranges(op: ops.IntOp, name: str, tokens: int) -> None:
-    """Ranges that keep 32-bit kernels exact. tokens: rows of the input."""
+    """Ranges that keep 32-bit kernels exact. tokens: rows of the input, of keys if it has them."""
     match op:
         case ops.Add() if not (0 <= op.ma < 1 << 21 and 0 <= op.mb < 1 << 21 and 1 <= op.s <= 22):
             raise TinygenError(f"node {name}: residual multipliers out of range")
@@ -79,27 +79,45 @@ def _check_ranges(op: ops.IntOp, name: str, tokens: int) -> None:
             np.abs(op.gamma).max() >= 1 << 15
             or np.abs(op.beta).max() > 1 << 30
             or not 1 <= op.eps_term < (1 << 16 if op.whole else 1 << 63)
+            or not 0 <= op.step < 1 << 54
+            or (op.step > 0 and not 1 <= op.most <= 255)
         ):
             raise TinygenError(f"node {name}: LayerNorm parameters out of range")
         case ops.Attention():
-            c = op.context
-            least = 47 - (32 - op.weight_bits) + c.frac - c.s
-            if not (
-                1 << 14 <= c.mult < 1 << 15
-                and 33 <= c.s <= 40
-                and least >= 0
-                and abs(c.offset) < 1 << 30
-            ):
-                raise TinygenError(f"node {name}: context requantisation out of range")
             if not 0 <= op.levels < 256 or op.levels_up < 0:
                 raise TinygenError(f"node {name}: levels of the attention weights out of range")
-            full = (1 << op.weight_bits) - 1
-            if op.weight_bits > 15 or not int(op.exp_table[0]) == int(op.exp_table.max()) == full:
-                raise TinygenError(f"node {name}: exponent table is not full scale")
-            if 128 * tokens * full >= 1 << 31:
-                raise TinygenError(
-                    f"node {name}: {op.weight_bits}-bit attention weights overflow int32 over "
-                    f"{tokens} tokens"
-                )
+            _check_weights(op, name, 128, tokens)
+        case ops.DotProductAttention():
+            steps = op.steps
+            if steps is not None and not (
+                steps.total.bit_length() == op.weight_bits
+                and 0 <= steps.up <= 14
+                and 1 <= steps.most <= 255
+            ):
+                raise TinygenError(f"node {name}: steps of the attention weights out of range")
+            if op.mask is not None and not op.mask.any(axis=1).all():
+                raise TinygenError(f"node {name}: a row of the mask sees no key")
+            if tokens > 65536:
+                raise TinygenError(f"node {name}: more than 65536 keys")
+            _check_weights(op, name, 255, tokens)
         case _:
             pass
+
+
+def _check_weights(
+    op: ops.Attention | ops.DotProductAttention, name: str, largest: int, tokens: int
+) -> None:
+    """largest: of the values that are weighed."""
+    c = op.context
+    least = 47 - (32 - op.weight_bits) + c.frac - c.s
+    ok = 1 << 14 <= c.mult < 1 << 15 and 33 <= c.s <= 40 and least >= 0 and abs(c.offset) < 1 << 30
+    if not ok:
+        raise TinygenError(f"node {name}: context requantisation out of range")
+    full = (1 << op.weight_bits) - 1
+    if op.weight_bits > 15 or not int(op.exp_table[0]) == int(op.exp_table.max()) == full:
+        raise TinygenError(f"node {name}: exponent table is not full scale")
+    if largest * tokens * full >= 1 << 31:
+        raise TinygenError(
+            f"node {name}: {op.weight_bits}-bit attention weights overflow int32 over "
+            f"{tokens} tokens"
+        )

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -12,10 +13,12 @@ from tinygen.graph.ops import Float
 from tinygen.passes.constants import F64, is_constant, is_scalar, real
 from tinygen.passes.elementwise import BINARY, UNARY
 from tinygen.passes.engine import Result, Scope, rule
-from tinygen.passes.moves import index_of, move, normal
+from tinygen.passes.moves import expanded, index_of, move, normal, positions
 from tinygen.passes.quantisation import quant
 
 PRODUCTS = ("Linear", "Convolve", "Scores")
+MERGED = "rounds to 8 bits"
+"""In notes: what the model does and the device need not."""
 
 
 def factor_of(scope: Scope, node: Node) -> tuple[str, F64] | None:
@@ -157,33 +160,52 @@ def offset_into_product(scope: Scope, node: Node) -> Result:
 
 @rule("Quant")
 def rounding_once(scope: Scope, node: Node) -> Result:
-    """round(round(x W) c) = round((x W) c), likewise with + c: a sum is not rounded twice.
+    """round(round(x W) c) = round((x W) c): a product is not rounded twice.
 
-    This rule and the next change values, by less than the rounding that they drop: of two, the
+    This rule and the next two change values, by less than the rounding that they drop: of two, the
     finer one, if what lies between is a positive number.
     """
-    step = scope.made_by(node.inputs[0], "Mul", "Div", "Add", "Sub")
-    if step is None or not alone(scope, step.output):
+    step = scope.made_by(node.inputs[0], "Mul", "Div")
+    found = factor_of(scope, step) if step is not None else None
+    inner = _rounded_product(scope, step, found[0]) if step is not None and found else None
+    grid = scope.quant(node.output)
+    if found is None or inner is None or grid is None:
         return None
-    found, fold = factor_of(scope, step), scaled
-    if found is None:
-        found, fold = offset_of(scope, step), shifted
-    if found is None:
+    c = found[1]
+    product, first = scope.producers[inner.inputs[0]], scope.quant(inner.output)
+    y = scaled(scope, product, c)
+    if y is None:
         return None
-    x, c = found
-    inner = scope.made_by(x, "Quant")
-    product = scope.made_by(inner.inputs[0], *PRODUCTS) if inner is not None else None
-    if product is None or inner is None or not alone(scope, x):
-        return None
-    if not alone(scope, product.output):
-        return None
-    y = fold(scope, product, c)
-    grid, first = scope.quant(node.output), scope.quant(inner.output)
-    if y is None or grid is None:
-        return None
-    if fold is scaled and first is not None and c.size == 1 and c.flat[0] > 0:
+    if first is not None and c.size == 1 and c.flat[0] > 0:
         grid = coarser(Quant(first.scale * float(c.flat[0]), first.zero_point), grid)
     return quant(scope, y, grid)
+
+
+@rule("Quant")
+def rounding_before_bias(scope: Scope, node: Node) -> Result:
+    """round(round(x W) + c) = round(x W + c): see `MERGING`."""
+    step = scope.made_by(node.inputs[0], "Add", "Sub")
+    found = offset_of(scope, step) if step is not None else None
+    inner = _rounded_product(scope, step, found[0]) if step is not None and found else None
+    grid = scope.quant(node.output)
+    if found is None or inner is None or grid is None:
+        return None
+    product = scope.producers[inner.inputs[0]]
+    y = shifted(scope, product, found[1])
+    if y is None:
+        return None
+    scope.notes.append(f"{product.name} {MERGED} before its bias")
+    return quant(scope, y, grid)
+
+
+def _rounded_product(scope: Scope, step: Node, x: str) -> Node | None:
+    """The rounding of a product that a step alone reads, the step being read by the root alone."""
+    inner = scope.made_by(x, "Quant")
+    product = scope.made_by(inner.inputs[0], *PRODUCTS) if inner is not None else None
+    if product is None or inner is None:
+        return None
+    ones = step.output, x, product.output
+    return inner if all(alone(scope, name) for name in ones) else None
 
 
 def coarser(first: Quant, second: Quant) -> Quant:
@@ -259,7 +281,7 @@ def packed_projection(scope: Scope, node: Node) -> Result:
     chain: list[tuple[Node, str]] = []
     (name,) = node.inputs
     while (step := scope.made_by(name, *UNARY, *BINARY)) is not None:
-        active = [i for i in step.inputs if i and not is_scalar(scope, i)]
+        active = [i for i in step.inputs if i and not is_constant(scope, i)]
         if len(active) != 1:
             return None
         chain.append((step, name := active[0]))
@@ -279,10 +301,19 @@ def packed_projection(scope: Scope, node: Node) -> Result:
     shape = (rows, len(columns))
     y = scope.emit(product.op, (x, *cut), shape, name=product.name)
     for step, source in reversed(chain):
-        renamed = (y if i == source else i for i in step.inputs)
+        renamed = (y if i == source else _columns(scope, i, name, columns) for i in step.inputs)
         y = scope.emit(step.op, renamed, shape, quant=scope.quant(step.output), name=step.name)
     inside = (index // width) * len(columns) + np.searchsorted(columns, index % width)
     return move(scope, y, normal(inside, shape), scope.shape(node.output))
+
+
+def _columns(scope: Scope, constant: str, beside: str, columns: Any) -> str:
+    """Those columns of a constant that stands beside a value [rows, width]; one number stays."""
+    if not constant or is_scalar(scope, constant):
+        return constant
+    full = expanded(scope, constant, scope.shape(beside))
+    index = positions(scope.shape(beside))[:, columns]
+    return move(scope, full, index.reshape(-1), index.shape)
 
 
 @rule("Sub", "Div", "Mul", "Add")
@@ -311,3 +342,5 @@ ALGEBRA = (
     factor_before_softmax,
     packed_projection,
 )
+MERGING = (rounding_before_bias,)
+"""Rules that drop a rounding which the model makes; only where that moves its outputs little."""

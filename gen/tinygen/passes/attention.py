@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from tinygen.errors import TinygenError
 from tinygen.graph import Node, Quant
-from tinygen.graph.ops import U16, Attention, Float
+from tinygen.graph.ops import U8, U16, Attention, DotProductAttention, Float, Requant
+from tinygen.passes.algebra import MERGED
 from tinygen.passes.engine import Result, Scope, rule
 from tinygen.passes.moves import index_of, trace
 from tinygen.passes.multipliers import (
@@ -26,6 +27,7 @@ from tinygen.passes.multipliers import (
     requant,
     row_scale,
     weight_bits,
+    weight_steps,
 )
 
 Index = NDArray[np.int64]
@@ -76,14 +78,45 @@ def _rounded(scope: Scope, name: str) -> str:
     return _same_place(scope, node.inputs[0]) if node is not None else name
 
 
-@rule("Quant")
-def multi_head_attention(scope: Scope, node: Node) -> Result:
-    """Four projections, two products and a softmax are one operator."""
-    out = scope.made_by(node.inputs[0], "Linear")
-    y = scope.quant(node.output)
-    if out is None or y is None:
-        return None
-    joined, order = trace(scope, out.inputs[0])
+@dataclass(frozen=True, eq=False)
+class Core:
+    """Two products and the softmax between them.
+
+    order: where the context [H, S, P] comes from, as its reader takes it.  context, scores: grids.
+    rounded: the grid of the weights where the model rounds them, else None.  mask: [S or 1, T], the
+    keys that a row sees, None: all.
+    """
+
+    product: Node
+    softmax: Node
+    weighted: Node
+    order: Index
+    context: Quant
+    scores: Quant
+    rounded: Quant | None
+    mask: U8 | None
+
+    @property
+    def own_table(self) -> bool:
+        return isinstance(self.softmax.op, Float) and "weights" in self.softmax.op.attrs
+
+    @property
+    def beta(self) -> float:
+        return _attr(self.softmax, "beta", 1.0)
+
+    @property
+    def alpha(self) -> float:
+        return _attr(self.product, "alpha", 1.0)
+
+    @property
+    def weighing(self) -> float:
+        """A factor on the weighted sum."""
+        return _attr(self.weighted, "alpha", 1.0)
+
+
+def core(scope: Scope, reader: Node) -> Core | None:
+    """What the first operand of a node is the context of."""
+    joined, order = trace(scope, reader.inputs[0])
     mixed = scope.made_by(joined, "Quant")
     weighted = scope.made_by(_same_place(scope, mixed.inputs[0]), "Scores") if mixed else None
     context = scope.quant(joined)
@@ -93,16 +126,58 @@ def multi_head_attention(scope: Scope, node: Node) -> Result:
     if softmax is None:
         return None
     scored = _same_place(scope, softmax.inputs[0])
-    rounded = scope.made_by(scored, "Quant")
-    score_grid = scope.quant(scored)
-    if rounded is None or score_grid is None:
+    rounding = scope.made_by(scored, "Quant")
+    scores = scope.quant(scored)
+    if rounding is None or scores is None:
         raise TinygenError(
             f"node {softmax.name} (Softmax) has scores without a scale: quantise the product "
             "before it"
         )
-    product = scope.made_by(_same_place(scope, rounded.inputs[0]), "Scores")
+    product = scope.made_by(_same_place(scope, rounding.inputs[0]), "Scores")
     if product is None:
         return None
+    rounded = scope.quant(_same_place(scope, weighted.inputs[0]))
+    mask = _mask(softmax, scope.shape(product.output)[1])
+    found = Core(product, softmax, weighted, order, context, scores, rounded, mask)
+    if found.alpha <= 0 or found.weighing <= 0 or (found.own_table and scores.scale != 1):
+        return None
+    return found
+
+
+def _mask(softmax: Node, tokens: int) -> U8 | None:
+    assert isinstance(softmax.op, Float)
+    mask: U8 | None = softmax.op.attrs.get("mask")
+    if mask is None or len(mask) in (1, tokens):
+        return mask
+    heads = mask.reshape(-1, tokens, mask.shape[1])
+    if not np.all(heads == heads[0]):
+        raise TinygenError(
+            f"node {softmax.name} (Softmax) has another mask for each head: tinygen takes one for "
+            "all of them"
+        )
+    first: U8 = heads[0]
+    return first
+
+
+@rule("Quant")
+def multi_head_attention(scope: Scope, node: Node) -> Result:
+    """Four projections, two products and a softmax are one operator."""
+    return _whole(scope, node, exact=False)
+
+
+@rule("Quant")
+def multi_head_attention_as_rounded(scope: Scope, node: Node) -> Result:
+    """The same where the model does not round the weights to 8 bits."""
+    return _whole(scope, node, exact=True)
+
+
+def _whole(scope: Scope, node: Node, *, exact: bool) -> str | None:
+    out = scope.made_by(node.inputs[0], "Linear")
+    y = scope.quant(node.output)
+    found = core(scope, out) if out is not None else None
+    if out is None or y is None or found is None or found.mask is not None:
+        return None
+    softmax, weighted, product = found.softmax, found.weighted, found.product
     q = side(scope, product.inputs[0])
     k = side(scope, product.inputs[1], swap=True)
     v = side(scope, weighted.inputs[1])
@@ -118,33 +193,23 @@ def multi_head_attention(scope: Scope, node: Node) -> Result:
     # The context [H, S, P] as the output projection reads it: [S, H*P] in some order of columns.
     tokens = scope.shape(product.output)[1]
     bits = weight_bits(tokens)
-    feature = _context_columns(order, heads, tokens, dim)
+    feature = _context_columns(found.order, heads, tokens, dim)
     x_name = q.product.inputs[0]
     x = scope.quant(x_name)
-    alpha = _attr(product, "alpha", 1.0)
-    if feature is None or x is None or alpha <= 0:
+    if feature is None or x is None:
         return None
-    weighing = _attr(weighted, "alpha", 1.0)
-    own_table = isinstance(softmax.op, Float) and "weights" in softmax.op.attrs
-    if weighing <= 0 or (own_table and score_grid.scale != 1):
-        return None
-    scale = row_scale(Quant(v.grid.scale * weighing, v.grid.zero_point), context, bits)
+    wanted = int(_attr(softmax, "levels", 0))
+    levels = 0 if v.grid.zero_point or not 0 < wanted < 256 or bits < 8 else wanted
+    if levels != wanted or found.rounded is not None:
+        if exact and not wanted:
+            return None
+        scope.notes.append(f"{softmax.name} {MERGED} before the product with the values")
+    scale = row_scale(Quant(v.grid.scale * found.weighing, v.grid.zero_point), found.context, bits)
     pq, pk, pv = (_project(scope, s, x) for s in (q, k, v))
     wo = _arrays(scope, out)
     # feature[n] is the flat (head, p) that column n of the output projection reads
     back = np.argsort(feature)
-    po = projection(wo[0][:, back], wo[1], wo[2], context, y)
-    ratio = np.asarray([q.grid.scale * k.grid.scale * alpha / score_grid.scale])
-    levels = int(_attr(softmax, "levels", 0))
-    if v.grid.zero_point or not 0 < levels < 256 or bits < 8:
-        levels = 0
-    if levels != _attr(softmax, "levels", 0) or (
-        scope.quant(_same_place(scope, weighted.inputs[0])) is not None
-    ):
-        scope.notes.append(
-            f"{softmax.name.split('~')[0]}: its output keeps {bits} bits, where the ONNX model "
-            "rounds it to 8 (leave softmax and the product after it out when quantising)"
-        )
+    po = projection(wo[0][:, back], wo[1], wo[2], found.context, y)
     op = Attention(
         heads=heads,
         dim=dim,
@@ -157,8 +222,8 @@ def multi_head_attention(scope: Scope, node: Node) -> Result:
         wv=pv.weight,
         bv=pv.bias,
         rv=pv.requant,
-        score=requant(ratio, score_grid.zero_point),
-        exp_table=_table(softmax, score_grid, bits),
+        score=_score(found, q.grid, k.grid),
+        exp_table=_table(softmax, found.scores, bits),
         weight_bits=bits,
         context=scale,
         wo=po.weight,
@@ -167,6 +232,71 @@ def multi_head_attention(scope: Scope, node: Node) -> Result:
         levels=levels,
     )
     return scope.emit(op, (x_name,), scope.shape(node.output), quant=y, name=out.name)
+
+
+@rule("Linear")
+def dot_product_attention(scope: Scope, node: Node) -> Result:
+    """Two products and a softmax on rounded queries, keys and values, whatever made these."""
+    found = core(scope, node)
+    if found is None or found.own_table:
+        return None
+    names = *found.product.inputs, found.weighted.inputs[1]
+    q, k, v = (_operand(scope, n, swap=i == 1) for i, n in enumerate(names))
+    if q is None or k is None or v is None or len({o.columns for o in (q, k, v)}) != 1:
+        return None
+    (heads, dim), (_, tokens, keys) = q.columns, scope.shape(found.product.output)
+    feature = _context_columns(found.order, heads, tokens, dim)
+    if feature is None:
+        return None
+    bits = weight_bits(keys, 8)
+    # The values' zero point is taken off before they are weighed.
+    scale = row_scale(Quant(v.grid.scale * found.weighing, 0), found.context, bits)
+    steps = None if found.rounded is None else weight_steps(found.rounded, bits)
+    zeros = q.grid.zero_point, k.grid.zero_point, v.grid.zero_point
+    op = DotProductAttention(
+        heads,
+        *zeros,
+        score=_score(found, q.grid, k.grid),
+        exp_table=_table(found.softmax, found.scores, bits),
+        weight_bits=bits,
+        context=scale,
+        mask=found.mask,
+        steps=steps,
+    )
+    inputs, shape = (q.name, k.name, v.name), (tokens, heads * dim)
+    context = scope.emit(op, inputs, shape, quant=found.context, name=found.product.name)
+    integers, scales, bias = _arrays(scope, node)
+    back = np.argsort(feature)
+    weights = (scope.constant(a) for a in (integers[:, back], scales, bias))
+    return scope.emit(Float("Linear"), (context, *weights), scope.shape(node.output))
+
+
+@dataclass(frozen=True, eq=False)
+class Operand:
+    """A rounded value [S, H*P], head by head. columns: (H, P)."""
+
+    name: str
+    grid: Quant
+    columns: tuple[int, int]
+
+
+def _operand(scope: Scope, name: str, *, swap: bool) -> Operand | None:
+    """What q, k or v of a product are read from; ``swap``: they are [H, P, S] there."""
+    source, index = trace(scope, name)
+    grid, shape = scope.quant(source), scope.shape(name)
+    if grid is None or len(scope.shape(source)) != 2 or len(shape) != 3:
+        return None
+    laid = index.reshape(shape).swapaxes(1, 2) if swap else index.reshape(shape)
+    width = scope.shape(source)[1]
+    found = columns(laid.reshape(-1), laid.shape, width)
+    if found is None or not np.array_equal(found.reshape(-1), np.arange(width)):
+        return None
+    return Operand(source, grid, (found.shape[0], found.shape[1]))
+
+
+def _score(found: Core, q: Quant, k: Quant) -> Requant:
+    ratio = np.asarray([q.scale * k.scale * found.alpha / found.scores.scale])
+    return requant(ratio, found.scores.zero_point)
 
 
 def _table(softmax: Node, scores: Quant, bits: int) -> U16:
@@ -209,3 +339,6 @@ def _attr(node: Node, key: str, default: float) -> float:
 
 
 ATTENTION = (multi_head_attention,)
+EXACT_ATTENTION = (multi_head_attention_as_rounded,)
+SEPARATE_ATTENTION = (dot_product_attention,)
+"""For what the others leave."""

@@ -41,7 +41,8 @@ def real(scope: Scope, name: str) -> F64 | None:
     if data is not None:
         return np.asarray(data, np.float64)
     grid = as_grid(scope, name)
-    return None if grid is None else grid[0].astype(np.float64) * grid[1]
+    with np.errstate(invalid="ignore"):  # 0 times a scale that is not finite
+        return None if grid is None else grid[0].astype(np.float64) * grid[1]
 
 
 def is_constant(scope: Scope, name: str) -> bool:

@@ -8,6 +8,7 @@ from tinygen.graph import Graph, Node
 from tinygen.graph.ops import Float
 from tinygen.passes.elementwise import ELEMENTWISE
 from tinygen.passes.engine import kind_of
+from tinygen.passes.masks import NEVER
 
 ANCHORS = {"Linear", "Convolve", "Norm", "Scores", "Mean", "Largest", "Join", "Softmax", "Embed"}
 WORDS = {
@@ -24,7 +25,10 @@ WORDS = {
 KNOWN = ANCHORS | ELEMENTWISE | {"Move", "Grid", "Quant"}
 INSTEAD = {
     "MaxPool": "has dilation, automatic padding or three dimensions: use plain windows of 1 or 2",
-    "Attention": "has a mask, a cache, causality or grouped queries: tinygen takes plain encoders",
+    "Attention": "has a cache, grouped queries, capped scores or a mask that is computed: tinygen "
+    "takes plain encoders with constant masks",
+    "Where": "chooses by what is no constant, or between other things than scores and a large "
+    "negative number: tinygen takes constant attention masks",
     "RMSNormalization": "is not LayerNorm: tinygen takes LayerNorm and BatchNorm",
 }
 QUANTISE = "quantise it (`tinygen quantize` chooses operators that fit)"
@@ -67,8 +71,9 @@ def _refuse(graph: Graph, node: Node, quantised: set[str]) -> None:
         )
     if kind == "Softmax" and _masked(graph, node):
         raise TinygenError(
-            f"node {node.name} ({what}) has a mask added to its scores: tinygen takes encoders in "
-            "which every token sees every other, so export without the mask"
+            f"node {node.name} ({what}) has a tensor added to its scores that is not a constant "
+            f"mask of 0 and at most {NEVER:.0f}, the same for every head: export with such a mask, "
+            "or without"
         )
     if kind in ("Scores", "Softmax"):
         raise TinygenError(

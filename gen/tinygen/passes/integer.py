@@ -28,6 +28,9 @@ from tinygen.passes.moves import index_of, move, positions
 from tinygen.passes.multipliers import projection
 from tinygen.passes.tables import real_inputs, to_grid
 
+DIAGONAL = 64
+"""Features up to which a factor for each is a product with a diagonal matrix (4 KB of flash)."""
+
 
 def _rounded(scope: Scope, node: Node, kind: str) -> tuple[Node, Quant] | None:
     """The operator that a Quant node rounds, and the grid."""
@@ -93,13 +96,15 @@ def integer_norm(scope: Scope, node: Node) -> Result:
     gamma, beta = _arrays(scope, inner.inputs[1:])
     attrs = inner.op.attrs
     whole = attrs.get("whole", False) and x.scale == 1
-    op = multipliers.layer_norm(gamma, beta, attrs["eps"], x, y, whole=whole)
+    variance = Quant(attrs["scale"], attrs["zp"]) if "scale" in attrs else None
+    op = multipliers.layer_norm(gamma, beta, attrs["eps"], x, y, whole=whole, variance=variance)
     return scope.emit(op, inner.inputs[:1], scope.shape(node.output), quant=y, name=inner.name)
 
 
 @rule("Quant")
 def integer_affine(scope: Scope, node: Node) -> Result:
-    """round(x c + d), a factor and an offset for each feature (BatchNorm) -> depthwise Conv 1x1."""
+    """round(x c + d), a factor and an offset for each feature (BatchNorm) -> depthwise Conv 1x1, or
+    Linear with a diagonal where that is small: it takes a fraction of the instructions."""
     y = scope.quant(node.output)
     step = scope.made_by(node.inputs[0], "Mul", "Div", "Add", "Sub")
     if step is None or y is None or len(scope.shape(step.output)) != 2:
@@ -116,6 +121,9 @@ def integer_affine(scope: Scope, node: Node) -> Result:
         return None
     q = (127 * np.sign(c)).astype(np.int32).reshape(-1, 1, 1, 1)
     p = projection(q, np.abs(c) / 127, offset, x, y)
+    if width <= DIAGONAL:
+        dense = Linear(np.diag(p.weight.reshape(-1)), p.bias, p.requant)
+        return scope.emit(dense, found[:1], (rows, width), quant=y, name=step.name)
     op = Conv(p.weight, p.bias, p.requant, (1, 1), groups=width, channels_last=True)
     plane = move(scope, found[0], None, (rows, 1, width))
     return scope.emit(op, (plane,), (rows, width), quant=y, name=step.name)

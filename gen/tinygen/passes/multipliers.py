@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tinygen.errors import TinygenError
 from tinygen.graph import Quant
-from tinygen.graph.ops import I8, I32, U16, Add, LayerNorm, MeanPool, Requant, RowScale
+from tinygen.graph.ops import I8, I32, U16, Add, LayerNorm, MeanPool, Requant, RowScale, WeightSteps
 
 F64 = NDArray[np.float64]
 SHIFT = 32
@@ -97,9 +97,12 @@ def _fit_bias(q: NDArray[Any], scales: F64, bias: F64, x: Quant, y: Quant) -> tu
     return np.rint(q / step.reshape(shape)).astype(np.int32), scales * step
 
 
-def weight_bits(tokens: int) -> int:
-    """Bits of unnormalised attention weights: 15, fewer where int32 sums would not hold."""
-    return min(15, 31 - 7 - math.ceil(math.log2(tokens))) if tokens > 1 else 15
+def weight_bits(tokens: int, value_bits: int = 7) -> int:
+    """Bits of unnormalised attention weights: 15, fewer where int32 sums would not hold.
+
+    value_bits: of the values that they weigh, the sign aside.
+    """
+    return min(15, 31 - value_bits - math.ceil(math.log2(tokens))) if tokens > 1 else 15
 
 
 def exp_table(step: float, bits: int) -> U16:
@@ -128,12 +131,29 @@ def row_scale(v: Quant, y: Quant, bits: int) -> RowScale:
     return RowScale(mult, frac, s, offset)
 
 
+def weight_steps(grid: Quant, bits: int) -> WeightSteps | None:
+    """Probabilities on a grid of 8 bits; None where its steps are finer than the weights."""
+    up = bits - math.frexp(1 / grid.scale)[1]
+    total = round(2.0**up / grid.scale)
+    if total >> bits:
+        up, total = up - 1, round(2.0 ** (up - 1) / grid.scale)
+    return WeightSteps(total, up, 127 - grid.zero_point) if up >= 0 else None
+
+
 def layer_norm(
-    gamma: F64, beta: F64, eps: float, x: Quant, y: Quant, *, whole: bool = False
+    gamma: F64,
+    beta: F64,
+    eps: float,
+    x: Quant,
+    y: Quant,
+    *,
+    whole: bool = False,
+    variance: Quant | None = None,
 ) -> LayerNorm:
-    """Real gamma and beta [E]; see `LayerNorm` for the fixed-point steps."""
+    """Real gamma and beta [E]; see `LayerNorm` for the fixed-point steps. variance: its grid."""
     features = len(gamma)
-    frac = 15 - math.ceil(math.log2(3 * features if whole else features) / 2)
+    room = 3 if whole else 4 if variance is not None else 1
+    frac = 15 - math.ceil(math.log2(room * features) / 2)
     g, b = gamma / y.scale, beta / y.scale + y.zero_point
     s = NORM_SHIFT
     while s > 1 and np.abs(np.rint(g * 2.0 ** (s - frac))).max() >= 1 << 15:
@@ -145,7 +165,13 @@ def layer_norm(
     gi, bi = gi.astype(np.int32), bi.astype(np.int32)
     if whole:
         return LayerNorm(gi, bi, max(1, round(eps)), frac, s, True, x.zero_point)
-    return LayerNorm(gi, bi, eps_term, frac, s)
+    if variance is None:
+        return LayerNorm(gi, bi, eps_term, frac, s)
+    if eps < variance.scale / 2:  # the model rounds it away
+        eps_term = 1
+    step = max(1, round(256 * features * features * variance.scale / (x.scale * x.scale)))
+    most = 127 - variance.zero_point
+    return LayerNorm(gi, bi, eps_term, frac, s, step=step, most=most)
 
 
 def add(a: Quant, b: Quant, y: Quant, other: I8 | None) -> Add:

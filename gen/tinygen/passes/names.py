@@ -3,10 +3,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+
+import numpy as np
 
 from tinygen.graph import Graph, Node, ops
 from tinygen.passes.engine import unique_names
+
+ATTENTION = (ops.Attention, ops.DotProductAttention)
 
 
 def systematic(graph: Graph) -> tuple[Graph, dict[str, str]]:
@@ -38,17 +43,26 @@ def systematic(graph: Graph) -> tuple[Graph, dict[str, str]]:
 
 def _labels(graph: Graph) -> list[str]:
     """One label a node, following the encoder's course: embed, blocks, then pool and head."""
-    blocks = sum(isinstance(n.op, ops.Attention) for n in graph.nodes)
+    blocks = sum(isinstance(n.op, ATTENTION) for n in graph.nodes)
+    given = _projections(graph)
     block, residuals, ffn, norms = -1, 0, 0, 0
-    sums = [i for i, n in enumerate(graph.nodes) if isinstance(n.op, ops.Add)]
-    pre = any(_feeds_only_attention(graph, n) for n in graph.nodes if _is_norm(n))
+    sums = [i for i, n in enumerate(graph.nodes) if isinstance(n.op, ops.Add) and not _is_bias(n)]
+    pre = any(_feeds_only_attention(graph, n, given) for n in graph.nodes if _is_norm(n))
     out: list[str] = []
     for position, node in enumerate(graph.nodes):
         op = node.op
-        if _is_norm(node) and _feeds_only_attention(graph, node):
+        if _is_norm(node) and _feeds_only_attention(graph, node, given):
             out.append(f"block{block + 1}.norm1")
             continue
-        if isinstance(op, ops.Attention):
+        if node.name in given:
+            out.append(given[node.name])
+            continue
+        before = graph.producer(node.inputs[0])
+        if before is not None and (_is_bias(node) or _is_gain(graph, node)):
+            word = "bias" if _is_bias(node) else "gain"
+            out.append(f"{out[graph.nodes.index(before)].removesuffix('_gain')}_{word}")
+            continue
+        if isinstance(op, ATTENTION):
             block, residuals, ffn = block + 1, 0, 0
             norms = int(out.count(f"block{block}.norm1") > 0)
             out.append(f"block{block}.attention")
@@ -72,6 +86,41 @@ def _labels(graph: Graph) -> list[str]:
     return out
 
 
+def _projections(graph: Graph) -> dict[str, str]:
+    """Node -> label, of the layers around attention that stands by itself."""
+    found: dict[str, str] = {}
+    layers = [n for n in graph.nodes if isinstance(n.op, ATTENTION)]
+    for block, layer in enumerate(layers):
+        if not isinstance(layer.op, ops.DotProductAttention):
+            continue
+        for role, name in zip("qkv", layer.inputs, strict=True):
+            node = graph.producer(name)
+            if node is not None and _is_bias(node):
+                found[node.name] = f"block{block}.{role}_bias"
+                node = graph.producer(node.inputs[0])
+            if node is not None and isinstance(node.op, ops.Linear):
+                found.setdefault(node.name, f"block{block}.{role}")
+        for reader in graph.consumers(layer.output):
+            if isinstance(reader.op, ops.Linear):
+                found[reader.name] = f"block{block}.out"
+    return found
+
+
+def _is_bias(node: Node) -> bool:
+    """Whether it adds the same constant to every row."""
+    other = node.op.other if isinstance(node.op, ops.Add) else None
+    return other is not None and bool(np.all(other == other[:1]))
+
+
+def _is_gain(graph: Graph, node: Node) -> bool:
+    """Whether it is the factors of a norm, by themselves."""
+    before = graph.producer(node.inputs[0])
+    if not isinstance(node.op, ops.Linear) or before is None or not _is_norm(before):
+        return False
+    w = node.op.weight
+    return w.shape[0] == w.shape[1] and not np.any(w - np.diag(w.diagonal()))
+
+
 def _is_norm(node: Node) -> bool:
     return isinstance(node.op, ops.LayerNorm)
 
@@ -81,9 +130,14 @@ def _is_first_product(graph: Graph, position: int) -> bool:
     return bool(products) and products[0] == position
 
 
-def _feeds_only_attention(graph: Graph, node: Node) -> bool:
+def _feeds_only_attention(graph: Graph, node: Node, given: Mapping[str, str]) -> bool:
     readers = graph.consumers(node.output)
-    return bool(readers) and all(isinstance(r.op, ops.Attention) for r in readers)
+    while len(readers) == 1 and (_is_gain(graph, readers[0]) or _is_bias(readers[0])):
+        readers = graph.consumers(readers[0].output)
+    return bool(readers) and all(
+        isinstance(r.op, ops.Attention) or given.get(r.name, ".").split(".")[1] in ("q", "k", "v")
+        for r in readers
+    )
 
 
 _WORDS = {

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinygen.graph import Node
+from tinygen.graph import Node, Quant
 from tinygen.graph.ops import Float
+from tinygen.passes.algebra import MERGED
 from tinygen.passes.constants import is_constant, real
 from tinygen.passes.engine import Result, Scope, rule
 from tinygen.passes.rows import norm
@@ -36,6 +37,25 @@ def _last_axis(scope: Scope, node: Node) -> bool:
 @rule("Div")
 def spelled_out_norm(scope: Scope, node: Node) -> Result:
     """(x - mean) / sqrt(mean((x - mean)^2) + eps) is a Norm with gamma 1 and beta 0."""
+    y = _spelled_out(scope, node, exact=False)
+    if y is not None and _rounded_variance(scope, node) is not None:
+        scope.notes.append(f"{node.name} {MERGED} within the norm")
+    return y
+
+
+@rule("Div")
+def spelled_out_norm_with_roundings(scope: Scope, node: Node) -> Result:
+    """The same where the model keeps the variance in 8 bits; the Norm does so too."""
+    return _spelled_out(scope, node, exact=True)
+
+
+def _rounded_variance(scope: Scope, node: Node) -> Quant | None:
+    """The grid of what is under the root."""
+    root = _step(scope, node.inputs[1], "Sqrt")
+    return None if root is None else scope.quant(root.inputs[0])
+
+
+def _spelled_out(scope: Scope, node: Node, *, exact: bool) -> str | None:
     centred = _step(scope, node.inputs[0], "Sub")
     root = _step(scope, node.inputs[1], "Sqrt")
     shifted = _step(scope, root.inputs[0], "Add") if root is not None else None
@@ -62,7 +82,10 @@ def spelled_out_norm(scope: Scope, node: Node) -> Result:
     if mean is None or not _last_axis(scope, mean) or mean.inputs[0] != x:
         return None
     width = scope.shape(x)[-1]
-    return norm(scope, node, x, np.ones(width), np.zeros(width), float(eps.reshape(-1)[0]))
+    grid = _rounded_variance(scope, node) if exact else None
+    how = {} if grid is None else {"scale": grid.scale, "zp": grid.zero_point}
+    one, zero = np.ones(width), np.zeros(width)
+    return norm(scope, node, x, one, zero, float(eps.reshape(-1)[0]), **how)
 
 
 def _constant_row(scope: Scope, node: Node, width: int) -> tuple[str, np.ndarray] | None:
@@ -92,13 +115,24 @@ def _norm_before(scope: Scope, name: str, *, rounded: bool) -> tuple[Node, str] 
 
 @rule("Mul", "Add")
 def affine_after_norm(scope: Scope, node: Node) -> Result:
-    """A factor and an offset for each feature are the Norm's gamma and beta."""
+    """A factor and an offset for each feature are the Norm's gamma and beta; roundings in front of
+    them are dropped."""
+    return _affine(scope, node, exact=False)
+
+
+@rule("Mul", "Add")
+def affine_right_after_norm(scope: Scope, node: Node) -> Result:
+    """The same where nothing is rounded before them."""
+    return _affine(scope, node, exact=True)
+
+
+def _affine(scope: Scope, node: Node, *, exact: bool) -> str | None:
     assert isinstance(node.op, Float)
     width = scope.shape(node.output)[-1] if scope.shape(node.output) else 0
     found = _constant_row(scope, node, width) if width else None
     # One number is a change of scale rather than part of the norm.
     vector = found is not None and bool(np.any(found[1] != found[1][0]))
-    before = _norm_before(scope, found[0], rounded=vector) if found else None
+    before = _norm_before(scope, found[0], rounded=vector and not exact) if found else None
     if found is None or before is None:
         return None
     inner, name = before
@@ -110,9 +144,7 @@ def affine_after_norm(scope: Scope, node: Node) -> Result:
         gamma, beta = gamma * found[1], beta * found[1]
     else:
         beta = beta + found[1]
-    attrs = inner.op.attrs
-    whole = attrs.get("whole", False)
-    return norm(scope, node, inner.inputs[0], gamma, beta, attrs["eps"], whole=whole)
+    return norm(scope, node, inner.inputs[0], gamma, beta, **inner.op.attrs)
 
 
 @rule("BatchNormalization")
@@ -136,3 +168,5 @@ def batch_norm_is_affine(scope: Scope, node: Node) -> Result:
 
 
 NORMS = (spelled_out_norm, affine_after_norm, batch_norm_is_affine)
+EXACT_NORMS = (spelled_out_norm_with_roundings, affine_right_after_norm, batch_norm_is_affine)
+"""Without dropping roundings of the model."""

@@ -15,24 +15,46 @@ from tinygen.errors import TinygenError
 from tinygen.graph import Graph, Node, Value, ops, verify
 from tinygen.graph.ops import Float
 from tinygen.importer import load
-from tinygen.passes.algebra import ALGEBRA
-from tinygen.passes.attention import ATTENTION
+from tinygen.passes.algebra import ALGEBRA, MERGING
+from tinygen.passes.attention import ATTENTION, EXACT_ATTENTION, SEPARATE_ATTENTION
 from tinygen.passes.diagnose import refuse_leftovers
 from tinygen.passes.engine import Rule, kind_of, rewrite, tidy
 from tinygen.passes.integer import INTEGER, VIEWS
+from tinygen.passes.masks import MASKS
 from tinygen.passes.moves import MOVES, moves_compose
 from tinygen.passes.names import systematic
-from tinygen.passes.norms import NORMS
+from tinygen.passes.norms import EXACT_NORMS, NORMS
 from tinygen.passes.quantisation import PAIRS, ROUNDING
 from tinygen.passes.quantlib import QUANTLIB, integer_input
+from tinygen.passes.roundings import nearest, roundings
 from tinygen.passes.rows import ROWS
 from tinygen.passes.scales import CHOSEN, choose_scales, grid_of
 from tinygen.passes.sharing import share_roundings
 from tinygen.passes.tables import make_tables
 from tinygen.passes.tail import drop_identities, fuse_tables, select_early
 
-SPELLED_OUT: tuple[Rule, ...] = (*QUANTLIB, *PAIRS, *ROUNDING, *NORMS)
-CANONICAL: tuple[Rule, ...] = (*QUANTLIB, *NORMS, *PAIRS, *ROUNDING, *MOVES, *ROWS, *ALGEBRA)
+Rules = tuple[Rule, ...]
+
+
+@dataclass(frozen=True)
+class Flavour:
+    """The rules of one way to import: spelled before the input has a grid, canonical until the
+    float graph has its one form, attention."""
+
+    spelled: Rules
+    canonical: Rules
+    attention: Rules
+
+
+def _flavour(norms: Rules, merging: Rules, attention: Rules) -> Flavour:
+    spelled = (*QUANTLIB, *PAIRS, *ROUNDING, *norms)
+    canonical = (*QUANTLIB, *norms, *PAIRS, *ROUNDING, *MASKS, *MOVES, *ROWS, *ALGEBRA, *merging)
+    return Flavour(spelled, canonical, attention)
+
+
+QUICK = _flavour(NORMS, MERGING, ATTENTION)
+EXACT = _flavour(EXACT_NORMS, (), EXACT_ATTENTION)
+"""Without and with the roundings that a model makes between two steps of one operator."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,16 +93,29 @@ def import_with_origins(
 def to_integer(graph: Graph, samples: NDArray[Any] | None = None) -> tuple[Graph, dict[str, str]]:
     """A Graph of `Float` nodes -> the integer graph and the ONNX tensor behind each value."""
     graph = integer_input(graph, samples)
-    spelled = rewrite(graph, SPELLED_OUT)
-    graph = rewrite(spelled, CANONICAL)
+    quick = _integer(graph, samples, QUICK)
+    dropped = roundings(quick)
+    if dropped:
+        try:
+            exact = _integer(graph, samples, EXACT)
+        except TinygenError:
+            exact = None
+        quick = nearest(quick, exact, dropped, samples)
+    graph, origins = systematic(quick)
+    return verify(graph, integer=True), origins
+
+
+def _integer(graph: Graph, samples: NDArray[Any] | None, how: Flavour) -> Graph:
+    spelled = rewrite(graph, how.spelled)
+    graph = rewrite(spelled, how.canonical)
     if samples is not None and not _rounds_its_input(graph):
-        graph = rewrite(with_input_grid(spelled, samples), CANONICAL)
-    for step in (*ROUNDED, choose_scales(samples), *STEPS):
+        graph = rewrite(with_input_grid(spelled, samples), how.canonical)
+    attention = _rules(*how.attention), _rules(*SEPARATE_ATTENTION)
+    for step in (*ROUNDED, choose_scales(samples), *attention, *STEPS):
         graph = verify(step(graph))
     refuse_leftovers(graph)
     _refuse_other_networks(graph)
-    graph, origins = systematic(graph)
-    return verify(graph, integer=True), origins
+    return graph
 
 
 def _rules(*rules: Rule) -> Callable[[Graph], Graph]:
@@ -139,7 +174,7 @@ def quantised_ends(graph: Graph) -> Graph:
 
 def _refuse_other_networks(graph: Graph) -> None:
     """tinygen is for transformer encoders."""
-    if not any(isinstance(n.op, ops.Attention) for n in graph.nodes):
+    if not any(isinstance(n.op, ops.Attention | ops.DotProductAttention) for n in graph.nodes):
         raise TinygenError(
             "no self-attention was recognised: tinygen takes transformer encoders, for other "
             "networks use a general deployment tool"
@@ -152,7 +187,6 @@ ROUNDED: tuple[Callable[[Graph], Graph], ...] = (
     share_roundings,
 )
 STEPS: tuple[Callable[[Graph], Graph], ...] = (
-    _rules(*ATTENTION),
     make_tables,
     _rules(*INTEGER, *VIEWS),
     drop_identities,

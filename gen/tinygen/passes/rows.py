@@ -3,7 +3,8 @@
 
 ``Linear`` x [R, K]: inputs x, integers [N, K], scales [N], bias [N] (real).
 ``Convolve`` x [C, H, W] -> [OH*OW, N]: inputs x, integers, scales, bias; attrs as ONNX's, 2-D.
-``Norm`` x [R, E]: inputs x, gamma, beta (real); attrs eps, whole.  ``Softmax`` over the last axis.
+``Norm`` x [R, E]: inputs x, gamma, beta (real); attrs: see `norm`.
+``Softmax`` x [R, T], over the last axis: attrs beta (a factor on x), mask [1 or R, T], as ONNX's.
 ``Scores`` a [H, S, P], b [H, P, T]: their product times attr alpha.
 ``Mean`` x [R, E] -> [1, E].  ``Join`` of [Ri, E] -> [R, E].
 ``Embed`` ids [S], table [V, E] -> [S, E].
@@ -130,11 +131,12 @@ def product_of_activations(scope: Scope, node: Node) -> Result:
 
 @rule("Attention")
 def attention_node(scope: Scope, node: Node) -> Result:
-    """ONNX's one-node attention (opset 23), without mask, cache or causality, spelled out."""
-    plain = not any(
-        attribute(node, k, 0) for k in ("is_causal", "softcap", "qk_matmul_output_mode")
-    )
-    if not plain or any(node.inputs[3:]) or len(node.outputs) != 1:
+    """ONNX's one-node attention (opset 23), without a cache, spelled out; its mask a constant."""
+    plain = not any(attribute(node, k, 0) for k in ("softcap", "qk_matmul_output_mode"))
+    mask = node.inputs[3] if len(node.inputs) > 3 else ""
+    if not plain or any(node.inputs[4:]) or len(node.outputs) != 1:
+        return None
+    if mask and not is_constant(scope, mask):
         return None
     heads = [attribute(node, "q_num_heads", 0), *[attribute(node, "kv_num_heads", 0)] * 2]
     parts = []
@@ -153,6 +155,15 @@ def attention_node(scope: Scope, node: Node) -> Result:
     product = scope.emit(Float("MatMul"), (q, transposed(scope, k, (0, 1, 3, 2))), scores)
     factor = scope.constant(np.asarray(alpha, np.float32))
     scaled = scope.emit(Float("Mul"), (product, factor), scores)
+    never = scope.constant(np.asarray(-np.inf, np.float32))
+    if attribute(node, "is_causal", 0):
+        earlier = scope.constant(np.tril(np.ones(scores[2:], bool)))
+        scaled = scope.emit(Float("Where"), (earlier, scaled, never), scores)
+    data = scope.data(mask)
+    if data is not None and data.dtype == bool:
+        scaled = scope.emit(Float("Where"), (mask, scaled, never), scores)
+    elif mask:
+        scaled = scope.emit(Float("Add"), (scaled, mask), scores)
     weights = scope.emit(Float("Softmax", {"axis": -1}), (scaled,), scores)
     mixed = scope.emit(Float("MatMul"), (weights, v), shape)
     if len(scope.shape(node.output)) == 3:
@@ -174,19 +185,18 @@ def norm_of_rows(scope: Scope, node: Node) -> Result:
     return norm(scope, node, x, g, b, attribute(node, "epsilon", 1e-5))
 
 
-def norm(
-    scope: Scope, node: Node, x: str, gamma: Any, beta: Any, eps: float, *, whole: bool = False
-) -> str:
+def norm(scope: Scope, node: Node, x: str, gamma: Any, beta: Any, eps: float, **how: Any) -> str:
     """A Norm node over the last axis of x, in the shape of the node it replaces.
 
-    whole: mean and deviation in whole steps, rounded towards zero (QuantLib)."""
+    how: ``whole`` (mean and deviation in whole steps, rounded towards zero: QuantLib), ``scale``
+    and ``zp`` of the variance where the model rounds it."""
     shape = scope.shape(x)
     full = [
         np.broadcast_to(np.reshape(p, -1), shape[-1:]).astype(np.float64) for p in (gamma, beta)
     ]
     rows = move(scope, x, None, rows_of(shape))
     inputs = (rows, *(scope.constant(p) for p in full))
-    attrs = {"eps": float(eps), **({"whole": True} if whole else {})}
+    attrs = {"eps": float(eps), **how}
     y = scope.emit(Float("Norm", attrs), inputs, rows_of(shape))
     return move(scope, y, None, scope.shape(node.output))
 

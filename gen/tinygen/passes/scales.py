@@ -38,7 +38,7 @@ def choose_scales(samples: NDArray[Any] | None) -> Callable[[Graph], Graph]:
         missing = unrounded(graph)
         if not missing or graph.values[graph.input].quant is None:
             return graph
-        x = _drawn(graph) if samples is None else samples[:SAMPLES]
+        x = drawn(graph) if samples is None else samples[:SAMPLES]
         low, high = ({m: 0.0 for m in missing} for _ in range(2))
         factors = _into_softmax(graph, missing)
         scores: dict[str, list[NDArray[Any]]] = {m: [] for m in factors}
@@ -126,7 +126,7 @@ def _into_softmax(graph: Graph, missing: list[str]) -> dict[str, float]:
     return found
 
 
-def _drawn(graph: Graph) -> NDArray[np.float32]:
+def drawn(graph: Graph) -> NDArray[np.float32]:
     """Normally distributed inputs whose three sigma fill the input's range; always the same."""
     quant = graph.values[graph.input].quant
     assert quant is not None

@@ -53,7 +53,7 @@ def _run(node: Node, i: list[Any], shape: tuple[int, ...]) -> Array:
         "Largest": lambda: _largest(i[0], attrs, shape),
         "Mean": lambda: i[0].mean(axis=0),
         "Join": lambda: np.concatenate(i),
-        "Norm": lambda: _norm(i, attrs["eps"], attrs.get("whole", False)),
+        "Norm": lambda: _norm(i, attrs),
     }
     if kind in special:
         return np.asarray(special[kind]())
@@ -71,6 +71,10 @@ def _moved(x: Array, index: Array | None) -> Array:
 
 
 def _weights(scores: Array, attrs: Any) -> Array:
+    mask = attrs.get("mask")
+    if mask is not None:  # [S or 1, T] for every head's rows
+        rows = np.resize(mask, scores.shape) if len(mask) > 1 else mask
+        scores = np.where(rows, scores, -np.inf)
     y = softmax(scores * attrs.get("beta", 1.0), attrs.get("weights"))
     levels = attrs.get("levels")  # QuantLib's rounds them down
     return y if levels is None else np.asarray(np.floor(y * levels) / levels)
@@ -84,10 +88,12 @@ def softmax(x: Array, weights: Array | None = None) -> Array:
     return y
 
 
-def _norm(i: list[Any], eps: float, whole: bool) -> Array:
-    mean = i[0].mean(axis=-1, keepdims=True)
+def _norm(i: list[Any], attrs: Any) -> Array:
+    mean, eps, whole = i[0].mean(axis=-1, keepdims=True), attrs["eps"], attrs.get("whole", False)
     centred = i[0] - (np.trunc(mean) if whole else mean)
     variance = (centred**2).mean(axis=-1, keepdims=True)
+    if "scale" in attrs:
+        variance = evaluate("Quant", attrs, [variance])
     deviation = np.floor(np.sqrt(np.floor(variance) + eps)) if whole else np.sqrt(variance + eps)
     y: Array = centred / deviation * i[1] + i[2]
     return y

@@ -166,6 +166,9 @@ class ClusterLowering(Lowering):
                 size = conv_work(t, op, self.cores)
             case ops.LayerNorm() as op:
                 size = align8(4 * len(op.gamma)) + align8(2 * len(op.gamma))
+            case ops.DotProductAttention() as op:
+                (_, width), (keys, _) = (self.graph.values[i].shape for i in node.inputs[:2])
+                size = EXP + self.cores * align8(t.dot_product_scratch(width // op.heads, keys))
             case ops.Lut():
                 size = TABLE
             case ops.Add(other=other) if other is not None:

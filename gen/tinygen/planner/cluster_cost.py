@@ -59,6 +59,9 @@ def features(step: p.Step, cores: int) -> Counter[str]:
             counts = _few(a, cores)
         case p.AttentionStep() as a:
             counts = _attention(a, cores) + _linear(a.tokens, a.o, step.tiles, cores)
+        case p.DotProductStep() as a:  # plain C: as many rounds as a sum over rows has
+            rounds = a.op.heads * share(a.rows) * a.dim * max(1, a.seen // a.rows)
+            counts.update({"mean": 2 * rounds, "mean.call": 1, "bytes": 512})
         case p.NormStep() as a:
             rows, width = share(a.rows), len(a.gamma)
             kind = "norm" if a.function == "layernorm" else "whole"

@@ -27,6 +27,10 @@ def constants(step: p.Step) -> Iterator[Constant]:
             for name in "qkvo":
                 yield from _linear(f"{name}_", getattr(a, name))
             yield "exp", a.exp_table
+        case p.DotProductStep(op=op, mask=mask):
+            yield "exp", op.exp_table
+            if mask is not None:
+                yield "mask", mask.reshape(-1)
         case p.NormStep() as n:
             yield "gamma", np.array(n.gamma, np.int16)
             yield "beta", np.array(n.beta, np.int32)

@@ -87,8 +87,10 @@ def features(step: p.Step, target: str) -> Counts:
             return _blocks(loops, rows, how.row_block, (_shape(up), _shape(down)))
         case p.AttentionStep() as a:
             return attention_features(AttentionShape.of_step(a), a.schedule, target)
+        case p.DotProductStep() as a:
+            return loops.dot_product(a)
         case p.NormStep() as a:
-            count = loops.norm_whole if a.whole else loops.norm
+            count = loops.norm_whole if a.whole else loops.norm_steps if a.step else loops.norm
             return count(a.rows, len(a.gamma))
         case p.AddStep() as a:
             return loops.add_wide(a.count) if a.wide else loops.elements("add", a.count)

@@ -155,6 +155,8 @@ def _functions(step: p.Step) -> Iterator[str]:
                 yield "tg_linear_s8"
             else:
                 yield from ("tg_attention_accumulate_s8", "tg_attention_requantise_s8")
+        case p.DotProductStep():
+            yield "tg_dot_product_attention_s8"
         case p.NormStep() | p.AddStep() as a:
             yield f"tg_{a.function}_s8"
         case p.LutStep():

@@ -7,6 +7,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from tinygen.graph import Graph, Node, ops
 from tinygen.graph.shapes import conv_output, pool_output
 from tinygen.planner import attention, feedforward
@@ -134,11 +136,18 @@ class Lowering:
                 if op.fusion != "unfused":
                     self.sources.update(self.target.sources("attention_load"))
                 reads = size * (len(op.wq) + len(op.wk) + len(op.wv)) // REUSE
+            case ops.DotProductAttention() as op:
+                kind, keys = "dot_product_attention", self.graph.values[node.inputs[1]].shape[0]
+                args = self._dot_product_step(op, x, keys)
+                macs = 2 * args.seen * size // x[0]
+                for name in node.inputs[1:]:
+                    self._count(name, macs // (2 * REUSE))
             case ops.LayerNorm() as op:
                 gamma, beta = (tuple(int(i) for i in a) for a in (op.gamma, op.beta))
                 kind = "layernorm"
                 args = p.NormStep(
-                    gamma, beta, op.eps_term, op.frac, op.s, math.prod(x[:-1]), op.whole, op.x_zp
+                    *(gamma, beta, op.eps_term, op.frac, op.s, math.prod(x[:-1])),
+                    *(op.whole, op.x_zp, op.step, op.most),
                 )
                 reads = 2 * size
             case ops.Add() as op:
@@ -172,6 +181,18 @@ class Lowering:
         if kind not in ("attention", "prepend"):
             self.sources.update(self.target.sources(step.function))
         return step
+
+    def _dot_product_step(
+        self, op: ops.DotProductAttention, x: Sequence[int], keys: int
+    ) -> p.DotProductStep:
+        dim = x[1] // op.heads
+        seen, mask = x[0] * keys, None
+        if op.mask is not None:
+            mask = np.packbits(op.mask != 0, axis=1, bitorder="little")
+            seen = int(np.count_nonzero(op.mask)) * x[0] // len(op.mask)
+        size = self.target.dot_product_scratch(dim, keys)
+        scratch = self.temporary("scratch", size, 0, TICKS - 1, 5 * op.heads * seen)
+        return p.DotProductStep(op, x[0], keys, dim, mask, seen, scratch)
 
     def _linear_step(self, node: Node, op: ops.Linear, rows: int) -> tuple[p.LinearStep, int]:
         n, k = op.weight.shape

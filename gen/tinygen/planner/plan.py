@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from tinygen.boards import Board, Region
 from tinygen.graph import Quant
-from tinygen.graph.ops import I8, I16, U16, Fusion, RowScale
+from tinygen.graph.ops import I8, I16, U8, U16, DotProductAttention, Fusion, RowScale
 from tinygen.planner.schedule import AttentionSchedule, FeedForwardSchedule, Schedule
 from tinygen.targets import PackedLinear
 
@@ -165,6 +165,20 @@ class AttentionStep:
 
 
 @dataclass(frozen=True, eq=False)
+class DotProductStep:
+    """One `tg_dot_product_attention_t`. op: its numbers.  mask: its bits [rows or 1, bytes] or
+    None.  seen: keys that all rows see together, of a head."""
+
+    op: DotProductAttention
+    rows: int
+    keys: int
+    dim: int
+    mask: U8 | None
+    seen: int
+    scratch: Slot | None
+
+
+@dataclass(frozen=True, eq=False)
 class FeedForwardStep:
     """rows x k through `up` and `down`, `schedule.row_block` of them at a time; hidden: a block of
     what is between."""
@@ -189,9 +203,13 @@ class NormStep:
     rows: int
     whole: bool
     x_zp: int
+    step: int = 0
+    most: int = 0
 
     @property
     def function(self) -> str:
+        if self.step:
+            return "layernorm_steps"
         return "layernorm_whole" if self.whole else "layernorm"
 
 
@@ -262,6 +280,7 @@ StepArgs = (
     | FeedForwardStep
     | ConvStep
     | AttentionStep
+    | DotProductStep
     | NormStep
     | AddStep
     | LutStep
@@ -276,9 +295,9 @@ StepArgs = (
 class Step:
     """One layer of the schedule.
 
-    op: linear | feed-forward | conv | attention | layernorm | add | lut | mean | max |
-    prepend.  schedule: how it runs, for people.  reads_until, writes_from: the ticks within the
-    step at which the inputs are last read and the output is first written.
+    op: linear | feed-forward | conv | attention | dot_product_attention | layernorm | add | lut |
+    mean | max | embed | prepend.  schedule: how it runs, for people.  reads_until, writes_from: the
+    ticks within the step at which the inputs are last read and the output is first written.
     """
 
     name: str

@@ -18,6 +18,8 @@ def layer_norm(x: I8, op: LayerNorm) -> I8:
     for i, row in enumerate(x.astype(np.int64)):
         n, r, k = normal(row, op)
         t = (n * r + (1 << (k - 1))) >> k
+        if op.step:
+            t = np.clip(t, -(1 << 15), (1 << 15) - 1)
         y[i] = clamp8((t * op.gamma.astype(np.int64) + op.beta) >> op.s)
     return y
 
@@ -25,8 +27,10 @@ def layer_norm(x: I8, op: LayerNorm) -> I8:
 def _normal(row: I64, op: LayerNorm) -> tuple[I64, int, int]:
     """n, r, k of `LayerNorm`."""
     features, total = len(row), int(row.sum())
-    d = features * int((row * row).sum()) - total * total + op.eps_term
-    r, e = inverse_sqrt(d)
+    d = features * int((row * row).sum()) - total * total
+    if op.step:
+        d = (min(op.most, (256 * d + op.step // 2) // op.step) * op.step) >> 8
+    r, e = inverse_sqrt(d + op.eps_term)
     return features * row - total, r, 31 + e - op.frac
 
 

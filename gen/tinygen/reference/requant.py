@@ -26,18 +26,18 @@ def requantise(acc: NDArray[Any], r: Requant) -> NDArray[np.int8]:
 
 def row_reciprocal(total: NDArray[Any], r: RowScale) -> I64:
     """Weight sums L (1 <= L < 2^32) -> the row's multiplier; see `RowScale`."""
-    q, z = _reciprocal(total)
+    q, z = reciprocal(total)
     out: I64 = (q * r.mult) >> (47 - z + r.frac - r.s)
     return out
 
 
 def level_factor(total: NDArray[Any], levels: int) -> tuple[I64, I64]:
     """Weight sums L -> (f, shift) for whole levels: e f >> shift; see `Attention`."""
-    q, z = _reciprocal(total)
+    q, z = reciprocal(total)
     return (q * levels >> 8) + 1, 39 - z
 
 
-def _reciprocal(total: NDArray[Any]) -> tuple[I64, I64]:
+def reciprocal(total: NDArray[Any]) -> tuple[I64, I64]:
     """Weight sums L -> (q, z): (2^32 - 1) / L with 16 bits, and the zeros before L's first bit."""
     total = total.astype(np.int64)
     z: I64 = 32 - np.vectorize(int.bit_length, otypes=[np.int64])(total)

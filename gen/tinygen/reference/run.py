@@ -14,6 +14,7 @@ from tinygen.graph.graph import Graph
 from tinygen.graph.ops import I8, IntOp
 from tinygen.reference import elementwise, matmul
 from tinygen.reference.attention import attention
+from tinygen.reference.dot_product import dot_product_attention
 from tinygen.reference.norm import layer_norm
 from tinygen.reference.requant import clamp8
 
@@ -28,6 +29,8 @@ def run_op(op: IntOp, inputs: list[I8]) -> I8:
             return matmul.conv(x, op)
         case ops.Attention():
             return attention(x, op)
+        case ops.DotProductAttention():
+            return dot_product_attention(inputs, op)
         case ops.LayerNorm():
             return layer_norm(x, op)
         case ops.Add():

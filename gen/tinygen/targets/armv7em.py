@@ -44,7 +44,7 @@ class ArmV7EM(Portable):
         {
             *_SOURCES["attention_stream"],
             *("attention_load", "attention_compact", "attention_levels"),
-            *("attention_compact_levels", "layernorm", "add", "lut"),
+            *("attention_compact_levels", "dot_product_attention", "layernorm", "add", "lut"),
         }
     )
 
@@ -76,6 +76,10 @@ class ArmV7EM(Portable):
 
     def compact(self) -> Target | None:
         return ArmV7EMCompact()
+
+    def dot_product_scratch(self, dim: int, keys: int) -> int:
+        deep, wide = halves(dim), halves(keys)
+        return 4 * (keys * deep + dim * wide + 2 * deep + 2 * wide)
 
     def pack_output(self, op: Attention) -> PackedLinear:
         return ArmV7EMCompact().pack_output(op)

@@ -55,8 +55,8 @@ class Target(ABC):
         """C files for linear | conv | attention | attention_stream (attention whose heads are
         streamed through int32 sums) | attention_load (fused weights, beside either) |
         attention_levels (weights of few levels, beside either) | layernorm | layernorm_whole |
-        add | add_wide | lut | mean | max | embed, relative to kernels/src (files of several
-        operators may repeat)."""
+        layernorm_steps | dot_product_attention | add | add_wide | lut | mean | max | embed,
+        relative to kernels/src (files of several operators may repeat)."""
 
     @abstractmethod
     def pack_linear(self, weight: I8, bias: I32, requant: Requant) -> PackedLinear:
@@ -72,6 +72,10 @@ class Target(ABC):
 
     @abstractmethod
     def linear_scratch(self, n: int, k: int, rows: int) -> int: ...
+
+    @abstractmethod
+    def dot_product_scratch(self, dim: int, keys: int) -> int:
+        """`tg_dot_product_attention_scratch`."""
 
     @abstractmethod
     def conv_scratch(self, op: Conv) -> int: ...

@@ -36,6 +36,8 @@ class Portable(Target):
         "attention_levels": ("attention_levels",),
         "layernorm": ("layernorm",),
         "layernorm_whole": ("layernorm_whole",),
+        "layernorm_steps": ("layernorm_steps",),
+        "dot_product_attention": ("dot_product_attention",),
         "add": ("add",),
         "add_wide": ("add_wide",),
         "lut": ("lut",),
@@ -110,6 +112,9 @@ class Portable(Target):
         w = np.concatenate([self.pack_weights(block) for block in blocks])
         m = np.broadcast_to(requant.m, bias.shape).astype(np.int32)
         return PackedLinear(w, bias.astype(np.int32), m, f"{self.name}/{self.layouts[operator]}")
+
+    def dot_product_scratch(self, dim: int, keys: int) -> int:
+        return round_up(2 * dim + 5 * keys, 4)
 
     def project_scratch(self, op: Attention, tokens: int) -> int:
         return self.linear_scratch(op.dim, op.wq.shape[1], tokens)

@@ -5,6 +5,7 @@
 #include "tinygen/attention.h"
 #include "tinygen/conv.h"
 #include "tinygen/dma.h"
+#include "tinygen/dot_product_attention.h"
 #include "tinygen/elementwise.h"
 #include "tinygen/layernorm.h"
 
@@ -76,6 +77,14 @@ void tg_cluster_layernorm_s8(const tg_layernorm_t *op, const int8_t *x, int32_t 
 
 void tg_cluster_layernorm_whole_s8(const tg_layernorm_t *op, const int8_t *x, int32_t rows,
                                    int8_t *y, void *work);
+
+void tg_cluster_layernorm_steps_s8(const tg_layernorm_steps_t *op, const int8_t *x, int32_t rows,
+                                   int8_t *y, void *work);
+
+/* Rows to cores; the mask is read where it is, far. q, k, v near. */
+void tg_cluster_dot_product_attention_s8(const tg_dot_product_attention_t *op, const int8_t *q,
+                                         const int8_t *k, const int8_t *v, int32_t rows,
+                                         int32_t keys, int8_t *y, void *work);
 
 void tg_cluster_add_s8(const tg_add_t *op, const int8_t *a, const int8_t *b, int32_t count,
                        int8_t *y);

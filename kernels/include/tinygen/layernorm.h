@@ -29,6 +29,18 @@ void tg_layernorm_s8(const tg_layernorm_t *op, const int8_t *x, int32_t rows, in
 void tg_layernorm_whole_s8(const tg_layernorm_t *op, const int8_t *x, int32_t rows,
                            int32_t x_stride, int8_t *y, int32_t y_stride);
 
+/* As tg_layernorm_s8 with the variance in steps, for models that keep it in 8 bits:
+ * D = (min(most, (256 D' + step / 2) / step) * step >> 8) + eps, D' without eps;
+ * t saturates to 16 bits. 1 <= step < 2^54, 1 <= most <= 255. */
+typedef struct {
+  tg_layernorm_t norm;
+  uint64_t step;
+  int32_t most;
+} tg_layernorm_steps_t;
+
+void tg_layernorm_steps_s8(const tg_layernorm_steps_t *op, const int8_t *x, int32_t rows,
+                           int32_t x_stride, int8_t *y, int32_t y_stride);
+
 TG_END
 
 #endif

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from tinygen.planner import plan as p
 from tinygen.planner.loops.base import Counts, Loops, half, quarter
 
 EXACT = 2
@@ -49,6 +50,29 @@ class ArmV7EMLoops(Loops):
             counts[f"{name}.strip{size}"] += count * strips
             counts[f"{name}.lone{size}"] += count * lone
         return counts
+
+    def dot_product(self, a: p.DotProductStep) -> Counts:
+        """Two rows by two keys, then by two features, a word deep a round."""
+        heads, deep, wide = a.op.heads, half(a.dim), half(a.keys)
+        rows, weights = heads * half(a.rows), heads * a.rows * a.keys
+        return Counter(
+            {
+                "dot.depth": rows * deep * wide,
+                "dot.score": rows * wide,
+                "dot.context": rows * deep * wide,
+                "dot.column": rows * deep,
+                "dot.weight": weights,
+                "dot.masked": weights * (a.mask is not None),
+                "dot.coarse": weights * (a.op.steps is not None),
+                "dot.row": heads * a.rows,
+                "dot.row.coarse": heads * a.rows * (a.op.steps is not None),
+                "dot.value": heads * a.rows * a.dim,
+                "dot.widen": heads * (2 * a.keys + a.rows) * deep,
+                "dot.widen.row": heads * (a.keys + a.dim + a.rows),
+                "dot.head": heads,
+                "dot.call": 1,
+            }
+        )
 
     def project(self, which: str, rows: int, e: int, dim: int, heads: int, form: int = 0) -> Counts:
         counts: Counts = Counter({"project.call": 1})

@@ -83,6 +83,33 @@ class Loops(ABC):
         """kernels/src/portable/layernorm_whole.c."""
         return Counter({"norm_whole": rows * e, "norm_whole.row": rows, "norm_whole.call": 1})
 
+    def norm_steps(self, rows: int, e: int) -> Counts:
+        """kernels/src/portable/layernorm_steps.c."""
+        return Counter({"norm_steps": rows * e, "norm_steps.row": rows, "norm_steps.call": 1})
+
+    def dot_product(self, a: p.DotProductStep) -> Counts:
+        """kernels/src/portable/dot_product_attention.c."""
+        heads, fours, ones = a.op.heads, a.dim // 4, a.dim % 4
+        pairs = heads * (a.seen + a.rows * (a.seen // a.rows % 2)) // 2
+        listed = a.keys * (a.rows if a.mask is not None and len(a.mask) > 1 else 1)
+        return Counter(
+            {
+                "dot.score": pairs * a.dim,
+                "dot.pair": pairs,
+                "dot.weight": heads * a.seen,
+                "dot.coarse": heads * a.seen * (a.op.steps is not None),
+                "dot.context.four": heads * a.seen * fours,
+                "dot.context.one": heads * a.seen * ones,
+                "dot.row.four": heads * a.rows * fours,
+                "dot.row.one": heads * a.rows * ones,
+                "dot.centre": heads * a.rows * a.dim,
+                "dot.row": heads * a.rows,
+                "dot.row.coarse": heads * a.rows * (a.op.steps is not None),
+                "dot.list": listed,
+                "dot.call": 1,
+            }
+        )
+
     def add_wide(self, count: int) -> Counts:
         """kernels/src/portable/add_wide.c."""
         return Counter({"add_wide": count, "add_wide.call": 1})

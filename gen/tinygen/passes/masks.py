@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Constant attention masks: which keys a row of queries sees.
+
+A constant of zeros and large negative numbers added to the scores, or a Where that puts one in
+their place, becomes ``Mask`` x [..., S, T] (attr seen: uint8 [S or 1, T]), and that an attribute of
+the softmax behind it. A key that is not seen has the weight 0 there, as exp(-1e4) has.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinygen.errors import TinygenError
+from tinygen.graph import Node
+from tinygen.graph.ops import U8, Float
+from tinygen.passes.constants import is_constant, real
+from tinygen.passes.engine import Result, Scope, rule
+from tinygen.passes.moves import index_of, move
+from tinygen.passes.quantisation import quant
+
+NEVER = -50.0
+"""What is added to a score that is not to count: at most this, which is e^-50."""
+
+
+@rule("Add")
+def mask_added(scope: Scope, node: Node) -> Result:
+    """x plus a constant of zeros and large negative numbers."""
+    for side in (0, 1):
+        values = real(scope, node.inputs[1 - side])
+        if values is None or is_constant(scope, node.inputs[side]):
+            continue
+        low = values <= NEVER
+        if low.any() and np.all(low | (values == 0)):
+            return _mask(scope, node, node.inputs[side], ~low)
+    return None
+
+
+@rule("Where")
+def mask_chosen(scope: Scope, node: Node) -> Result:
+    """x where a constant says so, elsewhere a large negative number."""
+    condition, *sides = node.inputs
+    chosen = scope.data(condition)
+    if chosen is None:
+        return None
+    for side in (0, 1):
+        values = real(scope, sides[1 - side])
+        x = sides[side]
+        if values is None or is_constant(scope, x) or not np.all(values <= NEVER):
+            continue
+        return _mask(scope, node, x, chosen != 0 if side == 0 else chosen == 0)
+    return None
+
+
+def _mask(scope: Scope, node: Node, x: str, seen: NDArray[Any]) -> str | None:
+    """The Mask of x, if the constant is the same for every head."""
+    shape = scope.shape(x)
+    if len(shape) < 2 or scope.shape(node.output) != shape:
+        return None
+    table = np.broadcast_to(seen, shape).reshape(-1, *shape[-2:])
+    if not np.all(table == table[0]):
+        return None
+    rows: U8 = table[0].astype(np.uint8)
+    blind = np.flatnonzero(~rows.any(axis=1))
+    if blind.size:
+        raise TinygenError(
+            f"node {node.name} masks every key of row {blind[0]}, so that its softmax divides by "
+            "zero: let every token see itself"
+        )
+    if np.all(rows == rows[0]):
+        rows = rows[:1]
+    return scope.emit(Float("Mask", {"seen": rows}), (x,), shape)
+
+
+@rule("Mul", "Div")
+def factor_after_mask(scope: Scope, node: Node) -> Result:
+    """Mask(x) c = Mask(x c) for a positive number c."""
+    x, c = node.inputs
+    factor = real(scope, c)
+    before = scope.made_by(x, "Mask")
+    if before is None or factor is None or factor.size != 1 or factor.flat[0] <= 0:
+        return None
+    inner = scope.emit(node.op, (before.inputs[0], c), scope.shape(node.output))
+    return scope.emit(before.op, (inner,), scope.shape(node.output))
+
+
+@rule("Quant")
+def rounding_of_a_mask(scope: Scope, node: Node) -> Result:
+    """round(Mask(x)) = Mask(round(x)): a grid that holds the mask's numbers goes down to them."""
+    before = scope.made_by(node.inputs[0], "Mask")
+    grid = scope.quant(node.output)
+    if before is None or grid is None or (-128 - grid.zero_point) * grid.scale > NEVER:
+        return None
+    inner = quant(scope, before.inputs[0], grid)
+    return scope.emit(before.op, (inner,), scope.shape(node.output))
+
+
+@rule("Softmax")
+def mask_before_softmax(scope: Scope, node: Node) -> Result:
+    """The softmax of masked scores is told which keys count."""
+    assert isinstance(node.op, Float)
+    (x,) = node.inputs
+    moved = scope.made_by(x, "Move")
+    if moved is not None and index_of(moved) is not None:
+        return None
+    before = scope.made_by(x if moved is None else moved.inputs[0], "Mask")
+    if before is None or "weights" in node.op.attrs:
+        return None
+    assert isinstance(before.op, Float)
+    seen = before.op.attrs["seen"]
+    known = node.op.attrs.get("mask")
+    both = seen if known is None else np.minimum(seen, known)
+    source = move(scope, before.inputs[0], None, scope.shape(x))
+    op = Float("Softmax", {**node.op.attrs, "mask": both})
+    return scope.emit(op, (source,), scope.shape(node.output))
+
+
+@rule("Where")
+def softmax_is_a_number(scope: Scope, node: Node) -> Result:
+    """0 where y is not a number, else y: y, because every row sees a key."""
+    condition, nothing, y = node.inputs
+    test = scope.made_by(condition, "IsNaN")
+    zero = real(scope, nothing)
+    if test is None or test.inputs[0] != y or zero is None or np.any(zero != 0):
+        return None
+    return y if scope.shape(y) == scope.shape(node.output) else None
+
+
+MASKS = (
+    mask_added,
+    mask_chosen,
+    factor_after_mask,
+    rounding_of_a_mask,
+    mask_before_softmax,
+    softmax_is_a_number,
+)
