@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cycles of a step on a cluster, predicted: what the busiest core does, times fitted coefficients.
 
-costs/cluster/xpulpv2.json holds the coefficients, fitted by benchmarks/fit_cluster.py to cycles
-from GVSoC (pulp-open, eight cores); GAP9 takes the same ones. Everything of a layer is in them:
+costs/cluster/xpulpv2.json holds the coefficients, xpulpv2_plain.json those of operators in plain C
+that few models have, fitted by benchmarks/fit_cluster.py to cycles from GVSoC (pulp-open, eight
+cores); GAP9 takes the same ones. Everything of a layer is in them:
 barriers, transfers, and the instruction cache that the layer before has left.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections import Counter
@@ -31,7 +33,9 @@ def coefficients(target: str) -> Mapping[str, float] | None:
     path = cost.FOLDER / "cluster" / f"{target}.json"
     if not path.exists():
         return None
-    found: Mapping[str, float] = json.loads(path.read_text())["ri5cy"]["coefficients"]
+    found: dict[str, float] = {}
+    for file in sorted(path.parent.glob(f"{target}*.json")):  # the plain ones last
+        found |= json.loads(file.read_text())["ri5cy"]["coefficients"]
     return found
 
 
@@ -59,14 +63,15 @@ def features(step: p.Step, cores: int) -> Counter[str]:
             counts = _few(a, cores)
         case p.AttentionStep() as a:
             counts = _attention(a, cores) + _linear(a.tokens, a.o, step.tiles, cores)
-        case p.DotProductStep() as a:  # plain C: as many rounds as a sum over rows has
-            rounds = a.op.heads * share(a.rows) * a.dim * max(1, a.seen // a.rows)
-            counts.update({"mean": 2 * rounds, "mean.call": 1, "bytes": 512})
+        case p.DotProductStep() as a:
+            counts = _dot_product(a, cores)
         case p.NormStep() as a:
             rows, width = share(a.rows), len(a.gamma)
             kind = "norm" if a.function == "layernorm" else "whole"
             counts.update({kind: rows * width, f"{kind}.row": rows, f"{kind}.call": 1})
             counts["bytes"] = 6 * width
+            if a.step:
+                counts.update({"norm_steps": rows * width, "norm_steps.row": rows})
         case p.AddStep() as a:
             counts.update({"add": share(a.count), "add.call": 1})
             if a.other is not None:
@@ -85,6 +90,31 @@ def features(step: p.Step, cores: int) -> Counter[str]:
         case p.CopyStep() as a:
             counts.update({"copy": a.copy_bytes, "copy.call": 1, "bytes": a.rows.size})
     return counts
+
+
+def _dot_product(a: p.DotProductStep, cores: int) -> Counter[str]:
+    """Of the core whose rows see the most keys; all cores go through the mask of theirs."""
+    heads, dim = a.op.heads, a.dim
+    seen = np.full(a.rows, a.keys)
+    if a.mask is not None:
+        seen = seen * 0 + np.unpackbits(a.mask, axis=1).sum(axis=1, dtype=int)
+    ends = [a.rows * core // cores for core in range(cores + 1)]
+    mine = max((seen[i:j] for i, j in itertools.pairwise(ends)), key=lambda part: part.sum())
+    keys, pairs, rows = int(mine.sum()), int((mine + 1).sum()) // 2, len(mine)
+    coarse = a.op.steps is not None
+    listed = a.keys * (rows if a.mask is not None and len(a.mask) > 1 else 1)
+    return Counter(
+        {
+            "dot.score": heads * pairs * dim,
+            "dot.pair": heads * pairs,
+            "dot.weight": heads * keys * (1 + 2 * coarse),
+            "dot.context": heads * keys * (dim // 4 + dim % 4),
+            "dot.column": heads * rows * dim,
+            "dot.row": heads * rows,
+            "dot.list": listed,
+            "dot.call": 1,
+        }
+    )
 
 
 def _groups(rows: int) -> tuple[int, int]:
