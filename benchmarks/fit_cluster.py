@@ -193,6 +193,14 @@ def fit_near(layers: list[Layer]) -> dict[str, float]:
     return {n: float(f"{v:.5g}") for n, v in zip(names, x, strict=True) if v > 0}
 
 
+PLAIN = ("dot.", "norm_steps")
+"""Beginnings of the names of `plain`'s loops."""
+
+
+def _write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.write_text("[\n" + ",\n".join(json.dumps(r, sort_keys=True) for r in rows) + "\n]\n")
+
+
 def plain() -> None:
     """What plain C adds: attention on given q, k and v, norms with their variance in steps.
 
@@ -201,8 +209,8 @@ def plain() -> None:
     own, known = np.random.default_rng(11), cluster_cost.coefficients("xpulpv2") or {}
     raw = RAW.with_name("cluster_plain.pickle")
     graphs = [dot_product_network(own, tokens, 6) for tokens in (4, 7, 16, 25, 40, 57)]
-    for rows in (3, 9, 24, 50):
-        b = GraphBuilder((rows, 8), rows, "steps")
+    for tokens in (3, 9, 24, 50):
+        b = GraphBuilder((tokens, 8), tokens, "steps")
         for i, width in enumerate((16, 33, 64)):
             b.add(f"l{i}", b.linear(width, 8 if i == 0 else (16, 33)[i - 1]))
             b.add(f"n{i}", norm_in_steps(b, width))
@@ -210,23 +218,34 @@ def plain() -> None:
     if "--again" not in sys.argv:
         raw.parent.mkdir(exist_ok=True)
         raw.write_bytes(pickle.dumps([r for g in graphs for r in measure(all_bits(g))]))
-    layers = []
-    for network, step, cycles in pickle.loads(raw.read_bytes()):
+    layers, rest = [], {}
+    for i, (network, step, cycles) in enumerate(pickle.loads(raw.read_bytes())):
         counts = cluster_cost.features(step, BOARD.core.count)
-        if not any(n.startswith(("dot.", "norm_steps")) for n in counts):
-            continue
-        rest = {n: c for n, c in counts.items() if not n.startswith(("dot.", "norm_steps"))}
-        more = Counter({n: c for n, c in counts.items() if n not in rest})
-        layers.append(
-            Layer(step.op, f"{network} {step.name}", more, 0, cycles - cost.total(known, rest))
-        )
+        own_loops = Counter({n: c for n, c in counts.items() if n.startswith(PLAIN)})
+        if own_loops:
+            name = f"{network} {step.name}, layer {i}"
+            rest[name] = counts - own_loops
+            left = cycles - cost.total(known, rest[name])
+            layers.append(Layer(step.op, name, own_loops, 0, left))
     kept, held = split(layers)
     found = fit_near(kept)
+    whole = {la.name: la.cycles + cost.total(known, rest[la.name]) for la in held}
     error: dict[str, list[float]] = {}
     for la in held:
-        error.setdefault(la.op, []).append(abs(off(found, la, la.cycles)))
+        wrong = abs(cost.total(found, la.features) - la.cycles) / whole[la.name]
+        error.setdefault(la.op, []).append(wrong)
     for op, every in error.items():
         print(f"{op:10} {len(every):4} held back, mean {np.mean(every):.1%} max {max(every):.1%}")
+    rows = [
+        {
+            "op": la.op,
+            "name": la.name,
+            "cycles": whole[la.name],
+            "features": dict(la.features + rest[la.name]),
+        }
+        for la in held
+    ]
+    _write_rows(HELD.with_name("cluster_cycles_plain.json"), rows)
     record = {
         "fitted_layers": len(kept),
         "held_back_layers": len(held),
@@ -270,7 +289,7 @@ def main() -> None:
         {"op": la.op, "name": la.name, "cycles": la.cycles, "features": dict(la.features)}
         for la in held
     ]
-    HELD.write_text("[\n" + ",\n".join(json.dumps(r, sort_keys=True) for r in rows) + "\n]\n")
+    _write_rows(HELD, rows)
     print(f"wrote {path} and {HELD}")
 
 

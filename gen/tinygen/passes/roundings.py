@@ -10,6 +10,7 @@ than a little, the device rounds too.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +25,8 @@ from tinygen.reference import quantise, run
 LIMIT = 0.3
 """LSB that the outputs may move on average: more than half of the 0.5 in which a model and its
 firmware agree. The rest is for what else differs, and for samples, of which 64 tell it to 0.05."""
+WORK = 1 << 36
+"""Largest value times weights, times samples."""
 UNSEEN = 0.05
 """LSB that are not worth a note."""
 HINT = "which onnxruntime's preprocessing or `tinygen quantize` avoids"
@@ -63,8 +66,16 @@ def same_output(a: Graph, b: Graph) -> bool:
     return a.values[a.output].quant == b.values[b.output].quant
 
 
+def _enough(graph: Graph) -> int:
+    """`SAMPLES`, fewer of a large network, so that an import stays a matter of seconds."""
+    largest = max(math.prod(v.shape) for v in graph.values.values())
+    arrays = (a for n in graph.nodes for a in vars(n.op).values() if isinstance(a, np.ndarray))
+    weights = sum(a.size for a in arrays)
+    return max(8, min(SAMPLES, WORK // (largest * weights)))
+
+
 def distance(a: Graph, b: Graph, samples: NDArray[Any] | None) -> float:
     """Mean difference of two graphs' outputs in LSB."""
-    x = drawn(a) if samples is None else samples[:SAMPLES]
+    x = (drawn(a) if samples is None else samples)[: _enough(a)]
     rows = [quantise(a, sample).reshape(a.values[a.input].shape) for sample in x]
     return float(np.mean([np.abs(run(a, r).astype(int) - run(b, r)).mean() for r in rows]))
