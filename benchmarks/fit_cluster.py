@@ -268,6 +268,8 @@ def main() -> None:
     layers = []
     for network, step, cycles in pickle.loads(RAW.read_bytes()):
         counts = cluster_cost.features(step, BOARD.core.count)
+        if any(n.startswith(PLAIN) for n in counts):
+            continue
         layers.append(Layer(step.op, f"{network} {step.name} {step.schedule}", counts, 0, cycles))
     kept, held = split(layers)
     found = fit_near(kept)

@@ -160,6 +160,7 @@ def test_weights_beyond_l1(tmp_path: Path) -> None:
         ("legacy17-brevitas-base", "add_wide"),
         ("dynamo20-qdq-ids", "embed"),
         ("dynamo20-raw-post", "dot_product_attention"),
+        ("dynamo20-qdq-causal", "dot_product_attention"),
         ("legacy14-qdq-base", "layernorm_steps"),
     ],
 )

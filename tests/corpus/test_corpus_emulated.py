@@ -19,6 +19,7 @@ from tinygen.runner.toolchain import find_qemu, has_unicorn
 BOARD = "mps2_an500"
 FORMS = {name.split("-")[1]: name for name in reversed(SUPPORTED)}
 FORMS |= {"ids": "dynamo20-qdq-ids", "legacy14": "legacy14-qdq-base"}
+FORMS |= {"causal": "dynamo20-qdq-causal", "padding": "dynamo20-qdq-padding"}
 
 
 def where() -> runner.Place:

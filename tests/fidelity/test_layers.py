@@ -35,8 +35,8 @@ def test_layers_agree_one_by_one(model: Path, layers: int) -> None:
 
 
 def test_the_layer_that_differs_stands_out() -> None:
-    """This one was not preprocessed: onnxruntime rounds before each bias, tinygen after."""
-    model = FIXTURES / "legacy14.onnx"
+    """onnxruntime rounds q and k here before and after their scale, tinygen after."""
+    model = FIXTURES / "dynamo20_layer.onnx"
     x = np.load(model.with_suffix(".npz"))["x"]
     seen: list[tuple[int, int]] = []
     found = check_layers(import_with_origins(model), model, x, lambda i, n: seen.append((i, n)))
@@ -44,3 +44,15 @@ def test_the_layer_that_differs_stands_out() -> None:
     assert seen[-1] == (len(x), len(x))
     assert own["block0.add1"] == pytest.approx(0, abs=1e-3)
     assert (own["block0.attention"] or 0) > 0.2
+
+
+@pytest.mark.parametrize(
+    "name", ["dynamo20-raw-base", "dynamo20-default-base", "dynamo20-xnnpack-causal"]
+)
+def test_attention_that_stands_by_itself(name: str) -> None:
+    """Its context is found in the file, whatever the order of heads and tokens there."""
+    path = Path(__file__).parents[1] / "corpus" / "models" / f"{name}.onnx"
+    x = np.load(path.with_suffix(".npz"))["x"][:32].astype(np.float32)
+    layers = {d.name: d for d in check_layers(import_with_origins(path, samples=x), path, x)}
+    own = layers["block0.attention"].own_mean_abs_lsb
+    assert own is not None and own < 0.2

@@ -19,7 +19,8 @@ FOLDER = Path(__file__).parents[1] / "corpus" / "models"
 SOURCES = (
     *("dynamo20-qdq-base", "dynamo20-qop-base", "dynamo20-x86-post", "dynamo23-qdq-sdpa"),
     *("hand10-quantlib-post", "hand10-quantlib_ops-base", "dynamo20-qdq-maxpool"),
-    *("legacy17-brevitas-base", "dynamo20-qop-ids"),
+    *("legacy17-brevitas-base", "dynamo20-qop-ids", "dynamo20-raw-post", "legacy14-qdq-base"),
+    *("dynamo20-qdq-causal", "dynamo23-qdq-sdpa_causal", "dynamo20-qop-padding"),
 )
 GIANT = (0, -1, 1 << 20, 1 << 33, (1 << 62) + 1)
 
@@ -70,7 +71,7 @@ def edit(content: bytes, rng: random.Random) -> bytes:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("error::RuntimeWarning")
-@pytest.mark.parametrize("part", range(9))
+@pytest.mark.parametrize("part", range(len(SOURCES)))
 def test_a_thousand_damaged_models(part: int, tmp_path: Path) -> None:
     rng = random.Random(part)
     content = (FOLDER / f"{SOURCES[part]}.onnx").read_bytes()

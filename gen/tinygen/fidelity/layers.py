@@ -100,7 +100,8 @@ class _Laid:
 
 
 def _laid(graph: Graph, name: str, tensor: Any, row: int | None, like: Any) -> _Laid | None:
-    """None where the sizes differ. A convolution of ours is token-major; a token may be picked."""
+    """None where the sizes differ. A convolution of ours is token-major, and so is attention's
+    context; a token may be picked."""
     real = np.asarray(tensor, np.float64)
     shape = graph.values[name].shape
     if real.size != math.prod(shape):
@@ -110,13 +111,15 @@ def _laid(graph: Graph, name: str, tensor: Any, row: int | None, like: Any) -> _
             return None
         real = real.reshape(-1, shape[1])[row : row + 1]
         return _Laid(real)
-    plain = real.reshape(shape)
+    ways = [real.reshape(shape)]
     if len(shape) == 2 and real.ndim > 2 and real.shape[1] == shape[1]:
-        turned = real.reshape(shape[::-1]).T
-        q = graph.values[name].quant
-        if q is not None and _step(turned, like, q).mean() < _step(plain, like, q).mean():
-            return _Laid(turned)
-    return _Laid(plain)
+        ways.append(real.reshape(shape[::-1]).T)
+    if len(shape) == 2 and real.ndim == 4 and real.shape[2] == shape[0]:  # [1, H, S, P]
+        ways.append(real[0].swapaxes(0, 1).reshape(shape))
+    q = graph.values[name].quant
+    if q is None or len(ways) == 1:
+        return _Laid(ways[0])
+    return _Laid(min(ways, key=lambda way: float(_step(way, like, q).mean())))
 
 
 def _step(real: Any, integers: Any, quant: Any) -> Any:

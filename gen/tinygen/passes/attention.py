@@ -264,7 +264,9 @@ def dot_product_attention(scope: Scope, node: Node) -> Result:
         steps=steps,
     )
     inputs, shape = (q.name, k.name, v.name), (tokens, heads * dim)
-    context = scope.emit(op, inputs, shape, quant=found.context, name=found.product.name)
+    rounded, _ = trace(scope, node.inputs[0])
+    how = {"name": found.product.name, "origin": rounded}
+    context = scope.emit(op, inputs, shape, quant=found.context, **how)
     integers, scales, bias = _arrays(scope, node)
     back = np.argsort(feature)
     weights = (scope.constant(a) for a in (integers[:, back], scales, bias))

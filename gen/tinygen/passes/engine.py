@@ -99,22 +99,24 @@ class Scope:
         *,
         quant: Quant | None = None,
         name: str | None = None,
+        origin: str | None = None,
     ) -> str:
         """A new node with one output; returns the output's name.
 
         ``name``: the node it stands for in messages, by default the one being rewritten.
+        ``origin``: the value whose tensor of the model the output is, likewise.
         """
         assert self._root is not None
-        output = self._name("")
+        output = self._name("", origin)
         self.values[output] = Value(output, shape, quant)
         node = Node(name or self._root.name, op, tuple(inputs), (output,))
         self._fresh.append(node)
         self.producers[output] = node
         return output
 
-    def _name(self, suffix: str) -> str:
+    def _name(self, suffix: str, origin: str | None = None) -> str:
         assert self._root is not None
-        stem = self._root.outputs[0].split("~")[0]
+        stem = (origin or self._root.outputs[0]).split("~")[0]
         count = 1
         while f"{stem}~{suffix}{count}" in self.values:
             count += 1

@@ -26,7 +26,9 @@ def simulate(graph: Graph, x: Array) -> dict[str, Array]:
         assert isinstance(node.op, Float)
         inputs = [known[i] if i else None for i in node.inputs]
         shape = graph.values[node.output].shape
-        known[node.output] = np.asarray(_run(node, inputs, shape), np.float32).reshape(shape)
+        with np.errstate(over="ignore", invalid="ignore"):  # of damaged or untrained models
+            y = np.asarray(_run(node, inputs, shape), np.float32)
+        known[node.output] = y.reshape(shape)
     return known
 
 
