@@ -75,7 +75,7 @@ def test_a_mask_leaves_every_row_a_key() -> None:
 
 
 @pytest.mark.parametrize(
-    ("total", "up", "most"), [(127, 8, 127), (127 << 8, 15, 1), (1 << 14, 6, 0)]
+    ("total", "up", "most"), [(127, 8, 127), (127 << 8, 15, 1), (127 << 8, 8, 128), (1 << 14, 6, 0)]
 )
 def test_steps_of_weights(total: int, up: int, most: int) -> None:
     dot_product(steps=ops.WeightSteps(127 << 8, 8, 127))

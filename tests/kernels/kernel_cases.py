@@ -327,7 +327,7 @@ def dot_product_op(rng: Rng, rows: int, keys: int, p: int, h: int) -> DotProduct
     if rng.integers(2):
         up = int(rng.integers(0, bits))
         total = int(rng.integers(1 << (bits - 1), 1 << bits))
-        steps = WeightSteps(total, up, int(rng.integers(1, 256)))
+        steps = WeightSteps(total, up, min(int(rng.integers(1, 256)), 32767 >> up))
     zeros = (int(z) for z in rng.integers(-128, 128, 3))
     score = requant(rng, 1, spread_of(p))
     return DotProductAttention(

@@ -15,6 +15,7 @@ from tinygen.fidelity.quantlib import iLayerNorm
 from tinygen.graph import Graph, Node, Quant, Value, ops, verify
 from tinygen.passes import multipliers as m
 from tinygen.reference import run_op
+from tinygen.reference.dot_product import in_steps
 
 RNG = np.random.default_rng(5)
 
@@ -193,3 +194,28 @@ def test_attention_with_zero_points(zeros: tuple[int, ...]) -> None:
     assert np.abs(got - want).mean() < 0.35
     values = {"x": Value("x", (9, 6), g["x"]), "y": Value("y", (9, 6), g["y"])}
     verify(Graph("t", values, (Node("n", op, ("x",), ("y",)),), "x", "y"), integer=True)
+
+
+@pytest.mark.parametrize("bits", [12, 15])
+@pytest.mark.parametrize(
+    ("scale", "zp"), [(1 / 127, 0), (1 / 255, -128), (1 / 256, -128), (0.0077, 0), (1 / 127, -128)]
+)
+def test_steps_of_rounded_probabilities(scale: float, zp: int, bits: int) -> None:
+    """Each probability is rounded to its grid, but for ties and for sums of 16 bits."""
+    to = m.weight_steps(Quant(scale, zp), bits)
+    assert to is not None and to.total.bit_length() == bits
+    full = (1 << bits) - 1
+    e = RNG.integers(0, full, (200, 40)) * RNG.choice([1, 0.1], (200, 40))
+    e[:, 0] = full
+    e = e.astype(np.int64)
+    e[:20, 1:] = 0
+    total = e.sum(axis=1)
+    got, of = in_steps(e, total, to)
+    assert np.all(of == to.total) and np.all(got % (1 << to.up) == 0)
+    want = np.minimum(np.rint(e / total[:, None] / scale), 127 - zp)
+    off = np.abs((got >> to.up) - want)
+    assert off.max() <= 1 and off.mean() < 0.003
+
+
+def test_probabilities_finer_than_weights_are_not_rounded() -> None:
+    assert m.weight_steps(Quant(2.0**-16, 0), 15) is None

@@ -172,7 +172,8 @@ class WeightSteps:
     f = ((2^32 - 1) // ((L << z) >> 15) * total + 2^(up+7)) >> (up + 8); n = min(most, (e f +
     2^(38-z)) >> (39 - z))``, that is e / L in steps of 2^up / total.
 
-    total: of as many bits as the exponent table's first entry.  1 <= most <= 255.
+    total: of as many bits as the exponent table's first entry.  1 <= most <= 255, most << up of 15
+    bits.
     """
 
     total: int

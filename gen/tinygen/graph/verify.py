@@ -92,7 +92,7 @@ def _check_ranges(op: ops.IntOp, name: str, tokens: int) -> None:
             if steps is not None and not (
                 steps.total.bit_length() == op.weight_bits
                 and 0 <= steps.up <= 14
-                and 1 <= steps.most <= 255
+                and 1 <= steps.most <= min(255, 32767 >> steps.up)
             ):
                 raise TinygenError(f"node {name}: steps of the attention weights out of range")
             if op.mask is not None and not op.mask.any(axis=1).all():

@@ -137,7 +137,8 @@ def weight_steps(grid: Quant, bits: int) -> WeightSteps | None:
     total = round(2.0**up / grid.scale)
     if total >> bits:
         up, total = up - 1, round(2.0 ** (up - 1) / grid.scale)
-    return WeightSteps(total, up, 127 - grid.zero_point) if up >= 0 else None
+    # No weight is more than the sum: where the grid goes further, its last steps stay unused.
+    return WeightSteps(total, up, min(127 - grid.zero_point, 32767 >> up)) if up >= 0 else None
 
 
 def layer_norm(
