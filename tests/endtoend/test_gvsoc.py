@@ -37,6 +37,16 @@ def test_samples_are_equal(name: str, tmp_path: Path) -> None:
     assert result.total and result.total == sum(layer.count or 0 for layer in result.layers)
 
 
+@pytest.mark.parametrize("name", ["dynamo20-qdq-causal", "dynamo20-raw-post", "legacy14-qdq-base"])
+def test_what_few_models_have(name: str, tmp_path: Path) -> None:
+    """A masked attention, projections rounded twice, norms with their variance in steps."""
+    path = Path(__file__).parents[1] / "corpus" / "models" / name
+    files = (path.with_suffix(s) for s in (".onnx", ".npz"))
+    new_project(Request(BOARD, *files, tmp_path / "n", self_test=2))
+    result = runner.run(tmp_path / "n", BOARD, "gvsoc", 2)
+    assert result.passed and result.matching == 2
+
+
 def test_weights_beyond_l2(tmp_path: Path) -> None:
     """The larger layers in HyperRAM, filled from the flash's readfs."""
     graph = random_encoder(tokens=8, e=256, p=32, h=8, ffn=1024, blocks=3)
