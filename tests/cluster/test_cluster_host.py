@@ -135,6 +135,25 @@ def test_many_heads_of_few_tokens(tokens: int, tmp_path: Path) -> None:
     run(build(tmp_path / "n", "thread", 8))
 
 
+@pytest.mark.parametrize(("sanitizer", "cores"), [("address,undefined", 3), ("thread", 8), ("", 1)])
+@pytest.mark.parametrize("tokens", [1, 4, 5])
+def test_fused_weights_of_few_tokens(
+    tmp_path: Path, tokens: int, sanitizer: str, cores: int
+) -> None:
+    b = GraphBuilder((tokens, 16), 4, "net")
+    for form in ("fused-scores", "fused"):
+        for p, heads in ((4, 5), (20, 9)):
+            b.add(f"{form} {heads}", b.attention(16, p, heads, fusion=form))
+            op = narrow_weights(b.attention(16, p, heads, fusion=form))
+            assert op
+            b.add(f"{form} {heads} narrow", op)
+    plan = make(b.graph(), tmp_path / "n")
+    assert {s.schedule for s in plan.steps} == {str(FEW)}
+    run(build(tmp_path / "n", sanitizer, cores))
+    if cores == 3:
+        run(build(tmp_path / "n", sanitizer, cores, "-DTG_WEIGHTS_NEAR"))
+
+
 def test_one_head_is_shared_by_rows() -> None:
     graph = random_encoder(tokens=33, e=8, p=8, h=1, ffn=12)
     plan = make_plan(graph, load_board("gap9"))

@@ -63,7 +63,7 @@ def test_smallest_counts_parameters_only() -> None:
     assert wanted(every) == {"attention0": "fused"}
 
 
-@pytest.mark.parametrize("shape", [(81, 32, 32, 8), (64, 64, 64, 8)], ids=str)
+@pytest.mark.parametrize("shape", [(81, 32, 32, 8), (5, 32, 32, 8), (64, 64, 64, 8)], ids=str)
 def test_a_cluster_wants_both_at_equal_widths(shape: tuple[int, int, int, int]) -> None:
     found = forms(shape, "pulp_open")
     assert [f.fusion for f in found.values() if f.chosen] == ["fused"]

@@ -94,7 +94,8 @@ def _call(plan: p.Plan, index: int, step: p.Step) -> str:
         case p.ConvStep():
             code = f"tg_cluster_conv_s8(&{ident}, {x}, {y}, {work});"
         case p.AttentionStep() if a.schedule == FEW:
-            code = f"tg_cluster_attention_few_s8(&{ident}, {x}, {a.tokens}, {y}, {work});"
+            how = "few_fused" if a.projections < 3 else "few"
+            code = f"tg_cluster_attention_{how}_s8(&{ident}, {x}, {a.tokens}, {y}, {work});"
         case p.AttentionStep():
             heads = a.schedule.kind == "heads-to-cores"
             how = "fused_" if a.projections < 3 else ""

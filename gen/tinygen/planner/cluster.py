@@ -97,27 +97,31 @@ def attention_work(
 
 
 def few_work(t: Target, op: ops.Attention, cores: int) -> int:
-    """`tg_cluster_attention_few_s8`."""
+    """`tg_cluster_attention_few_s8` or `..._few_fused_s8`."""
     e, (_, inner) = op.wq.shape[1], op.wo.shape
-    rows, keys = align8(5 * op.dim), 8 * op.dim
-    weights = max(t.linear_weights(op.dim, e), t.linear_weights(TILE, inner))
-    own = 2 * align8(weights) + 2 * rows + keys + align8(5 * 20) + 5 * 8
-    return (
-        OP_BYTES
-        + EXP
-        + align8(5 * round_up(e, 4))
-        + align8(5 * inner)
-        + cores * (own // 64 * 64 + 72)
+    rows, keys = align8(5 * op.dim), 8 * op.value_dim
+    weights = max(
+        t.linear_weights(op.dim, e),
+        0 if op.values_are_x else t.linear_weights(op.value_dim, e),
+        t.linear_weights(TILE, inner),
     )
+    own = 2 * align8(weights) + (1 if op.keys_are_x else 2) * rows + align8(5 * 20) + 5 * 8
+    shared = OP_BYTES + EXP + align8(5 * round_up(e, 4)) + align8(5 * inner)
+    if op.values_are_x:
+        shared += keys
+    else:
+        own += keys
+    return shared + cores * (own // 64 * 64 + 72)
 
 
 def fits_few(t: Target, op: ops.Attention, tokens: int) -> bool:
     """Whether the kernel for so few tokens does this layer."""
-    if tokens > FEW.row_block or op.dim % 4 or len(op.wo) % 4 or op.levels:
+    if tokens > FEW.row_block or op.dim % 4 or op.value_dim % 4 or len(op.wo) % 4 or op.levels:
         return False
-    if op.value_dim != op.dim or op.fusion != "unfused" or op.score.m[0] >= 1 << 28:
+    if op.fusion == "fused-values" or op.score.m[0] >= 1 << 28:
         return False
-    packed = [(t.pack_project(op, x), op.wq.shape[1]) for x in "qkv"]
+    weights = {"q": op.wq, "k": op.wk, "v": op.wv}
+    packed = [(t.pack_project(op, x), w.shape[1]) for x, w in weights.items() if len(w)]
     packed.append((t.pack_linear(op.wo, op.bo, op.ro), op.wo.shape[1]))
     kinds = [kind_of(*each) for each in packed]
     kinds.append(score_kind(int(op.score.m[0]), op.score.s, op.score.zp, op.dim))
@@ -229,13 +233,13 @@ class ClusterLowering(Lowering):
         )
         fused = "_fused" * (op.fusion != "unfused")
         if how == FEW:
-            self.more_sources += ("cluster/attention_few.c", "xpulpv2/few.c")
+            self.more_sources += ("cluster/attention_few.c", f"cluster/attention_few{fused}.c")
+            self.more_sources += ("xpulpv2/few.c",)
         else:
             self.sources.update(t.sources("attention"))
+            self.sources.update(t.sources("attention_load") if fused else ())
             self.more_sources += ("cluster/attention.c", f"cluster/attention{fused}.c")
             self.more_sources += ("cluster/linear.c",)
-        if fused:
-            self.sources.update(t.sources("attention_load"))
         if op.levels:
             self.sources.update(t.sources("attention_levels"))
             self.more_sources += (f"cluster/attention{fused}_levels.c",)

@@ -188,10 +188,13 @@ def _conv(a: p.ConvStep, cores: int) -> Counter[str]:
 def _few(a: p.AttentionStep, cores: int) -> Counter[str]:
     """All tokens in one register tile, with the output projection."""
     rounds, tiles, words = math.ceil(a.heads / cores), a.dim // 4, math.ceil(a.q.k / 4)
+    value_tiles = a.value_dim // 4
     o_tiles, o_words = math.ceil(a.o.n / 4 / cores), a.o.k // 4
     counts: Counter[str] = Counter({"few.call": 1, "few.head": rounds})
-    many = (rounds * tiles,) * 3 + (o_tiles,)
+    many = (rounds * tiles, rounds * tiles, rounds * value_tiles, o_tiles)
     for which, times in zip((a.q, a.k, a.v, a.o), many, strict=True):
+        if not which.n:
+            continue
         counts["few.depth"] += times * math.ceil(which.k / 4)
         counts[f"few.tile.{'high' if kind_of(which.packed, which.k) == 'high' else 'low'}"] += times
     counts["bytes"] += min(cores, a.heads) * tiles * (48 + 16 * words)
@@ -199,7 +202,9 @@ def _few(a: p.AttentionStep, cores: int) -> Counter[str]:
     keys = rounds * a.tokens
     width = "wide" if a.exp_table.view(np.uint8)[511] else "narrow"
     counts.update({"few.key": keys, "few.score": keys * tiles, "few.weight": keys * a.tokens})
-    counts.update({f"few.context.{width}": keys * tiles, "few.context": rounds * tiles})
+    counts.update({f"few.context.{width}": keys * value_tiles})
+    counts.update({"few.context": rounds * value_tiles})
+    counts["few.values"] += 0 if a.v.n else math.ceil(words / cores)
     return counts
 
 

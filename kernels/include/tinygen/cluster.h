@@ -50,6 +50,11 @@ void tg_cluster_attention_rows_s8(const tg_attention_t *op, const int8_t *x, int
 void tg_cluster_attention_few_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
                                  int8_t *y, void *work);
 
+/* The same where x itself is the keys, and maybe the values, of all heads (fused weights; dim and
+ * value_dim multiples of four). */
+void tg_cluster_attention_few_fused_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
+                                       int8_t *y, void *work);
+
 /* As the first two, with weights of few levels (QuantLib's iSoftmax). */
 void tg_cluster_attention_heads_levels_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
                                           int8_t *context, int8_t *y, int32_t tiles, int ahead,

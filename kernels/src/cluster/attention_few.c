@@ -13,6 +13,7 @@
 enum { EXP_BYTES = 512, OP_BYTES = 512, PARTS = 3, TILE = 4 };
 _Static_assert(sizeof(tg_attention_t) <= OP_BYTES, "the planner keeps room for the parameters");
 
+#ifndef TG_FUSED /* attention_few_fused.c has its own */
 typedef struct {
   const tg_attention_t *op;
   int32_t cores, part, head, o_tile; /* what comes after the transfer on its way */
@@ -20,6 +21,7 @@ typedef struct {
   uint8_t *next, *other;
   tg_dma_t job;
 } stream_t;
+#endif
 
 #ifdef TG_WEIGHTS_NEAR /* share.h */
 #define LOAD(s, far, size) ((s)->next = (uint8_t *)(uintptr_t)(far))
@@ -27,6 +29,7 @@ typedef struct {
 #define LOAD(s, far, size) tg_dma_load(&(s)->job, (s)->next, far, size)
 #endif
 
+#ifndef TG_FUSED
 /* Starts the next transfer, if there is one. */
 static void start(stream_t *s) {
   const tg_attention_t *const op = s->op;
@@ -42,6 +45,7 @@ static void start(stream_t *s) {
     s->o_tile += s->cores;
   }
 }
+#endif
 
 /* Waits for the transfer on its way and starts the next. */
 static const void *weights(stream_t *s) {
@@ -126,6 +130,7 @@ static void softmax(const tg_attention_t *op, const int8_t *scores, int32_t toke
   }
 }
 
+#ifndef TG_FUSED
 void tg_cluster_attention_few_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
                                  int8_t *y, void *work) {
   const int32_t core = tg_team_core(), cores = tg_team_cores();
@@ -188,3 +193,4 @@ void tg_cluster_attention_few_s8(const tg_attention_t *op, const int8_t *x, int3
     tg_few_project(context, weights(&s), o_words, 1, y + TILE * tile, &to_y);
   tg_team_barrier();
 }
+#endif
