@@ -108,10 +108,12 @@ def dot_product(b: GraphBuilder, rows: int, keys: int, width: int, kind: int) ->
     if kind == 2:
         steps = ops.WeightSteps(127 << 8, 8, 127)
     zeros = (int(z) for z in b.rng.integers(-9, 9, 3))
-    op = ops.DotProductAttention(
-        heads, *zeros, base.score, base.exp_table, 15, base.context, mask, steps
+    score = base.score
+    if b.rng.integers(4):  # the usual shift, for which some kernels have a shorter way
+        score = ops.Requant(score.m << 10, 32, score.zp)
+    return ops.DotProductAttention(
+        heads, *zeros, score, base.exp_table, 15, base.context, mask, steps
     )
-    return op
 
 
 def with_levels(op: ops.Attention) -> ops.Attention:

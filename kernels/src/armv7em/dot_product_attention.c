@@ -39,6 +39,13 @@ static inline __attribute__((always_inline)) void dot(const word_t *a0, const wo
   acc[0] = acc00, acc[1] = acc01, acc[2] = acc10, acc[3] = acc11;
 }
 
+/* Of one accumulator; with the usual shift one instruction multiplies, shifts and rounds. */
+static inline int16_t score(const op_t *op, int32_t acc) {
+  if (op->score_s == 32)
+    return (int16_t)tg_ssat8(tg_smmulr(acc, op->score_m) + op->score_zp);
+  return tg_requant(acc, op->score_m, op->score_s, op->score_zp);
+}
+
 static inline int sees(const uint8_t *mask, int32_t key) {
   return mask[key >> 3] >> (key & 7) & 1;
 }
@@ -98,10 +105,10 @@ void tg_dot_product_attention_s8(const tg_dot_product_attention_t *op, const int
       for (int32_t j = 0; j < keys; j += 2) {
         const int32_t next = keys - j > 1 ? j + 1 : j;
         dot(qs, q1, ks + j * deep, ks + next * deep, deep, acc);
-        s0[j] = tg_requant(acc[0], op->score_m, op->score_s, op->score_zp);
-        s0[next] = tg_requant(acc[1], op->score_m, op->score_s, op->score_zp);
-        s1[j] = tg_requant(acc[2], op->score_m, op->score_s, op->score_zp);
-        s1[next] = tg_requant(acc[3], op->score_m, op->score_s, op->score_zp);
+        s0[j] = score(op, acc[0]);
+        s0[next] = score(op, acc[1]);
+        s1[j] = score(op, acc[2]);
+        s1[next] = score(op, acc[3]);
       }
       for (int32_t r = 0; r < rows; r++) {
         const uint8_t *mask = op->mask ? op->mask + (ptrdiff_t)(i + r) * op->mask_stride : NULL;

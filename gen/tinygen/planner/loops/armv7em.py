@@ -55,10 +55,11 @@ class ArmV7EMLoops(Loops):
         """Two rows by two keys, then by two features, a word deep a round."""
         heads, deep, wide = a.op.heads, half(a.dim), half(a.keys)
         rows, weights = heads * half(a.rows), heads * a.rows * a.keys
+        score = "dot.score.high" if a.op.score.s == 32 else "dot.score"
         return Counter(
             {
                 "dot.depth": rows * deep * wide,
-                "dot.score": rows * wide,
+                score: rows * wide,
                 "dot.context": rows * deep * wide,
                 "dot.column": rows * deep,
                 "dot.weight": weights,
