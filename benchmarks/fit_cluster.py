@@ -152,6 +152,7 @@ PRIOR = {  # cycles, from the instructions of each loop and its stalls in GVSoC'
     **{"few.depth": 30, "few.tile.low": 200, "few.tile.high": 260, "few.score": 12, "few.key": 120},
     **{"few.weight": 16, "few.context.wide": 58, "few.context.narrow": 45, "few.context": 15},
     **{"few.call": 3500, "few.head": 500, "few.values": 60},
+    **{"few.linear.call": 700, "few.interleave": 30},
     **{"load.keys": 22, "load.values": 40},
     **{"attention.call": 8000, "bytes": 0.15, "table": 8, "ragged": 8},
     **{"conv.tap": 15, "conv.row": 15, "conv.block": 250, "conv.call": 4000},

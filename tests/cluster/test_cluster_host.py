@@ -56,15 +56,17 @@ def test_bit_equal(project: Path, sanitizer: str, cores: int) -> None:
 
 @pytest.mark.parametrize(("sanitizer", "cores"), ALL)
 def test_all_cores_under_sanitizers(tmp_path: Path, sanitizer: str, cores: int) -> None:
-    """Heads that the cores do not divide, rows left over, both ways to share a layer out, weights
+    """Heads that the cores do not divide, rows left over, every way to share a layer out, weights
     of eight bits and of fifteen."""
     b = GraphBuilder((9, 18), 4, "net")
     b.block(18, 6, 3, 20)
     op = narrow_weights(b.attention(18, 6, 1))
     assert op
     b.add("narrow", op)
+    b.add("eight", b.attention(18, 2, 8))
     plan = make(b.graph(), tmp_path / "n")
-    assert {s.schedule for s in plan.steps} >= {"heads to cores", "rows to cores"}
+    teams = "heads to 3 teams, rows to their cores"
+    assert {s.schedule for s in plan.steps} >= {"heads to cores", "rows to cores", teams}
     run(build(tmp_path / "n", sanitizer, cores))
 
 

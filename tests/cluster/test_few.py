@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Attention of one to five tokens on a cluster: the kernel by itself, and in projects."""
+"""Layers of a few rows on a cluster: the kernels by themselves, and in projects."""
 
 from __future__ import annotations
 
 import ctypes as c
+import re
 import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,14 +22,18 @@ from tinygen.boards import load_board
 from tinygen.graph import ops
 from tinygen.passes.short import narrow_weights
 from tinygen.planner import make_plan
-from tinygen.planner.cluster import few_work, fits_few
+from tinygen.planner.cluster import few_work, fits_few, linear_few_work
 from tinygen.planner.schedule import FEW
 from tinygen.project import create_project, promise, random_samples
 from tinygen.reference.attention import attention
+from tinygen.reference.matmul import linear
 from tinygen.targets import PackedLinear, get_target
 
 KERNELS = Path(__file__).parents[2] / "kernels"
-SOURCES = ("cluster/attention_few.c", "xpulpv2/few.c", "runtime/team_single.c")
+SOURCES = (
+    *("cluster/attention_few.c", "cluster/linear_few.c", "xpulpv2/few.c", "xpulpv2/lut.c"),
+    *("runtime/team_single.c", "runtime/dma_host.c"),
+)
 TARGET = get_target("xpulpv2")
 
 pytestmark = pytest.mark.skipif(not shutil.which("cc"), reason="no host C compiler (cc)")
@@ -57,16 +63,31 @@ class Attention(c.Structure):
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> c.CDLL:
     made = tmp_path_factory.mktemp("few") / "few.so"
-    sources = [str(KERNELS / "src" / s) for s in (*SOURCES, "runtime/dma_host.c")]
+    sources = [str(KERNELS / "src" / s) for s in SOURCES]
     flags = ["-O1", "-std=c11", "-fPIC", "-shared", f"-I{KERNELS / 'include'}"]
     flags += [f"-I{KERNELS / 'src'}", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
     subprocess.run(["cc", *flags, *sources, "-o", str(made)], check=True)
     return c.CDLL(str(made))
 
 
+GUARD = 0x5A
+
+
+def call(function: Any, op: c.Structure, x: ops.I8, n: int, size: int, *more: int) -> ops.I8:
+    """By one core: x [rows, k] -> y [rows, n]; a guard stands behind y and the working memory."""
+    rows = len(x)
+    work = np.full(size + 64, GUARD, np.uint8)
+    y = np.full(rows * n + 64, GUARD, np.int8)
+    place, near = (c.c_void_p(a.ctypes.data) for a in (y, work))
+    numbers = [c.c_int32(i) for i in more]
+    function(c.byref(op), c.c_void_p(x.ctypes.data), c.c_int32(rows), place, *numbers, near)
+    assert np.all(y[rows * n :] == GUARD) and np.all(work[-64:] == GUARD)
+    found: ops.I8 = y[: rows * n].reshape(rows, n)
+    return found
+
+
 def on_the_kernel(library: c.CDLL, op: ops.Attention, x: ops.I8) -> ops.I8:
-    """By one core; a guard stands behind the result and the working memory."""
-    tokens, e = x.shape
+    e = x.shape[1]
     n, inner = op.wo.shape
     kept = []
 
@@ -86,23 +107,16 @@ def on_the_kernel(library: c.CDLL, op: ops.Attention, x: ops.I8) -> ops.I8:
         table.ctypes.data,
         *(r.mult, r.frac, r.s, r.offset, 0, 0),
     )
-    work = np.full(few_work(TARGET, op, 1) + 64, 0x5A, np.uint8)
-    y = np.full(tokens * n + 64, 0x5A, np.int8)
-    pointers = (c.c_void_p(a.ctypes.data) for a in (y, work))
-    library.tg_cluster_attention_few_s8(
-        c.byref(made), c.c_void_p(x.ctypes.data), c.c_int32(tokens), *pointers
-    )
-    assert np.all(y[tokens * n :] == 0x5A) and np.all(work[-64:] == 0x5A)
-    found: ops.I8 = y[: tokens * n].reshape(tokens, n)
-    return found
+    size = few_work(TARGET, op, 1)
+    return call(library.tg_cluster_attention_few_s8, made, x, n, size)
+
+
+def fine(r: ops.Requant) -> ops.Requant:
+    """The same ratios to the tenth bit more: sums are rounded by the high half of a product."""
+    return ops.Requant(((r.m.astype(np.int64) << 10) | 731).astype(np.int32), 32, r.zp)
 
 
 def high(op: ops.Attention) -> ops.Attention:
-    """The same ratios to the tenth bit more: sums are rounded by the high half of a product."""
-
-    def fine(r: ops.Requant) -> ops.Requant:
-        return ops.Requant(((r.m.astype(np.int64) << 10) | 731).astype(np.int32), 32, r.zp)
-
     fields = {name: fine(getattr(op, name)) for name in ("rq", "rk", "rv", "ro", "score")}
     return replace(op, **fields)
 
@@ -133,6 +147,24 @@ def test_bit_equal(library: c.CDLL, layer: tuple[ops.Attention, ops.I8]) -> None
     np.testing.assert_array_equal(on_the_kernel(library, op, x), attention(x, op))
 
 
+@settings(deadline=None, max_examples=200)
+@given(st.data())
+def test_linear_bit_equal(library: c.CDLL, data: st.DataObject) -> None:
+    rows, k = data.draw(st.integers(1, 5)), data.draw(st.integers(1, 70))
+    n = 4 * data.draw(st.integers(1, 12))
+    b = GraphBuilder((rows, k), data.draw(st.integers(0, 1 << 20)))
+    op = b.linear(n, k, table=data.draw(st.booleans()))
+    if data.draw(st.booleans()):
+        op = replace(op, requant=fine(op.requant))
+    tiles = data.draw(st.integers(1, n // 4))
+    x, packed = b.int8(rows, k), TARGET.pack_linear(op.weight, op.bias, op.requant)
+    table = None if op.table is None else op.table.ctypes.data
+    made = Linear(packed.w.ctypes.data, None, None, table, k, n, 0, op.requant.zp, 0)
+    size = linear_few_work(TARGET, n, k, tiles, table is not None)
+    found = call(library.tg_cluster_linear_few_s8, made, x, n, size, tiles)
+    np.testing.assert_array_equal(found, linear(x, op))
+
+
 @pytest.mark.parametrize("tokens", [1, 4, 5])
 @pytest.mark.parametrize("cores", [1, 3, 8])
 def test_in_a_project(tokens: int, cores: int, tmp_path: Path) -> None:
@@ -140,11 +172,30 @@ def test_in_a_project(tokens: int, cores: int, tmp_path: Path) -> None:
     b = GraphBuilder((tokens, 16), tokens)
     b.add("nine", b.attention(16, 4, 9))
     b.add("two", high(b.attention(16, 12, 2)))
+    b.add("chunks", b.linear(404, 16, table=True))
+    b.add("back", b.linear(12, 404))
     graph = b.graph()
     plan = make_plan(graph, load_board("gap9"))
-    assert {s.schedule for s in plan.steps} == {str(FEW)}
+    assert {s.schedule for s in plan.steps if s.op == "attention"} == {str(FEW)}
+    assert ("linear_few" in {s.function for s in plan.steps}) == (tokens == 5)
     create_project(plan, promise(graph, random_samples(graph, 3), None), "pulp-sdk", tmp_path / "n")
     run(build(tmp_path / "n", "thread" if cores == 3 else "address,undefined", cores))
+    if cores == 3:  # as benchmarks/near.py measures them
+        run(build(tmp_path / "n", "", cores, "-DTG_WEIGHTS_NEAR"))
+
+
+@pytest.mark.parametrize("source", ["attention_few", "linear_few"])
+def test_a_missing_wait_shows(tmp_path: Path, source: str) -> None:
+    b = GraphBuilder((5, 8))
+    b.add("attention", b.attention(8, 4, 2))
+    b.add("linear", b.linear(8, 8))
+    graph = b.graph()
+    promised = promise(graph, random_samples(graph, 3), None)
+    create_project(make_plan(graph, load_board("gap9")), promised, "pulp-sdk", tmp_path / "n")
+    (file,) = (tmp_path / "n").rglob(f"cluster/{source}.c")
+    file.write_text(re.sub(r"tg_(dma_wait|wait_weights)\(", "(void)(", file.read_text()))
+    done = subprocess.run([build(tmp_path / "n", "", 1)], capture_output=True, text=True)
+    assert done.returncode != 0
 
 
 @pytest.mark.parametrize(

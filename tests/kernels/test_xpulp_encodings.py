@@ -60,6 +60,8 @@ def test_assembler_makes_the_recorded_words(tmp_path: Path) -> None:
 LINES = {  # macro of insn.h -> word
     'P_LW("a0", "4", "a1")': 0x0045A50B,
     'P_LB("a0", "1", "a1")': 0x0015850B,
+    'P_LH("a0", "2", "a1")': 0x0025950B,
+    'P_SB("a0", "1", "a1")': 0x00A580AB,
     'P_SW("a0", "4", "a1")': 0x00A5A22B,
     'P_SDOTSP("a0", "a1", "a2")': 0xB8C59557,
     # pv.dotsp.b's word with the width of pv.sdotsp.h
@@ -115,7 +117,11 @@ def test_lines_are_the_recorded_words(tmp_path: Path) -> None:
     shutil.which("riscv64-unknown-elf-gcc") is None, reason="needs riscv64-unknown-elf-gcc"
 )
 @pytest.mark.parametrize(
-    "source", ["linear", "attention_project", "attention_attend", "tiles", "group", "wide", "few"]
+    "source",
+    [
+        *("linear", "attention_project", "attention_attend", "tiles", "group", "wide", "few"),
+        *("layernorm", "add", "lut", "conv"),
+    ],
 )
 def test_kernels_compile_with_a_stock_compiler(source: str, tmp_path: Path) -> None:
     kernels = HEADER.parents[2]

@@ -90,7 +90,9 @@ def _call(plan: p.Plan, index: int, step: p.Step) -> str:
     a = step.args
     match a:
         case p.LinearStep():
-            code = f"tg_cluster_linear_s8(&{ident}, {x}, {a.rows}, {y}, {step.tiles}, {work});"
+            code = (
+                f"tg_cluster_{a.function}_s8(&{ident}, {x}, {a.rows}, {y}, {step.tiles}, {work});"
+            )
         case p.ConvStep():
             code = f"tg_cluster_conv_s8(&{ident}, {x}, {y}, {work});"
         case p.AttentionStep() if a.schedule == FEW:
@@ -101,9 +103,12 @@ def _call(plan: p.Plan, index: int, step: p.Step) -> str:
             how = "fused_" if a.projections < 3 else ""
             how += ("heads" if heads else "rows") + ("_levels" if a.levels else "")
             context = f"(int8_t *){_place(plan, a.slots.context)}"
+            extra = f"{int(a.ahead) if heads else a.schedule.teams}, "
+            if a.projections < 3 and not heads:
+                extra = ""
             code = (
                 f"tg_cluster_attention_{how}_s8(&{ident}, {x}, {a.tokens}, {context}, {y}, "
-                f"{step.tiles}, {f'{int(a.ahead)}, ' if heads else ''}{work});"
+                f"{step.tiles}, {extra}{work});"
             )
         case p.DotProductStep():
             k, v = (_s8(plan, slot) for slot in step.inputs[1:])

@@ -45,6 +45,12 @@ def linear_work(t: Target, n: int, k: int, tiles: int, cores: int, table: bool) 
     return buffers + (TABLE if table else 0) + cores * linear_scratch(t, k)
 
 
+def linear_few_work(t: Target, n: int, k: int, tiles: int, table: bool) -> int:
+    """`tg_cluster_linear_few_s8`."""
+    buffers = (2 if tiles < n // TILE else 1) * align8(tiles * t.linear_weights(TILE, k))
+    return buffers + (TABLE if table else 0) + align8(5 * round_up(k, 4))
+
+
 def linear_scratch(t: Target, k: int) -> int:
     """Of one core."""
     return align8(t.linear_scratch(TILE, k, 4))
@@ -88,12 +94,25 @@ def attention_work(
             projected.append(dim)
     part = max(align8(t.linear_weights(dim, e)) for dim in projected)
     groups = math.ceil(tokens / 4)
-    most = groups if how == HEADS else math.ceil(groups / cores)
-    q = t.q_bytes(op, 1, 4) * max(1, min(most, Q_BYTES // t.q_bytes(op, 1, 4)))
-    own = align8(q) + align8(t.attend_scratch(op, 4, tokens))
+
+    def own(most: int) -> int:
+        q = t.q_bytes(op, 1, 4) * max(1, min(most, Q_BYTES // t.q_bytes(op, 1, 4)))
+        return align8(q) + align8(t.attend_scratch(op, 4, tokens))
+
     if how == HEADS:
-        return shared + cores * ((2 * part + kept + own) // 64 * 64 + 72)
-    return shared + 2 * (len(projected) * part + kept) + cores * own
+        return shared + cores * ((2 * part + kept + own(groups)) // 64 * 64 + 72)
+    largest = 0
+    for here in range(1, cores + 1):  # fewer cores than planned may run it
+        teams, parts = teams_of(op, how, here)
+        size = teams * 2 * (len(projected) * part + kept) + here * own(math.ceil(groups / parts))
+        largest = max(largest, size)
+    return shared + largest
+
+
+def teams_of(op: ops.Attention, how: AttentionSchedule, cores: int) -> tuple[int, int]:
+    """Teams, and cores of each."""
+    teams = min(how.teams, op.heads, cores)
+    return teams, cores // teams
 
 
 def few_work(t: Target, op: ops.Attention, cores: int) -> int:
@@ -139,9 +158,10 @@ def idle_time(op: ops.Attention, tokens: int, how: AttentionSchedule, cores: int
         return math.ceil(op.heads / cores) * (sum(others) + attend)
     if how == HEADS:
         return math.ceil(op.heads / cores) * groups * (sum(others) + attend)
-    shared = math.ceil(len(others) * groups / cores) * max(others, default=0)
-    shared += math.ceil(groups / cores) * attend
-    return op.heads * (shared + 200)
+    teams, parts = teams_of(op, how, cores)
+    shared = math.ceil(len(others) * groups / parts) * max(others, default=0)
+    shared += math.ceil(groups / parts) * attend
+    return math.ceil(op.heads / teams) * (shared + 200)
 
 
 @dataclass
@@ -166,6 +186,12 @@ class ClusterLowering(Lowering):
                 every = math.ceil(n / TILE)
                 tiles = min(every, max(1, CHUNK // t.linear_weights(TILE, k)))
                 size = linear_work(t, n, k, tiles, self.cores, op.table is not None)
+                assert isinstance(step.args, p.LinearStep)
+                packed = step.args.linear.packed
+                if step.args.rows == FEW.row_block and n % 4 == 0 and kind_of(packed, k) != "wide":
+                    step = replace(step, args=replace(step.args, few=True))
+                    size = linear_few_work(t, n, k, tiles, op.table is not None)
+                    self.more_sources += ("xpulpv2/few.c", "xpulpv2/lut.c")
             case ops.Conv() as op:
                 size = conv_work(t, op, self.cores)
             case ops.LayerNorm() as op:
@@ -278,13 +304,13 @@ def layer_cycles(graph: Graph, node: Node, board: Board) -> int | None:
 
 def _by_time(graph: Graph, node: Node, target: Target, cores: int) -> Sequence[AttentionSchedule]:
     op, tokens = _layer(graph, node)
-    ways = _ways(target, op, tokens)
+    ways = _ways(target, op, tokens, cores)
     return sorted(ways, key=lambda how: idle_time(op, tokens, how, cores))
 
 
 def _by_size(graph: Graph, node: Node, target: Target, cores: int) -> Sequence[AttentionSchedule]:
     op, tokens = _layer(graph, node)
-    ways = _ways(target, op, tokens)
+    ways = _ways(target, op, tokens, cores)
     return sorted(ways, key=lambda how: attention_work(target, op, tokens, how, cores))
 
 
@@ -293,8 +319,13 @@ def _layer(graph: Graph, node: Node) -> tuple[ops.Attention, int]:
     return node.op, graph.values[node.inputs[0]].shape[0]
 
 
-def _ways(target: Target, op: ops.Attention, tokens: int) -> tuple[AttentionSchedule, ...]:
-    return (FEW, HEADS, ROWS) if fits_few(target, op, tokens) else (HEADS, ROWS)
+def _ways(
+    target: Target, op: ops.Attention, tokens: int, cores: int
+) -> tuple[AttentionSchedule, ...]:
+    most = min(op.heads, cores // 2) if op.fusion == "unfused" else 1
+    rows = tuple(replace(ROWS, teams=n) for n in range(1, max(1, most) + 1))
+    few = (FEW,) if fits_few(target, op, tokens) else ()
+    return (*few, HEADS, *rows)
 
 
 def copied(graph: Graph, homes: Homes) -> Homes:

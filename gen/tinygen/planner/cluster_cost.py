@@ -55,6 +55,8 @@ def features(step: p.Step, cores: int) -> Counter[str]:
         return math.ceil(n / cores)
 
     match step.args:
+        case p.LinearStep(few=True) as a:
+            counts = _linear_few(a, step.tiles, cores)
         case p.LinearStep() as a:
             counts = _linear(a.rows, a.linear, step.tiles, cores)
         case p.ConvStep() as a:
@@ -67,7 +69,7 @@ def features(step: p.Step, cores: int) -> Counter[str]:
             counts = _dot_product(a, cores)
         case p.NormStep() as a:
             rows, width = share(a.rows), len(a.gamma)
-            kind = "norm" if a.function == "layernorm" else "whole"
+            kind = "whole" if a.whole else "norm" if width <= 128 else "norm.long"
             counts.update({kind: rows * width, f"{kind}.row": rows, f"{kind}.call": 1})
             counts["bytes"] = 6 * width
             if a.step:
@@ -164,6 +166,22 @@ def _linear(rows: int, a: p.LinearArgs, chunk: int, cores: int) -> Counter[str]:
     return counts
 
 
+def _linear_few(a: p.LinearStep, chunk: int, cores: int) -> Counter[str]:
+    tiles, words = a.linear.n // 4, math.ceil(a.linear.k / 4)
+    chunk = min(chunk, tiles)
+    chunks = [min(chunk, tiles - first) for first in range(0, tiles, chunk)]
+    mine = sum(math.ceil(here / cores) for here in chunks)
+    kind = kind_of(a.linear.packed, a.linear.k)
+    counts: Counter[str] = Counter({"few.linear.call": 1, "linear.chunk": len(chunks)})
+    counts["few.depth"] = mine * words
+    counts[f"few.tile.{'high' if kind == 'high' else 'low'}"] = mine
+    counts["few.interleave"] = math.ceil(words / cores) * (4 if a.linear.k % 4 else 1)
+    counts["bytes"] = chunk * (48 + 16 * words)
+    if a.linear.table is not None:
+        counts["lut"] = 4 * a.rows * mine
+    return counts
+
+
 def _conv(a: p.ConvStep, cores: int) -> Counter[str]:
     """Output rows to cores, or the columns of the only one; see kernels/src/portable/conv.c."""
     tokens = math.ceil(a.out[0] / cores) * a.out[1]
@@ -217,16 +235,18 @@ def _attention(a: p.AttentionStep, cores: int) -> Counter[str]:
     heads = a.schedule.kind == "heads-to-cores"
     counts: Counter[str] = Counter({"attention.call": 1, "bytes": 1024})
     counts["prepare"] += math.ceil(every / cores) * words
-    rounds = math.ceil(a.heads / cores) if heads else a.heads
-    rows = tokens if heads else min(tokens, 4 * math.ceil(every / cores))
+    teams = min(cores if heads else a.schedule.teams, a.heads)
+    parts = 1 if heads else cores // teams
+    rounds = math.ceil(a.heads / teams)
+    rows = min(tokens, 4 * math.ceil(every / parts))
     others = a.projections - 1  # of keys and of values
-    keys = tokens if heads else 4 * math.ceil(others * every / cores) / max(1, others)
+    keys = tokens if heads else 4 * math.ceil(others * every / parts) / max(1, others)
     groups = math.ceil(rows / 4)
     for which, many, n in ((a.q, rows, tiles), (a.k, keys, tiles), (a.v, keys, value_tiles)):
         if not which.n:
             continue
         counts += _product(rounds, math.ceil(many), n, words, kind_of(which.packed, which.k))
-        counts["bytes"] += n * (48 + 16 * words) * (min(cores, a.heads) if heads else 1)
+        counts["bytes"] += n * (48 + 16 * words) * teams
         counts["project.group"] += rounds * math.ceil(many / 4)
         counts["project"] += rounds
     counts["head"] += 0 if heads else rounds

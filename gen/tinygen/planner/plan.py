@@ -80,9 +80,16 @@ class LinearArgs:
 
 @dataclass(frozen=True, eq=False)
 class LinearStep:
+    """few: on a cluster, all rows in one register tile."""
+
     linear: LinearArgs
     rows: int
     scratch: Slot | None
+    few: bool = False
+
+    @property
+    def function(self) -> str:
+        return "linear_few" if self.few else "linear"
 
 
 @dataclass(frozen=True, eq=False)
@@ -322,7 +329,8 @@ class Step:
     @property
     def function(self) -> str:
         """The operator, or the variant of it, that names the C file."""
-        return self.args.function if isinstance(self.args, NormStep | AddStep) else self.op
+        a = self.args
+        return a.function if isinstance(a, LinearStep | NormStep | AddStep) else self.op
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,8 @@ class AttentionSchedule:
     accumulate: bool = False
     compact: bool = False
     """Q, K and V in 8 bits, on targets that would hold them in 16."""
+    teams: int = 1
+    """Of cores, each with a head of its own, whose rows it shares out (rows-to-cores)."""
 
     @property
     def in_place(self) -> bool:
@@ -45,6 +47,8 @@ class AttentionSchedule:
             return f"whole layer{bits}"
         if self.kind in ("heads-to-cores", "rows-to-cores"):
             few = f", up to {rows} at once" if self.row_block > 4 else ""
+            if self.teams > 1:
+                return f"heads to {self.teams} teams, rows to their cores"
             return self.kind.replace("-", " ") + few
         if self.kind == "depth-first":
             return f"depth-first, {rows}{bits}"

@@ -12,6 +12,7 @@ from tinygen.errors import TinygenError
 from tinygen.fidelity import FusedModel, Progress, fuse_within, load_samples, shortened
 from tinygen.graph import Graph
 from tinygen.planner import FusionForm, Options, Plan, fusion_forms, make_plan, smallest, wanted
+from tinygen.project.offer import with_offer
 
 Forms = Mapping[str, tuple[FusionForm, ...]]
 NO_SAMPLES = "no samples to choose scales on (--samples)"
@@ -36,11 +37,25 @@ def plan_model(
     them: they are taken if samples show no loss beyond the bounds of `tinygen.fidelity.fusion`, the
     plan fits, and it is predicted to be faster.
 
-    With options.short, of the model with short arithmetic. Raises `TinygenError` if nothing fits,
+    With options.short, of the model with short arithmetic; without, a note says what that would
+    gain on boards where it does. Raises `TinygenError` if nothing fits,
     or if fused weights were asked for and cannot be had.
     """
     if options.short:
         graph = shortened(graph, samples)
+    planned = _planned(graph, board, options, samples, progress)
+    if samples is None:
+        return planned
+    return replace(planned, plan=with_offer(planned.plan, planned.graph, board, options, samples))
+
+
+def _planned(
+    graph: Graph,
+    board: Board,
+    options: Options,
+    samples: Path | None,
+    progress: Progress | None,
+) -> Planned:
     forms: Forms = fusion_forms(graph, board, options.fusion)
     if wanted(forms) and options.fusion is not None:
         return _as_asked(graph, board, options, forms, samples, progress)

@@ -89,14 +89,16 @@ class Xpulpv2(Portable):
         "attention_k": "quads-start",
         "attention_v": "features4",
     }
-    _OWN = frozenset(
+    _TILES = frozenset(
         {"linear", *(f"attention_{f}" for f in ("project", "attend", "load", "levels"))}
     )
+    _OWN = _TILES | {"conv", "layernorm", "add", "lut"}
+    _SOURCES = Portable._SOURCES | {"add_wide": ("add",)}
 
     def sources(self, operator: str) -> tuple[str, ...]:
         files = super().sources(operator)
-        own = any(f.startswith(self.name) for f in files)
-        more = tuple(f"{self.name}/{f}.c" for f in ("group", "tiles", "wide"))
+        own = any(f == f"{self.name}/{tiled}.c" for f in files for tiled in self._TILES)
+        more = tuple(f"{self.name}/{f}.c" for f in ("group", "tiles", "wide", "lut"))
         return (*files, *more) if own else files
 
     def linear_weights(self, n: int, k: int) -> int:

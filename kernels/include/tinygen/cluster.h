@@ -27,7 +27,11 @@ void tg_cluster_store(void *far, const void *near, size_t size);
 void tg_cluster_linear_s8(const tg_linear_t *op, const int8_t *x, int32_t rows, int8_t *y,
                           int32_t tiles, void *work);
 
-/* The same with the first chunk's weights in `first`, on their way since core 0 started `job`. */
+/* Up to five rows in one register tile; n is a multiple of four. */
+void tg_cluster_linear_few_s8(const tg_linear_t *op, const int8_t *x, int32_t rows, int8_t *y,
+                              int32_t tiles, void *work);
+
+/* The first with the first chunk's weights in `first`, on their way since core 0 started `job`. */
 void tg_cluster_linear_ahead_s8(const tg_linear_t *op, const int8_t *x, int32_t rows, int8_t *y,
                                 int32_t tiles, void *work, void *first, tg_dma_t *job);
 
@@ -41,9 +45,11 @@ void tg_cluster_attention_heads_s8(const tg_attention_t *op, const int8_t *x, in
                                    int8_t *context, int8_t *y, int32_t tiles, int ahead,
                                    void *work);
 
-/* One head after the other, its query rows to cores by groups of four. */
+/* One head after the other for each of `teams` teams of cores, its query rows to their cores by
+ * groups of four. */
 void tg_cluster_attention_rows_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
-                                  int8_t *context, int8_t *y, int32_t tiles, void *work);
+                                  int8_t *context, int8_t *y, int32_t tiles, int32_t teams,
+                                  void *work);
 
 /* One to five tokens: heads to cores, all tokens in one register tile. dim and o.n are multiples of
  * four; no table of o's. */
@@ -60,7 +66,8 @@ void tg_cluster_attention_heads_levels_s8(const tg_attention_t *op, const int8_t
                                           int8_t *context, int8_t *y, int32_t tiles, int ahead,
                                           void *work);
 void tg_cluster_attention_rows_levels_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
-                                         int8_t *context, int8_t *y, int32_t tiles, void *work);
+                                         int8_t *context, int8_t *y, int32_t tiles, int32_t teams,
+                                         void *work);
 
 /* With fused weights: x itself is the keys of all heads (op->k.n is 0, op->dim the features of x),
  * or the values (op->v.n is 0, op->value_dim the features of x), or both. context: [tokens][heads *

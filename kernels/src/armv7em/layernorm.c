@@ -2,22 +2,7 @@
 #include "tinygen/layernorm.h"
 #include "armv7em/dsp.h"
 #include "common/arith.h"
-
-static inline uint32_t high(uint32_t a, uint32_t b) {
-  return (uint32_t)((uint64_t)a * b >> 32);
-}
-
-/* min(65535, isqrt(2^62 / d)) for 2^30 <= d < 2^32. Newton's v (3 - u v^2) / 2 with u = d / 2^32
- * and v in 30 fraction bits: a line within 10 %, then errors of 1.5 %, 0.03 % and 2e-7. It comes
- * from below, so that the answer is the candidate or the next integer. */
-static uint32_t inverse_sqrt(uint32_t d) {
-  uint32_t v = 2319282340u - high(d, 1331439862u); /* 2.16 - 1.24 u */
-  for (int i = 0; i < 3; i++)
-    v = high(v, (3u << 28) - high(high(v, v), d)) << 3;
-  const uint32_t r = (v - 64) >> 15, next = r + 1;
-  const int fits = (uint64_t)(next * next) * d <= UINT64_C(1) << 62;
-  return r + (uint32_t)(fits & (next < 65536));
-}
+#include "common/newton.h"
 
 /* Of x >= 1; CLZ of 0 is 32. */
 static inline int32_t leading_zeros(uint64_t x) {
@@ -70,7 +55,7 @@ void tg_layernorm_s8(const tg_layernorm_t *op, const int8_t *x, int32_t rows, in
     const int32_t zeros = leading_zeros(variance);
     const int32_t e4 = 16 - zeros / 2; /* so that d, the high half, is in [2^30, 2^32) */
     const uint32_t d = (uint32_t)(variance << (zeros & ~1) >> 32);
-    const int32_t r = (int32_t)inverse_sqrt(d), shift = 31 + e4 - op->frac;
+    const int32_t r = (int32_t)tg_newton_inverse_sqrt(d), shift = 31 + e4 - op->frac;
     const int16_t *gamma = op->gamma;
     const int32_t *beta = op->beta;
     int32_t e = 0;

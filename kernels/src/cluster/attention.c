@@ -166,8 +166,26 @@ void tg_cluster_attention_heads_s8(const tg_attention_t *op, const int8_t *x, in
   tg_cluster_linear_ahead_s8(&o, context, tokens, y, tiles, work, first, &o_job);
 }
 
-/* -- query rows to cores ------------------------------------------------------------------------
- */
+/* -- query rows to cores -------------------------------------------------------------------------
+ *
+ * Teams of equally many cores take a head each and share out its rows; cores that are left over
+ * only wait. */
+
+typedef struct {
+  int32_t teams, team, parts, part; /* team: -1 for a core that is left over */
+} place_t;
+
+static place_t find_place(int32_t teams, int32_t heads) {
+  const int32_t core = tg_team_core(), cores = tg_team_cores();
+  const int32_t most = heads < cores ? heads : cores;
+  place_t at = {.teams = teams < most ? teams : most};
+  at.parts = cores / at.teams;
+  at.team = core / at.parts;
+  at.part = core % at.parts;
+  if (at.team >= at.teams)
+    at.team = -1;
+  return at;
+}
 
 static void load_head(const layer_t *layer, int32_t h, uint8_t *to, tg_dma_t jobs[PARTS]) {
   const tg_linear_t *const projections[PARTS] = {&layer->op->q, &layer->op->k, &layer->op->v};
@@ -177,12 +195,13 @@ static void load_head(const layer_t *layer, int32_t h, uint8_t *to, tg_dma_t job
 }
 
 /* This core's part of one head's keys and values: groups of keys, then groups of values. */
-static void keys_values(const layer_t *layer, const tg_attention_t *near, const uint8_t *w, void *k,
-                        void *v) {
-  const int32_t core = tg_team_core(), cores = tg_team_cores(), groups = layer->groups;
+static void keys_values(const layer_t *layer, const tg_attention_t *near, const place_t *at,
+                        const uint8_t *w, void *k, void *v) {
+  const int32_t groups = layer->groups;
   const size_t part = tg_align8(layer->part);
-  const int32_t from = tg_share(2 * groups, core, cores);
-  const int32_t to = tg_share(2 * groups, core + 1, cores), keys = to < groups ? to : groups;
+  const int32_t from = tg_share(2 * groups, at->part, at->parts);
+  const int32_t to = tg_share(2 * groups, at->part + 1, at->parts);
+  const int32_t keys = to < groups ? to : groups;
   if (from < keys)
     project(layer, near, &near->k, w + part, TG_PROJECT_K, from, keys - from, k);
   if (to > groups) {
@@ -192,38 +211,48 @@ static void keys_values(const layer_t *layer, const tg_attention_t *near, const 
 }
 
 void tg_cluster_attention_rows_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
-                                  int8_t *context, int8_t *y, int32_t tiles, void *work) {
+                                  int8_t *context, int8_t *y, int32_t tiles, int32_t teams,
+                                  void *work) {
   layer_t layer = describe(op, tokens, context);
-  const int32_t core = tg_team_core(), cores = tg_team_cores();
+  const int32_t heads = op->heads;
+  const place_t at = find_place(teams, heads);
   uint8_t *rest = work;
   const tg_attention_t *const near = prepare(&layer, x, &rest);
   tg_attend_t how;
   tg_attend_prepare(&how, near, tokens);
   uint8_t *w[2], *k[2], *v[2];
-  for (int i = 0; i < 2; i++) {
-    w[i] = tg_take(&rest, PARTS * tg_align8(layer.part));
-    k[i] = tg_take(&rest, (size_t)tg_k_head_bytes(near->dim, tokens));
-    v[i] = tg_take(&rest, (size_t)tg_v_head_bytes(near->dim, tokens));
-  }
-  const int32_t ahead = query_groups(&layer, (layer.groups + cores - 1) / cores);
-  const int32_t end = tg_share(layer.groups, core + 1, cores);
+  for (int32_t team = 0; team < at.teams; team++) /* a core without a team keeps the last one's */
+    for (int i = 0; i < 2; i++) {
+      uint8_t *const pieces[] = {tg_take(&rest, PARTS * tg_align8(layer.part)),
+                                 tg_take(&rest, (size_t)tg_k_head_bytes(near->dim, tokens)),
+                                 tg_take(&rest, (size_t)tg_v_head_bytes(near->dim, tokens))};
+      if (team <= at.team || team == 0) {
+        w[i] = pieces[0];
+        k[i] = pieces[1];
+        v[i] = pieces[2];
+      }
+    }
+  const int32_t ahead = query_groups(&layer, (layer.groups + at.parts - 1) / at.parts);
+  const int32_t end = tg_share(layer.groups, at.part + 1, at.parts);
   const size_t q_bytes = query_bytes(&layer, ahead);
-  rest += (size_t)core * (tg_align8(q_bytes) + tg_align8(scratch_bytes(&layer)));
+  rest += (size_t)tg_team_core() * (tg_align8(q_bytes) + tg_align8(scratch_bytes(&layer)));
   void *const q = tg_take(&rest, q_bytes);
+  const int leads = at.team >= 0 && at.part == 0;
   tg_dma_t jobs[PARTS];
-  if (core == 0)
-    load_head(&layer, 0, w[0], jobs);
-  for (int32_t h = 0; h < near->heads; h++) {
-    const int i = h & 1;
-    if (core == 0)
+  if (leads)
+    load_head(&layer, at.team, w[0], jobs);
+  for (int32_t first = 0, i = 0; first < heads; first += at.teams, i ^= 1) {
+    const int32_t h = at.team < 0 ? heads : first + at.team;
+    if (leads && h < heads)
       for (int part = 0; part < PARTS; part++)
         tg_dma_wait(&jobs[part]);
     tg_team_barrier(); /* weights are there; the head before last is done with */
-    if (core == 0 && h + 1 < near->heads)
-      load_head(&layer, h + 1, w[i ^ 1], jobs);
-    keys_values(&layer, near, w[i], k[i], v[i]);
+    if (leads && h + at.teams < heads)
+      load_head(&layer, h + at.teams, w[i ^ 1], jobs);
+    if (h < heads)
+      keys_values(&layer, near, &at, w[i], k[i], v[i]);
     tg_team_barrier();
-    for (int32_t g = tg_share(layer.groups, core, cores); g < end; g += ahead) {
+    for (int32_t g = tg_share(layer.groups, at.part, at.parts); h < heads && g < end; g += ahead) {
       const int32_t here = end - g < ahead ? end - g : ahead;
       query(&layer, near, w[i], g, here, q);
       attend(&layer, near, &how, h, g, here, k[i], v[i], q, rest);

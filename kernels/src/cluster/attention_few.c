@@ -8,7 +8,7 @@
  */
 #include "cluster/share.h"
 #include "tinygen/cluster.h"
-#include "xpulpv2/few.h"
+#include "xpulpv2/interleave.h"
 
 enum { EXP_BYTES = 512, OP_BYTES = 512, PARTS = 3, TILE = 4 };
 _Static_assert(sizeof(tg_attention_t) <= OP_BYTES, "the planner keeps room for the parameters");
@@ -55,24 +55,6 @@ static const void *weights(stream_t *s) {
   s->other = here;
   start(s);
   return here;
-}
-
-/* This core's words of all rows; rows that do not exist repeat the last. */
-static void interleave(int32_t core, int32_t cores, const int8_t *x, int32_t tokens, int32_t k,
-                       tg_word_t *group) {
-  const int32_t words = (k + 3) / 4;
-  for (int32_t p = core; p < words; p += cores) {
-    const int8_t *from = x + 4 * p;
-    for (int32_t i = 0; i < TG_FEW; i++, from += i < tokens ? k : 0) {
-      if (k & 3) {
-        const int32_t left = k - 4 * p;
-        group[TG_FEW * p + i] = tg_pack4(from[0], left > 1 ? from[1] : 0, left > 2 ? from[2] : 0,
-                                         left > 3 ? from[3] : 0);
-      } else {
-        group[TG_FEW * p + i] = *(const tg_word_t *)(const void *)from;
-      }
-    }
-  }
 }
 
 /* The cheapest rounding of scores that holds; the planner sees to it that one does. */
@@ -164,7 +146,7 @@ void tg_cluster_attention_few_s8(const tg_attention_t *op, const int8_t *x, int3
   tg_word_t *const v = tg_take(&mine, keys);
   tg_few_weights_t *const e = tg_take(&mine, e_bytes);
   int8_t *const scores = (int8_t *)mine;
-  interleave(core, cores, x, tokens, op->q.k, group);
+  tg_few_interleave(core, cores, x, tokens, op->q.k, group);
   if (core == 0) {
     tg_dma_wait(&job[0]);
     tg_dma_wait(&job[1]);

@@ -7,7 +7,9 @@
 
 #if defined(TG_XPULP_INSN)
 #define P_LW(d, step, p) ".insn i 0x0b, 2, " d ", " p ", " step "\n"
+#define P_LH(d, step, p) ".insn i 0x0b, 1, " d ", " p ", " step "\n"
 #define P_LB(d, step, p) ".insn i 0x0b, 0, " d ", " p ", " step "\n"
+#define P_SB(v, step, p) ".insn s 0x2b, 0, " v ", " step "(" p ")\n"
 #define P_SW(v, step, p) ".insn s 0x2b, 2, " v ", " step "(" p ")\n"
 #define P_SWR(v, r, p) ".insn r 0x2b, 6, 0, " r ", " p ", " v "\n"
 #define P_SBR(v, r, p) ".insn r 0x2b, 4, 0, " r ", " p ", " v "\n"
@@ -30,7 +32,9 @@
 #define P_LOOP1_A4(end) ".4byte (((" end " - .) >> 1) << 20) + 0x740fb\n"
 #else
 #define P_LW(d, step, p) "p.lw " d ", " step "(" p "!)\n"
+#define P_LH(d, step, p) "p.lh " d ", " step "(" p "!)\n"
 #define P_LB(d, step, p) "p.lb " d ", " step "(" p "!)\n"
+#define P_SB(v, step, p) "p.sb " v ", " step "(" p "!)\n"
 #define P_SW(v, step, p) "p.sw " v ", " step "(" p "!)\n"
 #define P_SBR(v, r, p) "p.sb " v ", " r "(" p "!)\n"
 #define P_SWR(v, r, p) "p.sw " v ", " r "(" p "!)\n"

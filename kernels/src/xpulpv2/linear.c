@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tinygen/linear.h"
+#include "tinygen/elementwise.h"
 #include "xpulpv2/tiles.h"
 
 enum { RUN = 8 }; /* tiles whose results wait on the stack, where they cannot go to y at once */
@@ -14,7 +15,7 @@ static inline void store(const tg_linear_t *op, int32_t word, int32_t channels, 
 void tg_linear_s8(const tg_linear_t *op, const int8_t *x, int32_t rows, int32_t x_stride, int8_t *y,
                   int32_t y_stride, void *scratch) {
   const int32_t tile = tg_tile_bytes(op->k), words = tg_tile_words(op->k);
-  const int whole = !op->table && (((uintptr_t)y | (uintptr_t)y_stride) & 3) == 0;
+  const int whole = (((uintptr_t)y | (uintptr_t)y_stride) & 3) == 0;
   for (int32_t i = 0; i < rows; i += 4) {
     const int32_t here = rows - i < 4 ? rows - i : 4;
     const uint8_t *w = op->w;
@@ -28,6 +29,9 @@ void tg_linear_s8(const tg_linear_t *op, const int8_t *x, int32_t rows, int32_t 
       else
         tg_tiles_row(scratch, w, words, op->n / 4, out, 4);
       n = op->n & ~3;
+      if (op->table)
+        for (int32_t r = 0; r < here; r++)
+          tg_lut_s8(op->table, out + r * (ptrdiff_t)y_stride, n, out + r * (ptrdiff_t)y_stride);
       w += n / 4 * tile;
       out += n;
     }
