@@ -11,12 +11,12 @@ from tinygen.boards import load_board
 from tinygen.planner import Options
 from tinygen.project import load_graph, plan_model
 
-DIGITS = Path(__file__).parents[2] / "example_models/digits"
+ECG = Path(__file__).parents[2] / "example_models/paper_shapes/ecgformer"
 
 
 def notes(board: str, *, short: bool = False, samples: bool = True) -> tuple[int, str]:
-    graph = load_graph(DIGITS / "model.onnx")
-    data = DIGITS / "samples.npz" if samples else None
+    graph = load_graph(ECG / "model.onnx")
+    data = ECG / "samples.npz" if samples else None
     plan = plan_model(graph, load_board(board), Options(short=short), data).plan
     return plan.cycles or 0, " ".join(plan.notes)
 
