@@ -72,17 +72,20 @@ def test_all_cores_under_sanitizers(tmp_path: Path, sanitizer: str, cores: int) 
 
 @pytest.mark.parametrize(("sanitizer", "cores"), ALL)
 def test_fused_weights(tmp_path: Path, sanitizer: str, cores: int) -> None:
-    """Every form, both ways to share it out, weights of eight bits and of few levels."""
+    """Every form, every way to share it out, weights of eight bits and of few levels."""
     b = GraphBuilder((9, 18), 4, "net")
     for form in FUSIONS[1:]:
-        b.add(form, b.attention(18, 6, 3, fusion=form))
-        op = narrow_weights(b.attention(18, 6, 1, fusion=form))
-        assert op
-        b.add(f"{form} narrow", op)
-    b.add("levels", replace(b.attention(18, 6, 3, fusion="fused-scores"), levels=15))
-    b.add("one head, levels", replace(b.attention(18, 6, 1, fusion="fused-scores"), levels=15))
+        b.add(form, b.attention(18, 2, 8, fusion=form))
+        for heads in (3, 1):
+            op = narrow_weights(b.attention(18, 6, heads, fusion=form))
+            assert op
+            b.add(f"{form} {heads} narrow", op)
+    for heads in (8, 3, 1):
+        op = replace(b.attention(18, 6, heads, fusion="fused-scores"), levels=15)
+        b.add(f"levels {heads}", op)
     plan = make(b.graph(), tmp_path / "n")
-    assert [s.schedule for s in plan.steps] == ["heads to cores", "rows to cores"] * 4
+    ways = ["heads to cores", "heads to 3 teams, rows to their cores", "rows to cores"]
+    assert [s.schedule for s in plan.steps] == ways * 4
     run(build(tmp_path / "n", sanitizer, cores))
     if (sanitizer, cores) == ("address,undefined", 3):
         run(build(tmp_path / "n", sanitizer, cores, "-DTG_WEIGHTS_NEAR"))

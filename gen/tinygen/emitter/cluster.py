@@ -103,12 +103,10 @@ def _call(plan: p.Plan, index: int, step: p.Step) -> str:
             how = "fused_" if a.projections < 3 else ""
             how += ("heads" if heads else "rows") + ("_levels" if a.levels else "")
             context = f"(int8_t *){_place(plan, a.slots.context)}"
-            extra = f"{int(a.ahead) if heads else a.schedule.teams}, "
-            if a.projections < 3 and not heads:
-                extra = ""
+            last = int(a.ahead) if heads else a.schedule.teams
             code = (
                 f"tg_cluster_attention_{how}_s8(&{ident}, {x}, {a.tokens}, {context}, {y}, "
-                f"{step.tiles}, {extra}{work});"
+                f"{step.tiles}, {last}, {work});"
             )
         case p.DotProductStep():
             k, v = (_s8(plan, slot) for slot in step.inputs[1:])

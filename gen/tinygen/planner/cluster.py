@@ -322,8 +322,8 @@ def _layer(graph: Graph, node: Node) -> tuple[ops.Attention, int]:
 def _ways(
     target: Target, op: ops.Attention, tokens: int, cores: int
 ) -> tuple[AttentionSchedule, ...]:
-    most = min(op.heads, cores // 2) if op.fusion == "unfused" else 1
-    rows = tuple(replace(ROWS, teams=n) for n in range(1, max(1, most) + 1))
+    most = max(1, min(op.heads, cores // 2))
+    rows = tuple(replace(ROWS, teams=n) for n in range(1, most + 1))
     few = (FEW,) if fits_few(target, op, tokens) else ()
     return (*few, HEADS, *rows)
 

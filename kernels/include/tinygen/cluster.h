@@ -76,13 +76,14 @@ void tg_cluster_attention_fused_heads_s8(const tg_attention_t *op, const int8_t 
                                          int8_t *context, int8_t *y, int32_t tiles, int ahead,
                                          void *work);
 void tg_cluster_attention_fused_rows_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
-                                        int8_t *context, int8_t *y, int32_t tiles, void *work);
+                                        int8_t *context, int8_t *y, int32_t tiles, int32_t teams,
+                                        void *work);
 void tg_cluster_attention_fused_heads_levels_s8(const tg_attention_t *op, const int8_t *x,
                                                 int32_t tokens, int8_t *context, int8_t *y,
                                                 int32_t tiles, int ahead, void *work);
 void tg_cluster_attention_fused_rows_levels_s8(const tg_attention_t *op, const int8_t *x,
                                                int32_t tokens, int8_t *context, int8_t *y,
-                                               int32_t tiles, void *work);
+                                               int32_t tiles, int32_t teams, void *work);
 
 void tg_cluster_layernorm_s8(const tg_layernorm_t *op, const int8_t *x, int32_t rows, int8_t *y,
                              void *work);

@@ -99,6 +99,24 @@ static size_t query_bytes(const layer_t *layer, int32_t groups) {
   return (size_t)(groups * tg_q_head_bytes(layer->op->dim, GROUP));
 }
 
+/* Query rows to cores: teams of equally many take a head each and share out its rows; cores that
+ * are left over only wait. */
+typedef struct {
+  int32_t teams, team, parts, part; /* team: -1 for a core that is left over */
+} place_t;
+
+static place_t find_place(int32_t teams, int32_t heads) {
+  const int32_t core = tg_team_core(), cores = tg_team_cores();
+  const int32_t most = heads < cores ? heads : cores;
+  place_t at = {.teams = teams < most ? teams : most};
+  at.parts = cores / at.teams;
+  at.team = core / at.parts;
+  at.part = core % at.parts;
+  if (at.team >= at.teams)
+    at.team = -1;
+  return at;
+}
+
 #ifndef TG_FUSED /* attention_fused.c: what comes before */
 /* -- heads to cores -----------------------------------------------------------------------------
  */
@@ -166,26 +184,8 @@ void tg_cluster_attention_heads_s8(const tg_attention_t *op, const int8_t *x, in
   tg_cluster_linear_ahead_s8(&o, context, tokens, y, tiles, work, first, &o_job);
 }
 
-/* -- query rows to cores -------------------------------------------------------------------------
- *
- * Teams of equally many cores take a head each and share out its rows; cores that are left over
- * only wait. */
-
-typedef struct {
-  int32_t teams, team, parts, part; /* team: -1 for a core that is left over */
-} place_t;
-
-static place_t find_place(int32_t teams, int32_t heads) {
-  const int32_t core = tg_team_core(), cores = tg_team_cores();
-  const int32_t most = heads < cores ? heads : cores;
-  place_t at = {.teams = teams < most ? teams : most};
-  at.parts = cores / at.teams;
-  at.team = core / at.parts;
-  at.part = core % at.parts;
-  if (at.team >= at.teams)
-    at.team = -1;
-  return at;
-}
+/* -- query rows to cores ------------------------------------------------------------------------
+ */
 
 static void load_head(const layer_t *layer, int32_t h, uint8_t *to, tg_dma_t jobs[PARTS]) {
   const tg_linear_t *const projections[PARTS] = {&layer->op->q, &layer->op->k, &layer->op->v};

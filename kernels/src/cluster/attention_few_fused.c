@@ -84,7 +84,7 @@ void tg_cluster_attention_few_fused_s8(const tg_attention_t *op, const int8_t *x
     v = tg_take(&mine, keys);
   tg_few_weights_t *const e = tg_take(&mine, e_bytes);
   int8_t *const scores = (int8_t *)mine;
-  interleave(core, cores, x, tokens, op->dim, group);
+  tg_few_interleave(core, cores, x, tokens, op->dim, group);
   if (!projected)
     transpose(core, cores, group, words, (uint8_t *)v);
   if (core == 0) {

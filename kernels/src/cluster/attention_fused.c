@@ -145,49 +145,53 @@ static void load_head(const tg_attention_t *near, const parts_t *parts, int32_t 
 }
 
 void tg_cluster_attention_fused_rows_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
-                                        int8_t *context, int8_t *y, int32_t tiles, void *work) {
+                                        int8_t *context, int8_t *y, int32_t tiles, int32_t teams,
+                                        void *work) {
   layer_t layer = describe(op, tokens, context);
-  const int32_t core = tg_team_core(), cores = tg_team_cores();
+  const int32_t heads = op->heads;
+  const place_t at = find_place(teams, heads);
   uint8_t *rest = work;
   const tg_attention_t *const near = prepare(&layer, x, &rest);
   const parts_t parts = describe_parts(near);
   const shared_t shared = load(&layer, near, x, &rest);
-  uint8_t *w[2];
-  void *other[2];
-  for (int i = 0; i < 2; i++) {
-    w[i] = tg_take(&rest, (size_t)parts.count * parts.bytes);
-    other[i] = tg_take(&rest, other_bytes(&layer, near, &parts));
-  }
-  const int32_t from = tg_share(layer.groups, core, cores);
-  const int32_t end = tg_share(layer.groups, core + 1, cores);
-  const int32_t ahead = query_groups(&layer, (layer.groups + cores - 1) / cores);
+  const size_t w_bytes = tg_align8((size_t)parts.count * parts.bytes);
+  const size_t k_bytes = tg_align8(other_bytes(&layer, near, &parts));
+  uint8_t *const mine = rest + (size_t)(at.team < 0 ? 0 : at.team) * 2 * (w_bytes + k_bytes);
+  rest += (size_t)at.teams * 2 * (w_bytes + k_bytes);
+  const int32_t from = tg_share(layer.groups, at.part, at.parts);
+  const int32_t end = tg_share(layer.groups, at.part + 1, at.parts);
+  const int32_t ahead = query_groups(&layer, (layer.groups + at.parts - 1) / at.parts);
   const size_t q_bytes = query_bytes(&layer, ahead);
-  rest += (size_t)core * (tg_align8(q_bytes) + tg_align8(scratch_bytes(&layer)));
+  rest += (size_t)tg_team_core() * (tg_align8(q_bytes) + tg_align8(scratch_bytes(&layer)));
   void *const q = tg_take(&rest, q_bytes);
   tg_attend_t how;
   tg_attend_prepare(&how, near, tokens);
+  const int leads = at.team >= 0 && at.part == 0;
   tg_dma_t jobs[2];
-  if (core == 0)
-    load_head(near, &parts, 0, w[0], jobs);
-  for (int32_t h = 0; h < near->heads; h++) {
-    const int i = h & 1;
-    if (core == 0)
+  if (leads)
+    load_head(near, &parts, at.team, mine, jobs);
+  for (int32_t first = 0, i = 0; first < heads; first += at.teams, i ^= 1) {
+    const int32_t h = at.team < 0 ? heads : first + at.team;
+    uint8_t *const w = mine + (size_t)i * (w_bytes + k_bytes);
+    uint8_t *const next = mine + (size_t)(i ^ 1) * (w_bytes + k_bytes);
+    void *const other = w + w_bytes;
+    if (leads && h < heads)
       for (int32_t part = 0; part < parts.count; part++)
         tg_dma_wait(&jobs[part]);
     tg_team_barrier(); /* weights are there; the head before is done with its own */
-    if (core == 0 && h + 1 < near->heads)
-      load_head(near, &parts, h + 1, w[i ^ 1], jobs);
+    if (leads && h + at.teams < heads)
+      load_head(near, &parts, h + at.teams, next, jobs);
     if (parts.count > 1) {
-      if (from < end)
-        project_other(&layer, near, &parts, w[i], from, end - from, other[i]);
+      if (h < heads && from < end)
+        project_other(&layer, near, &parts, w, from, end - from, other);
       tg_team_barrier();
     }
-    const uint8_t *const queries = w[i] + (size_t)(parts.count - 1) * parts.bytes;
-    for (int32_t g = from; g < end; g += ahead) {
+    const uint8_t *const queries = w + (size_t)(parts.count - 1) * parts.bytes;
+    for (int32_t g = from; h < heads && g < end; g += ahead) {
       const int32_t here = end - g < ahead ? end - g : ahead;
       query(&layer, near, queries, g, here, q);
-      attend(&layer, near, &how, h, g, here, shared.k ? (void *)shared.k : other[i],
-             shared.v ? (void *)shared.v : other[i], q, rest);
+      attend(&layer, near, &how, h, g, here, shared.k ? (void *)shared.k : other,
+             shared.v ? (void *)shared.v : other, q, rest);
     }
   }
   const tg_linear_t o = near->o; /* its place becomes that of weights */
