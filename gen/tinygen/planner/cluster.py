@@ -289,10 +289,13 @@ def lowerings(graph: Graph, board: Board) -> Iterator[Lowering]:
     cores, target = board.core.count, get_target(board.core.target)
     homes = copied(graph, assign_homes(graph))
     layers = {n.name: n for n in graph.nodes if isinstance(n.op, ops.Attention)}
-    quickest = {name: _by_time(graph, node, target, cores)[0] for name, node in layers.items()}
+    ranked = {name: _by_time(graph, node, target, cores) for name, node in layers.items()}
     smallest = {name: _by_size(graph, node, target, cores)[0] for name, node in layers.items()}
-    for chosen, ahead in ((quickest, True), (quickest, False), (smallest, False)):
-        yield ClusterLowering(graph, target, homes, chosen, cores=cores, ahead=ahead).run()
+    for rank in range(max((len(ways) for ways in ranked.values()), default=1)):
+        chosen = {name: ways[min(rank, len(ways) - 1)] for name, ways in ranked.items()}
+        for ahead in (True, False):
+            yield ClusterLowering(graph, target, homes, chosen, cores=cores, ahead=ahead).run()
+    yield ClusterLowering(graph, target, homes, smallest, cores=cores).run()
 
 
 def layer_cycles(graph: Graph, node: Node, board: Board) -> int | None:
