@@ -166,6 +166,15 @@ def test_one_head_is_shared_by_rows() -> None:
     assert how == ["rows to cores"]
 
 
+def test_the_next_quickest_way_where_memory_is_short(tmp_path: Path) -> None:
+    """Four teams would be quicker, one takes less memory."""
+    b = GraphBuilder((33, 64), 0, "net")
+    b.add("attention", b.attention(64, 64, 4))
+    plan = make(b.graph(), tmp_path / "n")
+    assert [s.schedule for s in plan.steps] == ["heads to 2 teams, rows to their cores"]
+    run(build(tmp_path / "n", "thread", 5))
+
+
 def test_weights_beyond_l1(tmp_path: Path) -> None:
     """Streamed in chunks: six times what L1 holds."""
     graph = random_encoder(tokens=8, e=128, p=32, h=8, ffn=1024, blocks=2)
