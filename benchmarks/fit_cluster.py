@@ -141,7 +141,7 @@ PRIOR = {  # cycles, from the instructions of each loop and its stalls in GVSoC'
     **{"depth": 25, "lone.depth": 9.5, "linear.call": 1500, "linear.chunk": 900},
     **{"tile.high": 170, "tile.low": 95, "tile.clip": 115, "tile.wide": 600},
     **{"lone.high": 55, "lone.low": 42, "lone.clip": 42, "lone.wide": 400, "linear.group": 9},
-    **{"linear.staged": 150, "table.call": 400},
+    **{"linear.staged": 150, "table.call": 400, "table.row": 40},
     **{"score.high": 200, "score.low": 115, "score.clip": 120, "score.wide": 600},
     **{"pair.high": 150, "pair.low": 86, "pair.wide": 500, "context.pair.depth": 15},
     **{"context.wide": 135, "context.narrow": 200, "context.pair.wide": 150},
@@ -154,8 +154,9 @@ PRIOR = {  # cycles, from the instructions of each loop and its stalls in GVSoC'
     **{"few.call": 3500, "few.head": 500, "few.values": 60},
     **{"few.linear.call": 700, "few.interleave": 30},
     **{"load.keys": 22, "load.values": 40},
-    **{"attention.call": 8000, "bytes": 0.15, "table": 8, "ragged": 8},
-    **{"conv.tap": 15, "conv.row": 15, "conv.block": 250, "conv.call": 4000},
+    **{"attention.call": 8000, "bytes": 0.15, "table": 4, "ragged": 8},
+    **{"conv.tap": 6, "conv.place": 20, "conv.window": 120, "conv.bytes": 5},
+    **{"conv.block": 250, "conv.call": 4000},
 }
 TRUST = 0.15
 """How far a cost goes from its prior is weighed like this much relative error of a layer."""

@@ -155,8 +155,10 @@ def _linear(rows: int, a: p.LinearArgs, chunk: int, cores: int) -> Counter[str]:
         counts[f"lone.{kind}"] += alone
         counts["linear.bytes" if a.k % 4 else "linear.group"] += math.ceil(units / here) * words
         counts["linear.chunk"] += 1
-        if a.table is not None or a.n % 4:  # results wait on the stack
+        if a.n % 4:  # results wait on the stack
             counts["linear.staged"] += math.ceil(units / here)
+        if a.table is not None:  # row by row
+            counts["table.row"] += 4 * math.ceil(units / here)
     counts["bytes"] += chunk * (48 + 16 * words)
     if a.table is not None:
         counts["table"] += math.ceil(rows * a.n / cores)
@@ -183,7 +185,7 @@ def _linear_few(a: p.LinearStep, chunk: int, cores: int) -> Counter[str]:
 
 
 def _conv(a: p.ConvStep, cores: int) -> Counter[str]:
-    """Output rows to cores, or the columns of the only one; see kernels/src/portable/conv.c."""
+    """Output rows to cores, or the columns of the only one; see kernels/src/xpulpv2/conv.c."""
     tokens = math.ceil(a.out[0] / cores) * a.out[1]
     if a.out[0] == 1:
         tokens = math.ceil(a.out[1] / cores)
@@ -192,7 +194,10 @@ def _conv(a: p.ConvStep, cores: int) -> Counter[str]:
     kind = kind_of(a.linear.packed, taps)
     counts = _product(groups, tokens, math.ceil(n / 4), words, kind)
     counts["conv.tap"] += tokens * groups * taps
-    counts["conv.row"] += tokens * groups * (taps // a.kernel[1])
+    counts["conv.place"] += tokens * groups * math.prod(a.kernel)
+    counts["conv.window"] += tokens * groups
+    if taps % 4:  # not interleaved word by word
+        counts["conv.bytes"] += tokens * groups * taps
     counts["conv.block"] += math.ceil(tokens / 4) * groups
     counts["conv.call"] += 1
     counts["bytes"] += groups * math.ceil(n / 4) * (48 + 16 * words)
