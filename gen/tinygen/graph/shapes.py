@@ -19,6 +19,8 @@ def infer_shape(op: ops.IntOp, inputs: list[Shape], name: str = "") -> Shape:
             raise TinygenError(f"node {name}: {what} (inputs {inputs})")
 
     x = inputs[0]
+    if hasattr(op, "compute"):
+        return op.shape(inputs)
     match op:
         case ops.Linear():
             need(x[-1] == op.weight.shape[1], f"weight takes {op.weight.shape[1]} features")

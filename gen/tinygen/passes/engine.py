@@ -166,8 +166,9 @@ def _attempt(candidate: Rule, scope: Scope, node: Node) -> Result:
 
 
 def kind_of(node: Node) -> str:
-    """The ONNX kind of a `Float` node; the class name of an integer one."""
-    return node.op.kind if isinstance(node.op, Float) else type(node.op).__name__
+    """The ONNX kind of a `Float` node; of an integer one "integer" and its class, so that no rule
+    takes one for the other."""
+    return node.op.kind if isinstance(node.op, Float) else f"integer {type(node.op).__name__}"
 
 
 def rewrite(graph: Graph, rules: Iterable[Rule]) -> Graph:

@@ -19,6 +19,7 @@ from tinygen.passes.algebra import ALGEBRA, MERGING
 from tinygen.passes.attention import ATTENTION, EXACT_ATTENTION, SEPARATE_ATTENTION
 from tinygen.passes.diagnose import refuse_leftovers
 from tinygen.passes.engine import Rule, kind_of, rewrite, tidy
+from tinygen.passes.general import GENERAL, MOVEMENT
 from tinygen.passes.integer import INTEGER, VIEWS
 from tinygen.passes.masks import MASKS
 from tinygen.passes.moves import MOVES, moves_compose
@@ -114,7 +115,6 @@ def _integer(graph: Graph, samples: NDArray[Any] | None, how: Flavour) -> Graph:
     for step in (*ROUNDED, choose_scales(samples), *attention, *STEPS):
         graph = verify(step(graph))
     refuse_leftovers(graph)
-    _refuse_other_networks(graph)
     return graph
 
 
@@ -189,6 +189,8 @@ ROUNDED: tuple[Callable[[Graph], Graph], ...] = (
 STEPS: tuple[Callable[[Graph], Graph], ...] = (
     make_tables,
     _rules(*INTEGER, *VIEWS),
+    _rules(*INTEGER, *GENERAL),
+    _rules(*MOVEMENT),
     drop_identities,
     fuse_tables,
     select_early,
