@@ -106,9 +106,9 @@ def _last(graph: Graph, node: Node) -> bool:
 def _masked(graph: Graph, softmax: Node) -> bool:
     """Whether an Add with another tensor than one number stands before the softmax."""
     node = graph.producer(softmax.inputs[0])
-    while node is not None and kind_of(node) in ("Move", "Quant", "integer Reshape", "integer Lut"):
+    while node is not None and kind_of(node) in ("Move", "Quant", "Reshape", "Lut"):
         node = graph.producer(node.inputs[0])
-    return node is not None and kind_of(node) in ("Add", "Where", "integer Add")
+    return node is not None and kind_of(node) in ("Add", "Where")
 
 
 def _kind(node: Node) -> str:

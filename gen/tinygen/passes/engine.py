@@ -75,7 +75,8 @@ class Scope:
     def made_by(self, name: str, *kinds: str) -> Node | None:
         """The `Float` node of one of these kinds that makes the value, or None."""
         node = self.producers.get(name)
-        return node if node is not None and kind_of(node) in kinds else None
+        real = node is not None and isinstance(node.op, Float)
+        return node if node is not None and real and kind_of(node) in kinds else None
 
     @property
     def root(self) -> Node:
@@ -131,7 +132,7 @@ class Scope:
             node = replace(node, inputs=inputs)
         for output in node.outputs:
             self.producers[output] = node
-        for candidate in rules.get(kind_of(node), ()):
+        for candidate in rules.get(kind_of(node), ()) if isinstance(node.op, Float) else ():
             self._root, self._fresh = node, []
             result = _attempt(candidate, self, node)
             if result is None:
@@ -166,9 +167,8 @@ def _attempt(candidate: Rule, scope: Scope, node: Node) -> Result:
 
 
 def kind_of(node: Node) -> str:
-    """The ONNX kind of a `Float` node; of an integer one "integer" and its class, so that no rule
-    takes one for the other."""
-    return node.op.kind if isinstance(node.op, Float) else f"integer {type(node.op).__name__}"
+    """The ONNX kind of a `Float` node; the class name of an integer one."""
+    return node.op.kind if isinstance(node.op, Float) else type(node.op).__name__
 
 
 def rewrite(graph: Graph, rules: Iterable[Rule]) -> Graph:
