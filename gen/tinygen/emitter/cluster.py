@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import math
 
-from tinygen.emitter import cfile, staging
-from tinygen.emitter.network import _helpers, _place, _s8, _struct
+from tinygen.emitter import cfile, operators, staging
+from tinygen.emitter.network import _helpers, general_headers, _place, _s8, _struct
 from tinygen.emitter.weights import symbol
 from tinygen.planner import plan as p
-from tinygen.planner.cluster import INPUT_COPY, OUTPUT_COPY
+from tinygen.graph.operator import Operator
+from tinygen.planner.cluster import INPUT_COPY, OUTPUT_COPY, align8
 from tinygen.planner.schedule import FEW
 
 
@@ -34,6 +35,7 @@ def cluster_source(plan: p.Plan) -> str:
         cfile.head(f"The network {m}, {len(plan.steps)} layers, on many cores.", model=m)
         + f'#include "{m}.h"\n\n#include "{m}_arena.h"\n#include "{m}_weights.h"\n'
         + '#include "tinygen/cluster.h"\n'
+        + "".join(f'#include "tinygen/{h}"\n' for h in sorted(general_headers(plan)))
         + f'#include "tinygen/profile.h"\n{extra}#include "tinygen/team.h"\n{copy}\n'
         + f"#ifndef {up}_CORES\n#define {up}_CORES {plan.board.core.count}\n#endif\n"
         + f"_Static_assert({up}_CORES >= 1 && {up}_CORES <= {plan.board.core.count},\n"
@@ -132,6 +134,8 @@ def _call(plan: p.Plan, index: int, step: p.Step) -> str:
         case p.EmbedStep():
             table, (count, width) = symbol(plan, step, "table"), a.table.shape
             code = f"tg_cluster_embed_s8({table}, {count}, {width}, {x}, {a.rows}, {y});"
+        case p.OperatorStep(op=op):
+            code = _operator(plan, step, op, y)
         case p.CopyStep():
             code = f"tg_cluster_load({y}, {symbol(plan, step, 'rows')}, {a.rows.size});"
             if a.copy_bytes:
@@ -142,6 +146,22 @@ def _call(plan: p.Plan, index: int, step: p.Step) -> str:
     note = f": {step.schedule}" if step.schedule else ""
     mark = _mark(index) if index < len(plan.steps) - 1 else ""
     return f"\n  /* {step.name} ({step.op}){note} */\n  {code}\n{mark}"
+
+
+def _operator(plan: p.Plan, step: p.Step, op: Operator, y: str) -> str:
+    """Every core takes its share of the rows, then all wait for each other."""
+    size, scratch = align8(op.scratch()), None
+    if step.work is not None:
+        scratch = f"{_place(plan, step.work)} + tg_team_core() * {size}"
+    names = operators.Names(tuple(_s8(plan, s) for s in step.inputs), y, scratch)
+    lines = operators.calls(op, cfile.identifier(step.name), names, _share)
+    return "\n  ".join([*lines, "tg_team_barrier();"])
+
+
+def _share(rows: int) -> str:
+    """Of the core that runs this: "first, last"."""
+    core, cores = "tg_team_core()", "tg_team_cores()"
+    return f"{rows} * {core} / {cores}, {rows} * ({core} + 1) / {cores}"
 
 
 def _mark(layer: int) -> str:

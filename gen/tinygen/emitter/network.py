@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 
 from tinygen import __version__
-from tinygen.emitter import cfile, staging
+from tinygen.emitter import cfile, operators, staging
 from tinygen.emitter.attention import Names, attention_calls
 from tinygen.emitter.weights import symbol
 from tinygen.planner import plan as p
@@ -29,6 +29,7 @@ _HEADERS = {
 def network_source(plan: p.Plan) -> str:
     """Parameter structs, then `<model>_run`, then the helpers of the API."""
     kinds = {_HEADERS[s.op] for s in plan.steps if s.op in _HEADERS}
+    kinds |= general_headers(plan)
     includes = "".join(f'#include "tinygen/{h}"\n' for h in sorted(kinds | {"profile.h"}))
     uses_copy = any(isinstance(s.args, p.CopyStep) for s in plan.steps)
     includes += "#include <string.h>\n" if uses_copy else ""
@@ -43,6 +44,10 @@ def network_source(plan: p.Plan) -> str:
         + f"\nvoid {plan.model}_run(const {plan.model}_arena_t *arena, const int8_t *input,\n"
         f"    int8_t *output) {{\n{unused}  TG_PROFILE_START();\n{body}}}\n" + _helpers(plan)
     )
+
+
+def general_headers(plan: p.Plan) -> set[str]:
+    return {s.args.op.header for s in plan.steps if isinstance(s.args, p.OperatorStep)}
 
 
 # -- places -------------------------------------------------------------------------------------
@@ -162,6 +167,8 @@ def _struct(plan: p.Plan, step: p.Step) -> str:
                 f"static const tg_mean_t {ident} = {{.bias = {a.bias}, .m = {a.m}, .s = {a.s}, "
                 f".zp = {a.zp}}};\n"
             )
+        case p.OperatorStep(op=op):
+            return operators.blocks(op, ident, lambda role: symbol(plan, step, role))
         case p.MaxStep():
             return (
                 f"static const tg_max_t {ident} = {{.height = {a.size[0]}, .width = {a.size[1]}, "
@@ -216,6 +223,10 @@ def _call(plan: p.Plan, index: int, step: p.Step) -> str:
         case p.EmbedStep():
             table, (count, width) = symbol(plan, step, "table"), a.table.shape
             code = f"tg_embed_s8({table}, {count}, {width}, {x}, {a.rows}, {y});"
+        case p.OperatorStep(op=op):
+            scratch = _place(plan, a.scratch) if a.scratch else None
+            names = operators.Names(tuple(_s8(plan, s) for s in step.inputs), y, scratch)
+            code = "\n  ".join(operators.calls(op, ident, names, lambda rows: f"0, {rows}"))
         case p.CopyStep():
             code = f"memcpy({y}, {symbol(plan, step, 'rows')}, {a.rows.size});"
             if a.copy_bytes:

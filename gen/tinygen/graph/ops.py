@@ -18,6 +18,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygen.graph.operator import Operator
+
 I8 = NDArray[np.int8]
 U8 = NDArray[np.uint8]
 I16 = NDArray[np.int16]
@@ -335,6 +337,7 @@ IntOp = (
     | PrependTokens
     | SelectToken
     | Reshape
+    | Operator
 )
 Op = IntOp | Float
 VIEWS = (SelectToken, Reshape)

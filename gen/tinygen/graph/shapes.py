@@ -7,6 +7,7 @@ import math
 
 from tinygen.errors import TinygenError
 from tinygen.graph import ops
+from tinygen.graph.operator import Operator
 
 Shape = tuple[int, ...]
 
@@ -19,8 +20,10 @@ def infer_shape(op: ops.IntOp, inputs: list[Shape], name: str = "") -> Shape:
             raise TinygenError(f"node {name}: {what} (inputs {inputs})")
 
     x = inputs[0]
-    if hasattr(op, "compute"):
-        return op.shape(inputs)
+    if isinstance(op, Operator):
+        fault = op.fault(inputs)
+        need(fault is None, fault or "")
+        return op.out
     match op:
         case ops.Linear():
             need(x[-1] == op.weight.shape[1], f"weight takes {op.weight.shape[1]} features")

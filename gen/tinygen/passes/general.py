@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from tinygen.general import ops as g
-from tinygen.general.view import MOST_AXES, Strided, contiguous, factored, within
+from tinygen import operators as g
+from tinygen.operators.div import reciprocals
+from tinygen.operators.matmul import MOST_PRODUCTS
+from tinygen.operators.view import MOST_AXES, Strided, contiguous, factored, within
 from tinygen.graph import Node, Quant
 from tinygen.graph.ops import Float, Lut, Reshape
 from tinygen.passes.constants import is_constant
@@ -21,10 +23,6 @@ from tinygen.passes.engine import Result, Scope, rule
 from tinygen.passes.moves import Index, index_of, positions
 from tinygen.passes.multipliers import ADD_LIMIT, exp_table, requant, row_scale, weight_bits
 from tinygen.passes.tables import real_inputs, to_grid
-
-MOST_PRODUCTS = 33025
-"""Products of two activations that int32 holds: 255 * 255 * 33025 < 2^31."""
-
 
 def read_through(scope: Scope, name: str) -> tuple[str, Index]:
     """The value whose bytes are read, and the flat positions in it."""
@@ -210,7 +208,7 @@ def _pair_op(kind: str, views: Any, a: Quant, b: Quant, y: Quant) -> Any:
         case "Add" | "Sub":
             return _sum(views, a, b, y, -1 if kind == "Sub" else 1)
         case "Div":
-            table, s = g.reciprocals(a.scale, b.scale, b.zero_point, y.scale)
+            table, s = reciprocals(a.scale, b.scale, b.zero_point, y.scale)
             return g.Div(*views, a.zero_point, table, s, y.zero_point)
         case _:
             tables = (to_grid(real_inputs(q), y) for q in (a, b))
@@ -265,19 +263,19 @@ def movement(scope: Scope, node: Node) -> Result:
     if view is not None and len(view.dims) <= MOST_AXES:
         lead = MOST_AXES - len(view.dims)
         dims, strides = (1,) * lead + view.dims, (0,) * lead + view.strides
-        op = g.Move(shape, Strided(dims, strides, view.offset))
+        op = g.Reorder(shape, Strided(dims, strides, view.offset))
     else:
         op = runs_of(index, shape)
     moved = scope.emit(op, (x,), shape, quant=grid)
     return moved
 
 
-def runs_of(index: Index, shape: tuple[int, ...]) -> g.GatherRuns:
+def runs_of(index: Index, shape: tuple[int, ...]) -> g.Gather:
     """The longest runs of neighbours that cut the whole evenly."""
     flat = index.reshape(-1)
     starts = np.flatnonzero(np.diff(flat, prepend=flat[0] - 2) != 1)
     run = int(np.gcd.reduce(np.append(starts[1:], flat.size)))
-    return g.GatherRuns(shape, flat[::run].astype(np.int32), run)
+    return g.Gather(shape, flat[::run].astype(np.int32), run)
 
 
 GENERAL = (

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from tinygen.graph import Graph, Node, ops
+from tinygen.graph.operator import Operator
 from tinygen.passes.engine import unique_names
 
 ATTENTION = (ops.Attention, ops.DotProductAttention)
@@ -159,5 +160,6 @@ def _outside(op: ops.Op, where: str) -> str:
     """``where`` for a product there, else a word for the operator, prefixed inside a part."""
     if isinstance(op, ops.Linear | ops.Conv) and not where.endswith("."):
         return where
-    word = _WORDS.get(type(op), type(op).__name__.lower())
+    word = op.word if isinstance(op, Operator) else _WORDS.get(type(op), "")
+    word = word or type(op).__name__.lower()
     return f"{where}{word}" if where.endswith(".") else word

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from tinygen.boards import Board
 from tinygen.graph import Graph, Node, ops
+from tinygen.graph.operator import Operator
 from tinygen.planner import attention, cluster_cost
 from tinygen.planner import plan as p
 from tinygen.planner.lower import Lowering
@@ -203,11 +204,17 @@ class ClusterLowering(Lowering):
                 size = TABLE
             case ops.Add(other=other) if other is not None:
                 size = other.nbytes
+            case Operator() as op:
+                return replace(step, work=self._operator_work(op))
             case _:
                 size = 0
         if step.op != "prepend":
             self.more_sources += (f"cluster/{step.function}.c",)
         return replace(step, work=self.temporary("work", size, 0, TICKS - 1), tiles=tiles)
+
+    def _operator_work(self, op: Operator) -> p.Slot | None:
+        """Scratch of every core."""
+        return self.temporary("work", self.cores * align8(op.scratch()), 0, TICKS - 1)
 
     def _attention(self, node: Node, op: ops.Attention) -> p.Step:
         tokens = self.graph.values[node.inputs[0]].shape[0]

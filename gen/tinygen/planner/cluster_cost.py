@@ -42,7 +42,7 @@ def coefficients(target: str) -> Mapping[str, float] | None:
 def predicted(step: p.Step, target: str, cores: int) -> p.Step:
     """The step with its cycles; a cluster's instructions are not counted."""
     fit = coefficients(target)
-    if fit is None:
+    if fit is None or isinstance(step.args, p.OperatorStep):  # those were not measured there
         return step
     return replace(step, cycles=cost.total(fit, features(step, cores)))
 

@@ -38,6 +38,8 @@ def constants(step: p.Step) -> Iterator[Constant]:
             yield "other", other.reshape(-1)
         case p.LutStep(table=table) | p.EmbedStep(table=table):
             yield "table", table.reshape(-1)
+        case p.OperatorStep(op=op):
+            yield from op.constants()
         case p.CopyStep(rows=rows):
             yield "rows", rows.reshape(-1)
         case _:

@@ -44,8 +44,12 @@ class CostModel:
     error: Mapping[str, Mapping[str, float]]
     cycle_model: str
 
-    def step(self, step: p.Step) -> Cost:
-        return self.evaluate(features(step, self.target))
+    def step(self, step: p.Step) -> Cost | None:
+        """None for a general operator that was not measured on this core."""
+        counts = features(step, self.target)
+        if isinstance(step.args, p.OperatorStep) and not counts.keys() <= self.instructions.keys():
+            return None
+        return self.evaluate(counts)
 
     def attention(self, shape: AttentionShape, how: AttentionSchedule) -> Cost:
         return self.evaluate(attention_features(shape, how, self.target))
@@ -102,6 +106,8 @@ def features(step: p.Step, target: str) -> Counts:
             return loops.maximum(a)
         case p.EmbedStep(table=table, rows=rows):
             return loops.embed(rows, table.shape[1])
+        case p.OperatorStep(op=op):
+            return Counter(op.loops())
         case p.CopyStep() as a:
             return loops.copy(tuple(n for n in (a.rows.size, a.copy_bytes) if n))
 

@@ -167,6 +167,8 @@ def _functions(step: p.Step) -> Iterator[str]:
             yield "tg_max_s8"
         case p.EmbedStep():
             yield "tg_embed_s8"
+        case p.OperatorStep(op=op):
+            yield from sorted({f"tg_{call.function}_s8" for call in op.calls()})
         case p.CopyStep():
             pass
         case other:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tinygen.graph import Graph, Node, ops
+from tinygen.graph.operator import Operator
 from tinygen.graph.shapes import conv_output, pool_output
 from tinygen.planner import attention, feedforward
 from tinygen.planner import plan as p
@@ -172,15 +173,27 @@ class Lowering:
                 moved = there == p.Slot(here.buffer, here.offset + op.rows.size)
                 kind, args = "prepend", p.CopyStep(op.rows, 0 if moved else size)
                 reads, made = (0, op.rows.size) if moved else (size, made)
+            case Operator() as op:
+                kind, macs, reads = op.word, op.macs(), op.traffic
+                args = self._operator_step(op)
+                for name in node.inputs[1:]:
+                    self._count(name, op.traffic)
             case _:
                 raise AssertionError(node)
         self.touch(node, reads, made)
         slots = tuple(self.homes.slots[i] for i in node.inputs)
         home = self.homes.slots[node.output]
         step = p.Step(node.name, kind, macs, slots, home, args, schedule, *span)
-        if kind not in ("attention", "prepend"):
+        if isinstance(args, p.OperatorStep):
+            for call in args.op.calls():
+                self.sources.update(self.target.sources(call.function))
+        elif kind not in ("attention", "prepend"):
             self.sources.update(self.target.sources(step.function))
         return step
+
+    def _operator_step(self, op: Operator) -> p.OperatorStep:
+        size = op.scratch()
+        return p.OperatorStep(op, self.temporary("scratch", size, 0, TICKS - 1, op.traffic))
 
     def _dot_product_step(
         self, op: ops.DotProductAttention, x: Sequence[int], keys: int

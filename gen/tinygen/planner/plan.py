@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from tinygen.boards import Board, Region
 from tinygen.graph import Quant
+from tinygen.graph.operator import Operator
 from tinygen.graph.ops import I8, I16, U8, U16, DotProductAttention, Fusion, RowScale
 from tinygen.planner.schedule import AttentionSchedule, FeedForwardSchedule, Schedule
 from tinygen.targets import PackedLinear
@@ -282,8 +283,17 @@ class CopyStep:
     copy_bytes: int
 
 
+@dataclass(frozen=True, eq=False)
+class OperatorStep:
+    """A general operator says itself what runs: see `Operator`. scratch: of one core."""
+
+    op: Operator
+    scratch: Slot | None
+
+
 StepArgs = (
-    LinearStep
+    OperatorStep
+    | LinearStep
     | FeedForwardStep
     | ConvStep
     | AttentionStep
@@ -303,7 +313,7 @@ class Step:
     """One layer of the schedule.
 
     op: linear | feed-forward | conv | attention | dot_product_attention | layernorm | add | lut |
-    mean | max | embed | prepend.  schedule: how it runs, for people.  reads_until, writes_from: the
+    mean | max | embed | prepend, or the word of a general operator.  schedule: how it runs, for people.  reads_until, writes_from: the
     ticks within the step at which the inputs are last read and the output is first written.
     """
 

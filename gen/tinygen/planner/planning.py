@@ -202,9 +202,9 @@ def _predicted(
     board: Board,
     model: CostModel | None,
 ) -> p.Step:
-    if model is None:
+    cost = None if model is None else model.step(step)
+    if cost is None:
         return step
-    cost = model.step(step)
     weights = stalls.weight_cycles(stalls.step_reads(step, low.target, board), board)
     memory = stalls.placement_cycles(traffic, regions, board)
     return replace(

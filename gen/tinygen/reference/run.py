@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tinygen.errors import TinygenError
 from tinygen.graph import ops
 from tinygen.graph.graph import Graph
+from tinygen.graph.operator import Operator
 from tinygen.graph.ops import I8, IntOp
 from tinygen.reference import elementwise, matmul
 from tinygen.reference.attention import attention
@@ -22,7 +23,7 @@ from tinygen.reference.requant import clamp8
 def run_op(op: IntOp, inputs: list[I8]) -> I8:
     """One operator on its activations (no batch axis)."""
     x = inputs[0]
-    if hasattr(op, "compute"):
+    if isinstance(op, Operator):
         return op.reference(inputs)
     match op:
         case ops.Linear():

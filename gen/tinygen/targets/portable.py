@@ -44,6 +44,15 @@ class Portable(Target):
         "mean": ("mean",),
         "max": ("max",),
         "embed": ("embed",),
+        "matmul": ("matmul",),
+        "softmax": ("softmax",),
+        "weighted": ("weighted",),
+        "mul": ("binary",),
+        "sum": ("binary",),
+        "div": ("binary",),
+        "extreme": ("binary",),
+        "move": ("move",),
+        "gather": ("move",),
     }
     _OWN: frozenset[str] = frozenset()
     """Files that this target brings itself; the others come from portable/."""

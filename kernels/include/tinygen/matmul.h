@@ -12,7 +12,7 @@ TG_BEGIN
  * a[i / inner * a_outer + i % inner * a_inner + row * a_row + k * a_k], and element (k, col) of b
  * alike: either operand may be transposed, interleaved with other heads, or shared by batches
  * (stride 0). 1 <= k <= 33025, so that sums stay within int32; m, s, zp as in tg_linear_t, one
- * multiplier for all. The bits: tinygen.reference, `BatchMatMul`. */
+ * multiplier for all. The bits: tinygen.operators, `BatchMatMul`. */
 typedef struct {
   int32_t rows, cols, k, inner;
   int32_t a_outer, a_inner, a_row, a_k;

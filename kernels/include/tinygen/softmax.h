@@ -15,7 +15,7 @@ TG_BEGIN
  *
  * mask: bits, NULL for none: row r sees element t if bit t % 8 of mask[r % mask_rows * mask_stride
  * + t / 8] is set; what it does not see counts nowhere and becomes clamp8(offset >> s - 32). Every
- * row sees one. The bits: tinygen.reference, `Softmax`. */
+ * row sees one. The bits: tinygen.operators, `Softmax`. */
 typedef struct {
   int32_t length, inner;
   const uint16_t *exp_table;

@@ -5,7 +5,7 @@ void tg_move_s8(const tg_move_t *op, const int8_t *x, int32_t first, int32_t las
   const int32_t width = op->dims[3], step = op->strides[3];
   for (int32_t r = first; r < last; r++) {
     const int32_t k = r % op->dims[2], ij = r / op->dims[2];
-    const int8_t *from = x + op->offset + (ptrdiff_t)(ij / op->dims[1]) * op->strides[0] +
+    const int8_t *from = x + (ptrdiff_t)(ij / op->dims[1]) * op->strides[0] +
                          (ptrdiff_t)(ij % op->dims[1]) * op->strides[1] +
                          (ptrdiff_t)k * op->strides[2];
     int8_t *to = y + (ptrdiff_t)r * op->y_row;
@@ -14,12 +14,12 @@ void tg_move_s8(const tg_move_t *op, const int8_t *x, int32_t first, int32_t las
   }
 }
 
-void tg_gather_s8(const int32_t *index, int32_t run, int32_t fill, const int8_t *x, int32_t first,
-                  int32_t last, int8_t *y) {
+void tg_gather_s8(const tg_gather_t *op, const int8_t *x, int32_t first, int32_t last, int8_t *y) {
+  const int32_t run = op->run;
   for (int32_t r = first; r < last; r++) {
+    const int32_t at = op->index[r];
     int8_t *to = y + (ptrdiff_t)r * run;
-    const int8_t *from = index[r] < 0 ? NULL : x + index[r];
     for (int32_t i = 0; i < run; i++)
-      to[i] = from ? from[i] : (int8_t)fill;
+      to[i] = at < 0 ? (int8_t)op->fill : x[at + i];
   }
 }

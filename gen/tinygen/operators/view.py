@@ -45,6 +45,17 @@ class Strided:
         return self.offset + sum((d - 1) * s for d, s in steps if s < 0)
 
 
+def read(x: NDArray[np.int8], view: Strided) -> NDArray[np.int64]:
+    """x through a view, in 64 bits."""
+    return x.reshape(-1)[view.index].astype(np.int64)
+
+
+def beyond(view: Strided, shape: tuple[int, ...]) -> str | None:
+    """What is wrong with reading a tensor of this shape so, or None."""
+    inside = view.first >= 0 and view.last < math.prod(shape)
+    return None if inside else f"a view reaches beyond its input {shape}"
+
+
 def contiguous(dims: tuple[int, ...]) -> Strided:
     """A tensor of this shape read in its own order."""
     return Strided(dims, tuple(math.prod(dims[i + 1 :]) for i in range(len(dims))))
@@ -77,7 +88,7 @@ def _run(flat: NDArray[np.int64]) -> int:
     for size in range(longest, 1, -1):
         if flat.size % size == 0:
             blocks = flat.reshape(-1, size)
-            if np.array_equal(blocks - blocks[:, :1], np.broadcast_to(step * np.arange(size), blocks.shape)):
+            if np.all(blocks - blocks[:, :1] == step * np.arange(size)):
                 return size
     return 1
 

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Product of two activations, element by element: gates, squeeze and excitation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tinygen.graph.ops import Requant
+from tinygen.graph.operator import I8, Call
+from tinygen.operators.pairs import Pairs
+from tinygen.reference.requant import requantise
+
+
+@dataclass(frozen=True, eq=False)
+class Mul(Pairs):
+    """``requant((a - a_zp) (b - b_zp))``, one multiplier."""
+
+    word = "mul"
+
+    a_zp: int
+    b_zp: int
+    requant: Requant
+
+    def compute(self, inputs: Sequence[I8]) -> I8:
+        a, b = self.operands(inputs)
+        return requantise((a - self.a_zp) * (b - self.b_zp), self.requant)
+
+    def calls(self) -> tuple[Call, ...]:
+        r = self.requant
+        return self.call(a_zp=self.a_zp, b_zp=self.b_zp, m=int(r.m[0]), s=r.s, zp=r.zp)

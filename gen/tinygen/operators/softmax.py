@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Softmax by itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinygen.graph.ops import U8, U16, RowScale
+from tinygen.graph.operator import I8, Call, Constant, Field, Operator, Ref, Shape
+from tinygen.reference.requant import clamp8, row_reciprocal
+
+
+@dataclass(frozen=True, eq=False)
+class Softmax(Operator):
+    """Of x [outer, length, inner], along the middle.
+
+    Weights e = ``exp_table[max - x]``, L their sum; y = ``row_scale(e)``: see `RowScale`.
+    exp_table: uint16 [256], its first entry full scale; length * exp_table[0] < 2^31. mask: uint8
+    [R, length], for inner = 1: element t of row r counts where ``mask[r % R, t]``, and e = 0 where
+    it does not. None: all count.
+    """
+
+    word = "softmax"
+    header = "softmax.h"
+
+    outer: int
+    length: int
+    inner: int
+    exp_table: U16
+    scale: RowScale
+    mask: U8 | None = None
+
+    def compute(self, inputs: Sequence[I8]) -> I8:
+        x = inputs[0].reshape(self.outer, self.length, self.inner).astype(np.int64)
+        seen = np.ones((self.outer, self.length), bool)
+        if self.mask is not None:
+            seen = np.resize(self.mask != 0, seen.shape)
+        e = row_weights(x, np.broadcast_to(seen[:, :, None], x.shape), self.exp_table, axis=1)
+        r = row_reciprocal(e.sum(axis=1), self.scale)[:, None, :]
+        return clamp8((e * r + (self.scale.offset << 32)) >> self.scale.s)
+
+    def fault(self, inputs: Sequence[Shape]) -> str | None:
+        if self.length * int(self.exp_table[0]) >= 1 << 31:
+            return f"weights of {self.length} elements overflow 32 bits"
+        return scale_fault(self.scale) or mask_fault(self.mask)
+
+    def constants(self) -> Iterator[Constant]:
+        yield "exp", self.exp_table
+        yield from mask_bits(self.mask)
+
+    @property
+    def traffic(self) -> int:
+        return 3 * self.outer * self.length * self.inner
+
+    def calls(self) -> tuple[Call, ...]:
+        block = {"length": self.length, "inner": self.inner, **weights_block(self.scale, self.mask)}
+        return (Call("softmax", block, ((0, 0),), self.outer * self.inner),)
+
+    def loops(self) -> Counter[str]:
+        rows = self.outer * self.inner
+        name = "softmax.masked" if self.mask is not None else "softmax.element"
+        return Counter({name: rows * self.length, "softmax.row": rows, "softmax.call": 1})
+
+
+def row_weights(
+    x: NDArray[np.int64], seen: NDArray[np.bool_], table: U16, axis: int
+) -> NDArray[np.int64]:
+    """exp_table[max - x] along an axis, 0 where not seen."""
+    top = np.where(seen, x, -128).max(axis=axis, keepdims=True)
+    e: NDArray[np.int64] = np.where(seen, table[np.clip(top - x, 0, 255)].astype(np.int64), 0)
+    return e
+
+
+def weights_block(scale: RowScale, mask: U8 | None) -> dict[str, Field]:
+    """The fields of a parameter block that a softmax brings."""
+    block: dict[str, Field] = {"exp_table": Ref("exp"), "mult": scale.mult, "frac": scale.frac}
+    block |= {"s": scale.s, "offset": scale.offset}
+    if mask is not None:
+        block |= {"mask": Ref("mask"), "mask_rows": len(mask)}
+        block |= {"mask_stride": -(-mask.shape[1] // 8)}
+    return block
+
+
+def mask_bits(mask: U8 | None) -> Iterator[Constant]:
+    if mask is not None:
+        yield "mask", np.packbits(mask != 0, axis=1, bitorder="little").reshape(-1)
+
+
+def mask_fault(mask: U8 | None) -> str | None:
+    dark = mask is not None and not mask.any(axis=1).all()
+    return "a row of the mask sees nothing" if dark else None
+
+
+def scale_fault(scale: RowScale) -> str | None:
+    least = 47 - (32 - 15) + scale.frac - scale.s
+    ok = 1 << 14 <= scale.mult < 1 << 15 and 33 <= scale.s <= 40 and least >= 0
+    return None if ok and abs(scale.offset) < 1 << 30 else "the output's scale is out of range"

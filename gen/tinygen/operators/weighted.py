@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Softmax and the product that reads it, in one: general attention from its scores on."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinygen.graph.ops import U8, U16, RowScale
+from tinygen.graph.operator import I8, Call, Constant, Operator, Shape
+from tinygen.operators.matmul import batches
+from tinygen.operators.softmax import (
+    mask_bits,
+    mask_fault,
+    row_weights,
+    scale_fault,
+    weights_block,
+)
+from tinygen.operators.view import Strided, beyond, read
+from tinygen.reference.matmul import exact_matmul
+from tinygen.reference.requant import clamp8, row_reciprocal
+
+
+@dataclass(frozen=True, eq=False)
+class Weighted(Operator):
+    """Scores [B, M, T] and values -> [B, M, N].
+
+    Weights e of each row as in `Softmax`, but unnormalised with all their bits; y = ``row_scale(
+    sum_t e_t (v_t - v_zp))``. v: view [B1, B2, T, N] of the second input, B1 B2 = B. mask: uint8
+    [R, T], row r of all B M rows takes mask row r % R; None: all count. 255 T exp_table[0] < 2^31.
+    """
+
+    word = "weighted"
+    header = "weighted.h"
+
+    v: Strided
+    v_zp: int
+    exp_table: U16
+    scale: RowScale
+    mask: U8 | None = None
+
+    def compute(self, inputs: Sequence[I8]) -> I8:
+        v = batches(read(inputs[1], self.v) - self.v_zp)
+        x = inputs[0].reshape(len(v), -1, v.shape[1]).astype(np.int64)
+        seen = np.ones((x.shape[0] * x.shape[1], x.shape[2]), bool)
+        if self.mask is not None:
+            seen = np.resize(self.mask != 0, seen.shape)
+        e = row_weights(x, seen.reshape(x.shape), self.exp_table, axis=2)
+        r = row_reciprocal(e.sum(axis=2), self.scale)[:, :, None]
+        acc = np.stack([exact_matmul(p, q) for p, q in zip(e, v, strict=True)])
+        return clamp8((acc * r + (self.scale.offset << 32)) >> self.scale.s)
+
+    def fault(self, inputs: Sequence[Shape]) -> str | None:
+        tokens = self.v.dims[2]
+        if 255 * tokens * int(self.exp_table[0]) >= 1 << 31:
+            return f"weighted sums over {tokens} elements overflow int32"
+        return (
+            scale_fault(self.scale)
+            or mask_fault(self.mask)
+            or beyond(self.v, inputs[1])
+            or (None if math.prod(inputs[0]) == self._rows * tokens else "scores do not fit values")
+        )
+
+    @property
+    def _rows(self) -> int:
+        return math.prod(self.out) // self.v.dims[3]
+
+    def macs(self) -> int:
+        return math.prod(self.out) * self.v.dims[2]
+
+    def scratch(self) -> int:
+        return -(-2 * self.v.dims[2] // 4) * 4
+
+    def constants(self) -> Iterator[Constant]:
+        yield "exp", self.exp_table
+        yield from mask_bits(self.mask)
+
+    @property
+    def traffic(self) -> int:
+        return self.macs() // 2
+
+    def calls(self) -> tuple[Call, ...]:
+        outer, inner, tokens, cols = self.v.dims
+        s = self.v.strides
+        block = {
+            **{"rows": self._rows // (outer * inner), "cols": cols, "length": tokens},
+            **{"inner": inner, "v_outer": s[0], "v_inner": s[1], "v_row": s[2], "v_col": s[3]},
+            **{"v_zp": self.v_zp, **weights_block(self.scale, self.mask)},
+        }
+        return (Call("weighted", block, ((0, 0), (1, self.v.offset)), self._rows),)
+
+    def loops(self) -> Counter[str]:
+        _, _, tokens, cols = self.v.dims
+        rows, pairs = self._rows, math.ceil(cols / 2)
+        return Counter(
+            {
+                "weighted.step": rows * pairs * tokens,
+                "weighted.pair": rows * pairs,
+                "weighted.exp": rows * tokens,
+                "weighted.row": rows,
+                "weighted.call": 1,
+            }
+        )
