@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from tinygen.errors import TinygenError
 from tinygen.graph import Graph, Node, Quant, Value, verify
 from tinygen.graph.ops import Float, Op
+from tinygen.passes.order import Weights
 
 Result = str | tuple[str, ...] | None
-MAX_SWEEPS = 200
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,9 @@ class Scope:
         self.fanout[graph.output] += 1
         self.names = {n.name for n in graph.nodes}
         self.notes: list[str] = []
+        self.weights = Weights(self.values)
+        self.dropped: list[str] = []
+        """Rules whose answer was not lighter than the node: none, while all keep to the order."""
         self._root: Node | None = None
         self._fresh: list[Node] = []
 
@@ -113,6 +116,7 @@ class Scope:
         node = Node(name or self._root.name, op, tuple(inputs), (output,))
         self._fresh.append(node)
         self.producers[output] = node
+        self.weights.see(node)
         return output
 
     def _name(self, suffix: str, origin: str | None = None) -> str:
@@ -123,6 +127,11 @@ class Scope:
             count += 1
         return f"{stem}~{suffix}{count}"
 
+    def lighter(self, node: Node, outputs: tuple[str, ...]) -> bool:
+        """Whether an answer lowers the order: see `tinygen.passes.order`."""
+        pairs = zip(node.outputs, outputs, strict=True)
+        return all(self.weights.of(new) < self.weights.of(old) for old, new in pairs)
+
     # the sweep
 
     def visit(self, node: Node, rules: Mapping[str, list[Rule]]) -> bool:
@@ -132,13 +141,17 @@ class Scope:
             node = replace(node, inputs=inputs)
         for output in node.outputs:
             self.producers[output] = node
+        self.weights.see(node)
         for candidate in rules.get(kind_of(node), ()) if isinstance(node.op, Float) else ():
             self._root, self._fresh = node, []
             result = _attempt(candidate, self, node)
             if result is None:
                 continue
-            self.nodes += self._fresh
             outputs = (result,) if isinstance(result, str) else result
+            if not self.lighter(node, outputs):
+                self.dropped.append(candidate.name)
+                continue
+            self.nodes += self._fresh
             for old, new in zip(node.outputs, outputs, strict=True):
                 self.renamed[old] = new
             return True
@@ -178,13 +191,12 @@ def rewrite(graph: Graph, rules: Iterable[Rule]) -> Graph:
         for kind in r.kinds:
             by_kind.setdefault(kind, []).append(r)
     graph = tidy(graph)
-    for _ in range(MAX_SWEEPS):
+    while True:
         scope = Scope(graph)
         applied = [scope.visit(node, by_kind) for node in graph.nodes]
         if not any(applied):
             return verify(graph)
         graph = tidy(scope.result())
-    raise TinygenError("the model's graph does not settle: please open an issue with this model")
 
 
 def tidy(graph: Graph) -> Graph:

@@ -244,12 +244,13 @@ def binary_with_constant_before_move(scope: Scope, node: Node) -> Result:
             continue
         if index is None and len(shape) == 2 != len(scope.shape(origin)):
             continue  # [rows, features] is the form to stay in
-        if not scalar:
-            wide = expanded(scope, other, shape)
-            other = move(scope, wide, inverse(index, size), scope.shape(origin))
+        if scalar:
+            pair = (origin, other) if side == 0 else (other, origin)
+            return move(scope, scope.emit(node.op, pair, scope.shape(origin)), index, shape)
+        wide = expanded(scope, other, shape)
+        other = move(scope, wide, inverse(index, size), scope.shape(origin))
         pair = (origin, other) if side == 0 else (other, origin)
-        inner = scope.emit(node.op, pair, scope.shape(origin))
-        return move(scope, inner, index, shape)
+        return move(scope, in_rows(scope, node, pair), index, shape)
     return None
 
 
@@ -267,8 +268,19 @@ def binary_of_equal_moves(scope: Scope, node: Node) -> Result:
     shape = scope.shape(node.output)
     if not shape == scope.shape(node.inputs[0]) == scope.shape(node.inputs[1]):
         return None
-    inner = scope.emit(node.op, (x, y), scope.shape(x))
-    return move(scope, inner, i, shape)
+    return move(scope, in_rows(scope, node, (x, y)), i, shape)
+
+
+def rows_of(shape: Shape) -> tuple[int, int]:
+    """[..., E] as [rows, E]."""
+    return math.prod(shape[:-1]), shape[-1]
+
+
+def in_rows(scope: Scope, node: Node, operands: Sequence[str]) -> str:
+    """A function of two values of one shape, on [rows, features]: the form that it ends in."""
+    flat = rows_of(scope.shape(operands[0]))
+    assert isinstance(node.op, Float)
+    return scope.emit(node.op, [move(scope, x, None, flat) for x in operands], flat)
 
 
 def expanded(scope: Scope, name: str, shape: Shape) -> str:

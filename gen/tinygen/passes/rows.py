@@ -27,11 +27,13 @@ from tinygen.passes.engine import Result, Scope, rule
 from tinygen.passes.moves import (
     Index,
     expanded,
+    in_rows,
     index_of,
     inverse,
     move,
     normal,
     positions,
+    rows_of,
     transposed,
 )
 
@@ -40,11 +42,6 @@ def attribute(node: Node, key: str, default: Any = None) -> Any:
     """An attribute of a `Float` node."""
     assert isinstance(node.op, Float)
     return node.op.attrs.get(key, default)
-
-
-def rows_of(shape: tuple[int, ...]) -> tuple[int, int]:
-    """[..., E] as [rows, E]."""
-    return math.prod(shape[:-1]), shape[-1]
 
 
 def linear(scope: Scope, node: Node, source: str, weight: str, bias: str, order: str) -> str | None:
@@ -224,9 +221,7 @@ def residual_of_rows(scope: Scope, node: Node) -> Result:
     shape = scope.shape(node.output)
     if len(shape) == 2 or any(scope.shape(i) != shape for i in node.inputs) or len(shape) < 1:
         return None
-    flat = [move(scope, i, None, rows_of(shape)) for i in node.inputs]
-    y = scope.emit(node.op, flat, rows_of(shape))
-    return move(scope, y, None, shape)
+    return move(scope, in_rows(scope, node, node.inputs), None, shape)
 
 
 @rule(*BINARY)
@@ -243,12 +238,8 @@ def constant_of_full_shape(scope: Scope, node: Node) -> Result:
         return None
     if len(shape) == 2 and scope.shape(c) == shape:
         return None
-    flat = [
-        move(scope, x, None, rows_of(shape)),
-        move(scope, expanded(scope, c, shape), None, rows_of(shape)),
-    ]
-    y = scope.emit(node.op, flat if held[1] else flat[::-1], rows_of(shape))
-    return move(scope, y, None, shape)
+    pair = x, expanded(scope, c, shape)
+    return move(scope, in_rows(scope, node, pair if held[1] else pair[::-1]), None, shape)
 
 
 def reduced(scope: Scope, node: Node) -> Index | None:
