@@ -13,12 +13,13 @@ import io
 import logging
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 from numpy.typing import NDArray
 
@@ -26,8 +27,9 @@ from tinygen.errors import TinygenError
 from tinygen.fidelity.compare import Progress, onnx_outputs, runtime
 from tinygen.fidelity.noise import LayerNoise, layer_noise
 from tinygen.fidelity.samples import read_samples
-from tinygen.importer import IDS, read_model
+from tinygen.importer import IDS, load, read_model
 from tinygen.passes import import_model
+from tinygen.passes.normcone import norms_within
 
 QUANTISED = {
     "QuantizeLinear",
@@ -73,7 +75,7 @@ def quantize(
         prepared, made = Path(scratch, "prepared.onnx"), Path(scratch, "quantised.onnx")
         with _quietly(model):
             left_out = _run(proto, x, prepared, made, progress)
-        tidy = onnx.load(str(made))
+        tidy = with_rounded_input(onnx.load(str(made)), x)
         clean(tidy)
         made.write_bytes(tidy.SerializeToString(deterministic=True))
         _imports(made, model, output)
@@ -143,7 +145,7 @@ def _run(
     source = prepared.with_name("float.onnx")
     source.write_bytes(proto.SerializeToString())
     quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
-    left_out = stays_float(onnx.load(str(prepared)))
+    left_out = stays_float(onnx.load(str(prepared)), norms_within(load(prepared, quantised=False)))
     quantize_static(
         str(prepared),
         str(made),
@@ -179,8 +181,10 @@ def _reader(entry: onnx.ValueInfoProto, x: NDArray[Any], progress: Progress) -> 
     return Reader()
 
 
-def stays_float(model: onnx.ModelProto) -> list[str]:
-    """Softmax, its mask and its reader; functions of one tensor and norms, spelled out."""
+def stays_float(model: onnx.ModelProto, norms: Iterable[tuple[str, ...]] = ()) -> list[str]:
+    """Softmax, its mask and its reader; functions of one tensor and norms, spelled out.
+
+    norms: names of the nodes of each norm that is spelled out."""
     nodes = list(model.graph.node)
     readers: dict[str, list[onnx.NodeProto]] = {}
     for node in nodes:
@@ -194,6 +198,7 @@ def stays_float(model: onnx.ModelProto) -> list[str]:
         if node.op_type == "Softmax":
             out += [node.name, *(r.name for r in _after_moves(node, readers))]
             out += [m.name for m in _masks(node, makers, constants)]
+    out += [name for names in norms for name in names]
     for region in _regions(nodes, constants):
         if any(n.op_type in ("Erf", "Tanh", "Sigmoid", "ReduceMean") for n in region[:-1]):
             out += [n.name for n in region]
@@ -267,6 +272,33 @@ def _closed(
         if not made & outside and root not in {o for n in part for o in n.output}:
             return part
     return []
+
+
+def with_rounded_input(model: onnx.ModelProto, x: NDArray[Any]) -> onnx.ModelProto:
+    """A float input that some node reads unrounded gets the grid of the samples."""
+    graph = model.graph
+    (entry,) = [i for i in graph.input if i.name not in {t.name for t in graph.initializer}]
+    readers = [n for n in graph.node if entry.name in n.input]
+    plain = entry.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+    if not plain or all(n.op_type == "QuantizeLinear" for n in readers):
+        return model
+    scale = np.float32(np.abs(x).max() / 127) or np.float32(1)
+    grid = [f"{entry.name}_grid_scale", f"{entry.name}_grid_zero"]
+    for name, value in zip(grid, (scale, np.int8(0)), strict=True):
+        graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(value), name))
+    q, dq = f"{entry.name}_on_grid", f"{entry.name}_rounded"
+    for node in readers:
+        for i, name in enumerate(node.input):
+            if name == entry.name and node.op_type != "QuantizeLinear":
+                node.input[i] = dq
+    made = [
+        onnx.helper.make_node("QuantizeLinear", [entry.name, *grid], [q], f"{entry.name}_Q"),
+        onnx.helper.make_node("DequantizeLinear", [q, *grid], [dq], f"{entry.name}_DQ"),
+    ]
+    rest = [onnx.NodeProto.FromString(n.SerializeToString()) for n in graph.node]
+    del graph.node[:]
+    graph.node.extend([*made, *rest])
+    return model
 
 
 def clean(model: onnx.ModelProto) -> None:

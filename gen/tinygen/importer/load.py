@@ -34,10 +34,11 @@ IDS: tuple[int, ...] = (onnx.TensorProto.INT32, onnx.TensorProto.INT64)
 DYNAMIC_KINDS = {"DynamicQuantizeLinear", "MatMulInteger", "DynamicQuantizeMatMul", "ConvInteger"}
 
 
-def load(path: Path, *, name: str | None = None) -> Graph:
+def load(path: Path, *, name: str | None = None, quantised: bool = True) -> Graph:
     """Read an ONNX file into a Graph of `Float` nodes; the batch axis, 1, is still there.
 
-    ``name``: the model's name, by default made from the file's. Raises `TinygenError`.
+    ``name``: the model's name, by default made from the file's.  ``quantised``: refuse a model
+    without quantisation. Raises `TinygenError`.
     """
     model, model_hash = read_model(path)
     kinds = {n.op_type for n in model.graph.node}
@@ -46,7 +47,7 @@ def load(path: Path, *, name: str | None = None) -> Graph:
             f"{path} is quantised dynamically (node type {min(kinds & DYNAMIC_KINDS)}): "
             "use static quantisation (`tinygen quantize`)"
         )
-    if not kinds & QUANTISED_KINDS and not kinds >= {"Floor", "Clip"}:
+    if quantised and not kinds & QUANTISED_KINDS and not kinds >= {"Floor", "Clip"}:
         raise TinygenError(f"{path} {NOT_QUANTISED}")
     walk = _Walk(spell_out(model, path), path)
     walk.run()

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from tinygen.graph import Node, Quant
@@ -10,6 +12,8 @@ from tinygen.graph.ops import Float
 from tinygen.passes.algebra import MERGED
 from tinygen.passes.constants import is_constant, real
 from tinygen.passes.engine import Result, Scope, rule
+from tinygen.passes.moves import move, transposed
+from tinygen.passes.normcone import norm_cone
 from tinygen.passes.rows import norm
 
 
@@ -86,6 +90,37 @@ def _spelled_out(scope: Scope, node: Node, *, exact: bool) -> str | None:
     how = {} if grid is None else {"scale": grid.scale, "zp": grid.zero_point}
     one, zero = np.ones(width), np.zeros(width)
     return norm(scope, node, x, one, zero, float(eps.reshape(-1)[0]), **how)
+
+
+@rule("Add", "Sub", "Mul", "Div")
+def norm_by_behaviour(scope: Scope, node: Node) -> Result:
+    """What gives gamma (x - mean) / sqrt(variance + eps) + beta is a Norm, however it is spelled."""
+    return _by_behaviour(scope, node, exact=False)
+
+
+@rule("Add", "Sub", "Mul", "Div")
+def norm_by_exact_behaviour(scope: Scope, node: Node) -> Result:
+    """The same where nothing is rounded within."""
+    return _by_behaviour(scope, node, exact=True)
+
+
+def _by_behaviour(scope: Scope, node: Node, *, exact: bool) -> str | None:
+    found = norm_cone(scope, node)
+    if found is None or (exact and found.rounded):
+        return None
+    if found.rounded:
+        scope.notes.append(f"{node.name} {MERGED} within the norm")
+    shape = scope.shape(found.x)
+    stay = [a for a in range(len(shape)) if a not in found.axes]
+    perm = [*stay, *found.axes]
+    front = transposed(scope, found.x, perm)
+    rows = math.prod(shape[a] for a in stay), len(found.gamma)
+    flat = move(scope, front, None, rows)
+    attrs = {"eps": found.eps}
+    inputs = flat, scope.constant(found.gamma), scope.constant(found.beta)
+    y = scope.emit(Float("Norm", attrs), inputs, rows)
+    turned = move(scope, y, None, tuple(shape[a] for a in perm))
+    return transposed(scope, turned, list(np.argsort(perm)))
 
 
 def _constant_row(scope: Scope, node: Node, width: int) -> tuple[str, np.ndarray] | None:
@@ -167,6 +202,11 @@ def batch_norm_is_affine(scope: Scope, node: Node) -> Result:
     return scope.emit(Float("Add"), moved, shape)
 
 
-NORMS = (spelled_out_norm, affine_after_norm, batch_norm_is_affine)
-EXACT_NORMS = (spelled_out_norm_with_roundings, affine_right_after_norm, batch_norm_is_affine)
+NORMS = (spelled_out_norm, norm_by_behaviour, affine_after_norm, batch_norm_is_affine)
+EXACT_NORMS = (
+    spelled_out_norm_with_roundings,
+    norm_by_exact_behaviour,
+    affine_right_after_norm,
+    batch_norm_is_affine,
+)
 """Without dropping roundings of the model."""
