@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 from numpy.typing import NDArray
 
 from tinygen.errors import TinygenError
 from tinygen.fidelity.compare import Progress, onnx_outputs, runtime
+from tinygen.fidelity.grids import complete, with_rounded_input
 from tinygen.fidelity.noise import LayerNoise, layer_noise
 from tinygen.fidelity.samples import read_samples
 from tinygen.importer import IDS, load, read_model
@@ -78,6 +78,7 @@ def quantize(
         tidy = with_rounded_input(onnx.load(str(made)), x)
         clean(tidy)
         made.write_bytes(tidy.SerializeToString(deterministic=True))
+        complete(made, x)
         _imports(made, model, output)
         layers = layer_noise(prepared, made, x)
         before, after = (onnx_outputs(p, x).argmax(axis=1) for p in (prepared, made))
@@ -272,33 +273,6 @@ def _closed(
         if not made & outside and root not in {o for n in part for o in n.output}:
             return part
     return []
-
-
-def with_rounded_input(model: onnx.ModelProto, x: NDArray[Any]) -> onnx.ModelProto:
-    """A float input that some node reads unrounded gets the grid of the samples."""
-    graph = model.graph
-    (entry,) = [i for i in graph.input if i.name not in {t.name for t in graph.initializer}]
-    readers = [n for n in graph.node if entry.name in n.input]
-    plain = entry.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
-    if not plain or all(n.op_type == "QuantizeLinear" for n in readers):
-        return model
-    scale = np.float32(np.abs(x).max() / 127) or np.float32(1)
-    grid = [f"{entry.name}_grid_scale", f"{entry.name}_grid_zero"]
-    for name, value in zip(grid, (scale, np.int8(0)), strict=True):
-        graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(value), name))
-    q, dq = f"{entry.name}_on_grid", f"{entry.name}_rounded"
-    for node in readers:
-        for i, name in enumerate(node.input):
-            if name == entry.name and node.op_type != "QuantizeLinear":
-                node.input[i] = dq
-    made = [
-        onnx.helper.make_node("QuantizeLinear", [entry.name, *grid], [q], f"{entry.name}_Q"),
-        onnx.helper.make_node("DequantizeLinear", [q, *grid], [dq], f"{entry.name}_DQ"),
-    ]
-    rest = [onnx.NodeProto.FromString(n.SerializeToString()) for n in graph.node]
-    del graph.node[:]
-    graph.node.extend([*made, *rest])
-    return model
 
 
 def clean(model: onnx.ModelProto) -> None:

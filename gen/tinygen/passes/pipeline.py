@@ -12,7 +12,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from tinygen.errors import TinygenError
-from tinygen.graph import Graph, Node, Value, ops, verify
+from tinygen.graph import Graph, Node, Quant, Value, verify
 from tinygen.graph.ops import Float
 from tinygen.importer import load
 from tinygen.passes.algebra import ALGEBRA, MERGING
@@ -29,7 +29,7 @@ from tinygen.passes.quantisation import PAIRS, ROUNDING
 from tinygen.passes.quantlib import QUANTLIB, integer_input
 from tinygen.passes.roundings import nearest, roundings
 from tinygen.passes.rows import ROWS
-from tinygen.passes.scales import CHOSEN, choose_scales, grid_of
+from tinygen.passes.scales import CHOSEN, choose_scales, chosen_grids, grid_of
 from tinygen.passes.sharing import share_roundings
 from tinygen.passes.tables import make_tables
 from tinygen.passes.tail import drop_identities, fuse_tables, select_early
@@ -118,6 +118,15 @@ def _integer(graph: Graph, samples: NDArray[Any] | None, how: Flavour) -> Graph:
     return graph
 
 
+def lacking_scales(path: Path, samples: NDArray[Any]) -> dict[str, Quant]:
+    """The grids that importing a file would choose from samples, by the tensor they round."""
+    graph = load(path)
+    graph = rewrite(rewrite(graph, QUICK.spelled), QUICK.canonical)
+    for step in ROUNDED:
+        graph = step(graph)
+    return {name.split("~")[0]: grid for name, grid in chosen_grids(graph, samples).items()}
+
+
 def _rules(*rules: Rule) -> Callable[[Graph], Graph]:
     return lambda graph: rewrite(graph, rules)
 
@@ -170,15 +179,6 @@ def quantised_ends(graph: Graph) -> Graph:
         graph = replace(graph, output=last.inputs[0])
         last = graph.producer(graph.output)
     return tidy(graph)
-
-
-def _refuse_other_networks(graph: Graph) -> None:
-    """tinygen is for transformer encoders."""
-    if not any(isinstance(n.op, ops.Attention | ops.DotProductAttention) for n in graph.nodes):
-        raise TinygenError(
-            "no self-attention was recognised: tinygen takes transformer encoders, for other "
-            "networks use a general deployment tool"
-        )
 
 
 ROUNDED: tuple[Callable[[Graph], Graph], ...] = (

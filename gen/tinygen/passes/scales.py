@@ -17,10 +17,13 @@ from numpy.typing import NDArray
 
 from tinygen.graph import Graph, Node, Quant, Value
 from tinygen.graph.ops import Float
+from tinygen.passes.elementwise import ELEMENTWISE
 from tinygen.passes.engine import tidy
 from tinygen.passes.simulate import simulate, softmax
 
-NEEDING = {"Linear", "Convolve", "Norm", "Scores", "Mean", "Join", "Add", "Embed"}
+NEEDING = {"Linear", "Convolve", "Norm", "Scores", "Mean", "Join", "Embed"}
+PAIRS = {"Add", "Sub", "Mul", "Div", "Max", "Min"}
+"""They need a grid too where they take two activations; else they belong to a table."""
 CHOSEN = "has no scale in the model; chosen from"
 RANDOM = "random inputs (give real ones with --samples)"
 SAMPLES = 64
@@ -35,27 +38,32 @@ def choose_scales(samples: NDArray[Any] | None) -> Callable[[Graph], Graph]:
     def step(graph: Graph) -> Graph:
         exact = _joins_on_one_grid(graph, unrounded(graph))
         graph = _rounded(graph, exact, "") if exact else graph
-        missing = unrounded(graph)
-        if not missing or graph.values[graph.input].quant is None:
-            return graph
         x = drawn(graph) if samples is None else samples[:SAMPLES]
-        low, high = ({m: 0.0 for m in missing} for _ in range(2))
-        factors = _into_softmax(graph, missing)
-        scores: dict[str, list[NDArray[Any]]] = {m: [] for m in factors}
-        for sample in x:
-            values = simulate(graph, sample)
-            for name in missing:
-                low[name] = min(low[name], float(values[name].min()))
-                high[name] = max(high[name], float(values[name].max()))
-            for name, seen in scores.items():
-                seen.append(values[name])
-        grids = {m: grid_of(low[m], high[m]) for m in missing}
-        for name, seen in scores.items():
-            grids[name] = score_grid(np.concatenate(seen), factors[name])
         source = f"{len(x)} samples" if samples is not None else RANDOM
-        return _rounded(graph, grids, source)
+        return _rounded(graph, chosen_grids(graph, x), source)
 
     return step
+
+
+def chosen_grids(graph: Graph, x: NDArray[Any]) -> dict[str, Quant]:
+    """A grid for every value that needs one and has none, from its range on inputs x [N, ...]."""
+    missing = unrounded(graph)
+    if not missing or graph.values[graph.input].quant is None:
+        return {}
+    low, high = ({m: 0.0 for m in missing} for _ in range(2))
+    factors = _into_softmax(graph, missing)
+    scores: dict[str, list[NDArray[Any]]] = {m: [] for m in factors}
+    for sample in x:
+        values = simulate(graph, sample)
+        for name in missing:
+            low[name] = min(low[name], float(values[name].min()))
+            high[name] = max(high[name], float(values[name].max()))
+        for name, seen in scores.items():
+            seen.append(values[name])
+    grids = {m: grid_of(low[m], high[m]) for m in missing}
+    for name, seen in scores.items():
+        grids[name] = score_grid(np.concatenate(seen), factors[name])
+    return grids
 
 
 def unrounded(graph: Graph) -> list[str]:
@@ -65,24 +73,42 @@ def unrounded(graph: Graph) -> list[str]:
         for name in node.inputs:
             readers.setdefault(name, []).append(node)
     missing = []
+    sources, tables = _sources(graph)
     for node in graph.nodes:
-        if _kind(node) not in NEEDING:
+        needing = _kind(node) in NEEDING or len(sources.get(node.output, ())) > 1
+        if not needing and node.output != graph.output:
+            # a function of one tensor that a product reads as it is
+            after = readers.get(node.output, [])
+            needing = node.output in tables and any(
+                _kind(n) in NEEDING or len(sources.get(n.output, ())) > 1 for n in after
+            )
+        if not needing:
             continue
         after = readers.get(node.output, [])
         if node.output != graph.output and all(_kind(n) == "Quant" for n in after):
-            continue
-        # a sum inside a function of one tensor (GELU by its formula) belongs to its table
-        if _kind(node) == "Add" and _one_activation(graph, node):
             continue
         missing.append(node.output)
     return missing
 
 
-def _one_activation(graph: Graph, node: Node) -> bool:
+def _sources(graph: Graph) -> tuple[dict[str, set[str]], set[str]]:
+    """The activations that the operands of an elementwise operator are functions of: more than
+    one, or one beside a constant that is no number, make it an operator of its own. And the values
+    that are functions of one activation."""
     constant = {v.name for v in graph.values.values() if v.data is not None}
     constant |= {n.output for n in graph.nodes if _kind(n) == "Grid"}
-    small = [i for i in node.inputs if i in constant and np.prod(graph.values[i].shape) == 1]
-    return bool(small) or len(set(node.inputs)) == 1
+    root: dict[str, str] = {}
+    found: dict[str, set[str]] = {}
+    for node in graph.nodes:
+        if _kind(node) not in ELEMENTWISE or _kind(node) == "Quant":
+            continue
+        wide = any(i in constant and np.prod(graph.values[i].shape) > 1 for i in node.inputs)
+        roots = {root.get(i, i) for i in node.inputs if i and i not in constant}
+        if _kind(node) in PAIRS and (len(roots) > 1 or (wide and _kind(node) == "Add")):
+            found[node.output] = roots | ({"constant"} if wide else set())
+        elif len(roots) == 1 and not wide:
+            root[node.output] = roots.pop()
+    return found, set(root)
 
 
 def grid_of(low: float, high: float) -> Quant:
@@ -129,7 +155,8 @@ def _into_softmax(graph: Graph, missing: list[str]) -> dict[str, float]:
 def drawn(graph: Graph) -> NDArray[np.float32]:
     """Normally distributed inputs whose three sigma fill the input's range; always the same."""
     quant = graph.values[graph.input].quant
-    assert quant is not None
+    if quant is None:
+        return np.zeros((0, *graph.values[graph.input].shape), np.float32)
     middle = (-0.5 - quant.zero_point) * quant.scale
     rng = np.random.default_rng(0)
     shape = SAMPLES, *graph.values[graph.input].shape
