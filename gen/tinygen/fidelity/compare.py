@@ -52,6 +52,7 @@ def compare(
     progress: Progress | None = None,
 ) -> CheckResult:
     """theirs: outputs [N, classes] that onnxruntime gives for x."""
+    theirs = real_outputs(graph, theirs)
     ours = np.empty((len(x), theirs.shape[1]), np.float32)
     for i, sample in enumerate(x):
         q = reference.run(graph, reference.quantise(graph, sample))
@@ -70,6 +71,16 @@ def compare(
         accuracy_onnx=None if y is None else float((their == y).mean()),
         accuracy_int=None if y is None else float((mine == y).mean()),
     )
+
+
+def real_outputs(graph: Graph, theirs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Outputs of a model that gives integers, as real numbers."""
+    quant = graph.values[graph.output].quant
+    assert quant is not None
+    if not graph.integer_output:
+        return theirs
+    zero = quant.zero_point + (128 if graph.integer_output == "uint8" else 0)
+    return (theirs - np.float32(zero)) * np.float32(quant.scale)
 
 
 def runtime() -> Any:
@@ -104,8 +115,9 @@ def session(model: Path | bytes) -> Any:
 def fed(ready: Any, sample: NDArray[Any]) -> dict[str, NDArray[Any]]:
     """What a session takes for a sample [*input shape]: a batch of one, in the input's type."""
     first = ready.get_inputs()[0]
-    kinds: dict[str, Any] = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
-    return {first.name: sample[None].astype(kinds.get(first.type, np.float32))}
+    kinds: dict[str, Any] = {f"tensor({k})": k for k in ("int64", "int32", "int8", "uint8")}
+    shape = [d if isinstance(d, int) and d > 0 else 1 for d in first.shape]
+    return {first.name: sample.reshape(shape).astype(kinds.get(first.type, np.float32))}
 
 
 def session_with_outputs(model: onnx.ModelProto, names: list[str]) -> Any:

@@ -16,6 +16,7 @@ from tinygen import reference
 from tinygen.errors import TinygenError
 from tinygen.fidelity.compare import Progress, fed, session_with_outputs
 from tinygen.graph import Graph, Node, Value, ops
+from tinygen.operators import Gather, Reorder
 from tinygen.passes import Imported
 from tinygen.reference.requant import clamp8
 
@@ -56,7 +57,7 @@ def check_layers(
     feed = session.get_inputs()[0].name
     rows = {n.op.index for n in graph.nodes if isinstance(n.op, ops.SelectToken)}
     row = next(iter(rows)) if len(rows) == 1 else None
-    sums = {n.name: _Sum() for n in graph.nodes if not isinstance(n.op, ops.VIEWS)}
+    sums = {n.name: _Sum() for n in graph.nodes if not isinstance(n.op, (*ops.VIEWS, Reorder, Gather))}
     for number, sample in enumerate(x[:SAMPLES]):
         theirs = dict(zip(tensors, session.run(tensors, fed(session, sample)), strict=True))
         theirs[feed] = sample[None]

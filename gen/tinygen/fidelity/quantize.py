@@ -27,9 +27,10 @@ from tinygen.fidelity.compare import Progress, onnx_outputs, runtime
 from tinygen.fidelity.grids import complete, with_rounded_input
 from tinygen.fidelity.noise import LayerNoise, layer_noise
 from tinygen.fidelity.samples import read_samples
-from tinygen.importer import IDS, load, read_model
+from tinygen.importer import IDS, fix_shape, load, read_model, without_contrib
 from tinygen.passes import import_model
 from tinygen.passes.normcone import norms_within
+from tinygen.passes.pipeline import without_batch
 
 QUANTISED = {
     "QuantizeLinear",
@@ -70,6 +71,7 @@ def quantize(
     runtime()
     proto = _float_model(model)
     shape = _fix_batch(proto, model)
+    proto = without_contrib(proto, model)
     x, y = read_samples(calibration, shape, model.stem)
     with tempfile.TemporaryDirectory() as scratch:
         prepared, made = Path(scratch, "prepared.onnx"), Path(scratch, "quantised.onnx")
@@ -114,26 +116,19 @@ def _fix_batch(proto: onnx.ModelProto, path: Path) -> tuple[int, ...]:
             f"{path} must have one input, found {', '.join(i.name for i in inputs) or 'none'}: "
             "export a model that takes one tensor"
         )
-    tensor = inputs[0].type.tensor_type
-    if tensor.elem_type not in (onnx.TensorProto.FLOAT, *IDS):
+    kind = inputs[0].type.tensor_type.elem_type
+    if kind not in (onnx.TensorProto.FLOAT, *IDS):
         raise TinygenError(
-            f"{path}: input {inputs[0].name} is not float32: tinygen takes float inputs, and "
-            "token ids in int32 or int64"
+            f"{path}: input {inputs[0].name} is not float32: tinygen quantises models with float "
+            "inputs, and with token ids in int32 or int64"
         )
-    dims = tensor.shape.dim
-    if not dims or any(d.dim_value < 1 for d in list(dims)[1:]):
-        raise TinygenError(
-            f"{path}: input {inputs[0].name} has a dynamic axis besides the batch: export with "
-            "fixed sizes"
-        )
-    if dims[0].dim_value > 1:
-        raise TinygenError(
-            f"{path}: input {inputs[0].name} has batch {dims[0].dim_value}: export with batch 1 "
-            "(or a dynamic batch axis)"
-        )
-    dims[0].dim_value = 1
+    try:
+        shape = fix_shape(inputs[0])
+    except TinygenError as error:
+        raise TinygenError(f"{path}: {error}") from error
+    inputs[0].type.tensor_type.CopyFrom(onnx.helper.make_tensor_type_proto(kind, shape).tensor_type)
     del proto.graph.value_info[:]
-    return tuple(d.dim_value for d in list(dims)[1:])
+    return without_batch(shape)
 
 
 def _run(
@@ -164,7 +159,9 @@ def _run(
 def _reader(entry: onnx.ValueInfoProto, x: NDArray[Any], progress: Progress) -> Any:
     from onnxruntime.quantization import CalibrationDataReader
 
-    x = x.astype(onnx.helper.tensor_dtype_to_np_dtype(entry.type.tensor_type.elem_type))
+    tensor = entry.type.tensor_type
+    x = x.astype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+    shape = [d.dim_value for d in tensor.shape.dim]
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
         """Hands one sample at a time to the calibration."""
@@ -177,7 +174,7 @@ def _reader(entry: onnx.ValueInfoProto, x: NDArray[Any], progress: Progress) -> 
                 return None
             self.done += 1
             progress(self.done, len(x))
-            return {entry.name: x[self.done - 1 : self.done]}
+            return {entry.name: x[self.done - 1].reshape(shape)}
 
     return Reader()
 

@@ -16,6 +16,7 @@ from tinygen.errors import TinygenError
 from tinygen.graph import Graph
 from tinygen.importer import load
 from tinygen.passes import Imported, import_with_origins, short
+from tinygen.passes.pipeline import without_batch
 
 Samples = tuple[NDArray[np.float32], NDArray[np.int64] | None]
 
@@ -40,7 +41,7 @@ def import_for(model: Path, data: Path | None, *, name: str | None = None) -> Im
     if data is None:
         return import_with_origins(model, name=name)
     loaded = load(model, name=name)
-    shape = loaded.values[loaded.input].shape[1:] or (1,)
+    shape = without_batch(loaded.values[loaded.input].shape)
     x, _ = read_samples(data, shape, loaded.name)
     return import_with_origins(model, name=name, samples=x)
 
@@ -63,7 +64,7 @@ def read_samples(path: Path, shape: tuple[int, ...], name: str) -> Samples:
             "inputs as x [N, ...] with numpy.savez"
         )
     x = arrays["x"]
-    if x.ndim < 1 or x.shape[1:] not in (shape, (1, *shape)):
+    if x.ndim < 1 or _wide(x.shape[1:]) != _wide(shape):
         raise TinygenError(
             f"{path}: x has the shape {list(x.shape)} but {name} takes "
             f"{['N', *shape]} (one row an input, no batch axis)".replace("'", "")
@@ -83,6 +84,11 @@ def read_samples(path: Path, shape: tuple[int, ...], name: str) -> Samples:
             f"not {y.dtype} {list(y.shape)}"
         )
     return x, y.astype(np.int64)
+
+
+def _wide(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Without axes of one element: it does not matter where a batch of one stands."""
+    return tuple(n for n in shape if n != 1)
 
 
 def _read(path: Path) -> dict[str, NDArray[Any]]:

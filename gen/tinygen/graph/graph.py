@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from numpy.typing import NDArray
 
 from tinygen.graph.ops import Op
+
+Integers = Literal["", "int8", "uint8"]
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ class Graph:
 
     values: every tensor by name.  nodes: topologically ordered.
     model_hash: SHA-256 of the source file, hex.  notes: what the importer decided and the user
-    should know (a scale it chose, say).
+    should know (a scale it chose, say).  integer_input, integer_output: the model itself takes or
+    gives integers of this type ("": real numbers), on the grids of the graph's input and output.
     """
 
     name: str
@@ -61,6 +64,8 @@ class Graph:
     output: str
     model_hash: str = ""
     notes: tuple[str, ...] = field(default=())
+    integer_input: Integers = ""
+    integer_output: Integers = ""
 
     def consumers(self, value: str) -> list[Node]:
         return [n for n in self.nodes if value in n.inputs]

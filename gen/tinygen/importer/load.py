@@ -8,13 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 from numpy.typing import NDArray
 
 from tinygen.errors import TinygenError
 from tinygen.graph import Graph, Node, Quant, Value, verify
 from tinygen.graph.ops import Float
+from tinygen.importer.contrib import expand, is_contrib
+from tinygen.importer.ends import IDS, fix_shape, with_real_ends
 from tinygen.importer.fold import fold, foldable
 from tinygen.importer.infer import infer
 from tinygen.importer.read import NOT_QUANTISED, read_model
@@ -30,7 +31,6 @@ QUANTISED_KINDS = {
     "QLinearAdd",
     "RequantShift",
 }
-IDS: tuple[int, ...] = (onnx.TensorProto.INT32, onnx.TensorProto.INT64)
 DYNAMIC_KINDS = {"DynamicQuantizeLinear", "MatMulInteger", "DynamicQuantizeMatMul", "ConvInteger"}
 
 
@@ -66,7 +66,27 @@ def load(path: Path, *, name: str | None = None, quantised: bool = True) -> Grap
                 "takes float inputs, and token ids"
             )
         graph = ids_in_a_byte(graph)
+    kinds_of_ends = tuple(walk.types[n].tensor_type.elem_type for n in (walk.input, walk.output))
+    try:
+        graph = with_real_ends(graph, (kinds_of_ends[0], kinds_of_ends[1]))
+    except TinygenError as error:
+        raise TinygenError(f"{path}: {error}") from error
     return verify(graph)
+
+
+def without_contrib(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
+    """The model with onnxruntime's fused float operators spelled out; its batch must be fixed."""
+    if not any(is_contrib(n) for n in model.graph.node):
+        return model
+    walk = _Walk(model, path)
+    walk.run()
+    nodes = []
+    for node in model.graph.node:
+        spelled = walk.spelled.get(node.output[0]) if is_contrib(node) else None
+        nodes += spelled or [onnx.NodeProto.FromString(node.SerializeToString())]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return model
 
 
 def _looked_up(graph: Graph, name: str) -> bool:
@@ -110,6 +130,8 @@ class _Walk:
         self.values: dict[str, Value] = {}
         self.nodes: list[Node] = []
         self.types: dict[str, onnx.TypeProto] = {}
+        self.spelled: dict[str, list[onnx.NodeProto]] = {}
+        """First output of a contrib operator -> what stands for it."""
         self.input = self._fix_input()
         self.output = self._only_output()
         for tensor in model.graph.initializer:
@@ -128,6 +150,16 @@ class _Walk:
             raise TinygenError(f"{self.path}: nothing makes the output {self.output}: export again")
 
     def _node(self, node: onnx.NodeProto, label: str) -> None:
+        if is_contrib(node):
+            shapes = [self.values[i].shape if i else () for i in node.input]
+            try:
+                made = expand(node, label, shapes, self._opset().get("", 0))
+            except TinygenError as error:
+                raise TinygenError(f"{self.path}: {error}") from error
+            self.spelled[node.output[0]] = made
+            for part in made:
+                self._node(part, label)
+            return
         attrs = self._attributes(node, label)
         inputs = [self.values[i] if i else None for i in node.input]
         known = [v.data if v is not None else None for v in inputs]
@@ -191,38 +223,13 @@ class _Walk:
                 "tensor"
             )
         (entry,) = inputs
+        try:
+            shape = fix_shape(entry)
+        except TinygenError as error:
+            raise TinygenError(f"{self.path}: {error}") from error
         tensor = entry.type.tensor_type
-        if not tensor.HasField("shape") or not tensor.shape.dim:
-            raise TinygenError(
-                f"{self.path}: input {entry.name} has no shape: export with fixed axes"
-            )
-        dims = [d.dim_value if d.HasField("dim_value") else 0 for d in tensor.shape.dim]
-        if dims[0] > 1:
-            raise TinygenError(
-                f"{self.path}: input {entry.name} has batch {dims[0]}: export with batch 1 "
-                "(or a dynamic batch axis)"
-            )
-        for axis, size in enumerate(dims[1:], start=1):
-            if size < 1:
-                label = tensor.shape.dim[axis].dim_param or "?"
-                raise TinygenError(
-                    f"{self.path}: axis {axis} ({label}) of input {entry.name} is dynamic: export "
-                    "with a fixed size (only the batch axis may be dynamic)"
-                )
-        shape = [1, *dims[1:]]
-        if np.prod(shape, dtype=float) > 1 << 24:
-            raise TinygenError(
-                f"{self.path}: input {entry.name} of shape {shape} is too large for firmware: "
-                "export with the size that the device will see"
-            )
-        if tensor.elem_type not in (onnx.TensorProto.FLOAT, *IDS):
-            kind = onnx.TensorProto.DataType.Name(tensor.elem_type).lower()
-            raise TinygenError(
-                f"{self.path}: input {entry.name} is {kind}: tinygen takes float inputs, and "
-                "token ids in int32 or int64"
-            )
         self.types[entry.name] = onnx.helper.make_tensor_type_proto(tensor.elem_type, shape)
-        self.values[entry.name] = Value(entry.name, tuple(shape))
+        self.values[entry.name] = Value(entry.name, shape)
         return str(entry.name)
 
     def _only_output(self) -> str:

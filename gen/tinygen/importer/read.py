@@ -12,6 +12,7 @@ import onnx.inliner
 
 from tinygen.errors import TinygenError
 from tinygen.importer import quantlib
+from tinygen.importer.dense import with_dense_constants
 
 MAX_BYTES = 512 << 20
 """Files beyond this are refused unread: no microcontroller holds such a model."""
@@ -39,6 +40,7 @@ def read_model(path: Path) -> tuple[onnx.ModelProto, str]:
         raise TinygenError(f"{path} cannot be read ({reason}): check the path") from error
     model = quantlib.with_domain(_parse(content, path))
     _check(model, path)
+    model = with_dense_constants(model, path)
     return model, hashlib.sha256(content).hexdigest()
 
 

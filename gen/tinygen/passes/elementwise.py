@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -92,8 +93,8 @@ _BINARY: dict[str, Function] = {
     "Mul": lambda at, a: a[0] * a[1],
     "Div": lambda at, a: a[0] / a[1],
     "Pow": lambda at, a: np.power(a[0], a[1]),
-    "Min": lambda at, a: np.minimum.reduce(a),
-    "Max": lambda at, a: np.maximum.reduce(a),
+    "Min": lambda at, a: functools.reduce(np.minimum, a),
+    "Max": lambda at, a: functools.reduce(np.maximum, a),
 }
 UNARY = (*_UNARY, "QuantizeLinear", "DequantizeLinear")
 """One activation; every other input is a constant. Q and DQ move like them until they pair."""

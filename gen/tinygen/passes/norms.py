@@ -118,9 +118,11 @@ def _by_behaviour(scope: Scope, node: Node, *, exact: bool) -> str | None:
     flat = move(scope, front, None, rows)
     attrs = {"eps": found.eps}
     inputs = flat, scope.constant(found.gamma), scope.constant(found.beta)
-    y = scope.emit(Float("Norm", attrs), inputs, rows)
-    turned = move(scope, y, None, tuple(shape[a] for a in perm))
-    return transposed(scope, turned, list(np.argsort(perm)))
+    turned = perm != sorted(perm)  # then no tensor of the model has this order
+    origin = f"{node.output.split('~')[0]} by rows" if turned else None
+    y = scope.emit(Float("Norm", attrs), inputs, rows, origin=origin)
+    back = move(scope, y, None, tuple(shape[a] for a in perm))
+    return transposed(scope, back, list(np.argsort(perm)))
 
 
 def _constant_row(scope: Scope, node: Node, width: int) -> tuple[str, np.ndarray] | None:

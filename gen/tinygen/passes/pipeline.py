@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from tinygen.errors import TinygenError
@@ -94,6 +95,7 @@ def import_with_origins(
 def to_integer(graph: Graph, samples: NDArray[Any] | None = None) -> tuple[Graph, dict[str, str]]:
     """A Graph of `Float` nodes -> the integer graph and the ONNX tensor behind each value."""
     graph = integer_input(graph, samples)
+    samples = real_samples(graph, samples)
     quick = _integer(graph, samples, QUICK)
     dropped = roundings(quick)
     if dropped:
@@ -104,6 +106,18 @@ def to_integer(graph: Graph, samples: NDArray[Any] | None = None) -> tuple[Graph
         quick = nearest(quick, exact, dropped, samples)
     graph, origins = systematic(quick)
     return verify(graph, integer=True), origins
+
+
+def real_samples(graph: Graph, samples: NDArray[Any] | None) -> NDArray[Any] | None:
+    """Samples of a model that takes integers, as real numbers."""
+    if samples is None or not graph.integer_input:
+        return samples
+    (first,) = graph.consumers(graph.input)
+    grid = graph.values[first.output].quant
+    assert grid is not None
+    zero = grid.zero_point + (128 if graph.integer_input == "uint8" else 0)
+    real: NDArray[Any] = (samples.astype(np.float32) - zero) * np.float32(grid.scale)
+    return real
 
 
 def _integer(graph: Graph, samples: NDArray[Any] | None, how: Flavour) -> Graph:
@@ -150,6 +164,11 @@ def with_input_grid(graph: Graph, samples: NDArray[Any]) -> Graph:
     return replace(graph, values=values, nodes=(first, *rest), notes=notes)
 
 
+def without_batch(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A leading axis of one element is the batch, or as good as."""
+    return (shape[1:] if shape[0] == 1 else shape) or (1,)
+
+
 def quantised_ends(graph: Graph) -> Graph:
     """The rounded input becomes the input, without its batch axis; the output loses its shape's."""
     readers = graph.consumers(graph.input)
@@ -167,7 +186,7 @@ def quantised_ends(graph: Graph) -> Graph:
         )
     (rounding,) = first
     source = graph.values[rounding.output]
-    unbatched = replace(source, name=graph.input, shape=source.shape[1:] or (1,))
+    unbatched = replace(source, name=graph.input, shape=without_batch(source.shape))
     values = {**graph.values, graph.input: unbatched}
     view = replace(rounding, op=Float("Move", {"index": None}))
     nodes = tuple(view if n is rounding else n for n in graph.nodes)
