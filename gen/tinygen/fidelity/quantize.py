@@ -26,6 +26,7 @@ from tinygen.errors import TinygenError
 from tinygen.fidelity.compare import Progress, onnx_outputs, runtime
 from tinygen.fidelity.grids import complete, with_rounded_input
 from tinygen.fidelity.noise import LayerNoise, layer_noise
+from tinygen.fidelity.prepare import MOVES, scale_scores
 from tinygen.fidelity.samples import read_samples
 from tinygen.importer import IDS, fix_shape, load, read_model, without_contrib
 from tinygen.passes import import_model
@@ -141,7 +142,11 @@ def _run(
     source = prepared.with_name("float.onnx")
     source.write_bytes(proto.SerializeToString())
     quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
-    left_out = stays_float(onnx.load(str(prepared)), norms_within(load(prepared, quantised=False)))
+    ready = onnx.load(str(prepared))
+    factors = scale_scores(ready)
+    prepared.write_bytes(ready.SerializeToString())
+    norms = norms_within(load(prepared, quantised=False))
+    left_out = stays_float(ready, [*norms, tuple(factors)])
     quantize_static(
         str(prepared),
         str(made),
@@ -203,7 +208,6 @@ def stays_float(model: onnx.ModelProto, norms: Iterable[tuple[str, ...]] = ()) -
     return list(dict.fromkeys(out))
 
 
-MOVES = {"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Identity", "Dropout"}
 NUMBERS = {"IsNaN", "Where"}
 """What exporters put behind the softmax of a mask."""
 

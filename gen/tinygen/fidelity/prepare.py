@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A float ONNX model made ready to be quantised: the same numbers, fewer roundings."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+MOVES = {"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Identity", "Dropout"}
+
+
+def scale_scores(model: onnx.ModelProto) -> list[str]:
+    """Numbers that queries and keys are multiplied by go behind their product, where the softmax
+    takes them: (a q)(b k) = a b (q k). PyTorch puts the root of 1 / sqrt(P) before both, and each
+    product would be rounded once more. Returns the names of the new factors."""
+    graph = model.graph
+    made = {o: n for n in graph.node for o in n.output}
+    readers: dict[str, int] = {}
+    for name in (*(i for n in graph.node for i in n.input), *(o.name for o in graph.output)):
+        readers[name] = readers.get(name, 0) + 1
+    numbers = _numbers(graph)
+    nodes: list[onnx.NodeProto] = []
+    names: list[str] = []
+    for node in graph.node:
+        nodes.append(node)
+        if node.op_type != "MatMul" or any(i not in made for i in node.input):
+            continue
+        factor = 1.0
+        for side in list(node.input):
+            factor *= _taken_off(side, made, readers, numbers)
+        if factor == 1.0:
+            continue
+        (output,) = node.output
+        raw, number = f"{output}_unscaled", f"{output}_factor"
+        node.output[0] = raw
+        graph.initializer.append(numpy_helper.from_array(np.float32(factor), number))
+        names.append(f"{node.name or output}_factor")
+        nodes.append(helper.make_node("Mul", [raw, number], [output], names[-1]))
+    read = {i for n in nodes for i in n.input} | {o.name for o in graph.output}
+    alive = (n for n in nodes if any(o in read for o in n.output))
+    kept = [onnx.NodeProto.FromString(n.SerializeToString()) for n in alive]
+    del graph.node[:]
+    graph.node.extend(kept)
+    return names
+
+
+def _numbers(graph: onnx.GraphProto) -> dict[str, float]:
+    """Constants of one element."""
+    stored = {t.name: t for t in graph.initializer}
+    stored |= {
+        n.output[0]: a.t
+        for n in graph.node
+        if n.op_type == "Constant"
+        for a in n.attribute
+        if a.name == "value"
+    }
+    arrays = ((k, numpy_helper.to_array(t)) for k, t in stored.items() if np.prod(t.dims) == 1)
+    return {k: float(a.reshape(-1)[0]) for k, a in arrays if a.dtype.kind == "f"}
+
+
+def _taken_off(
+    name: str, made: dict[str, onnx.NodeProto], readers: dict[str, int], numbers: dict[str, float]
+) -> float:
+    """The factor in front of a value, movement between; the value loses it."""
+    while (node := made.get(name)) is not None and readers[name] == 1:
+        if node.op_type in MOVES:
+            name = node.input[0]
+            continue
+        if node.op_type not in ("Mul", "Div"):
+            break
+        sides = [i for i in (0, 1) if node.input[i] in numbers]
+        if len(sides) != 1 or (node.op_type == "Div" and sides == [0]):
+            break
+        number = numbers[node.input[sides[0]]]
+        if number <= 0 or not np.isfinite(number):
+            break
+        factor = number if node.op_type == "Mul" else 1 / number
+        source, (result,) = node.input[1 - sides[0]], node.output
+        for reader in {id(n): n for n in made.values()}.values():
+            for i, taken in enumerate(reader.input):
+                if taken == result:
+                    reader.input[i] = source
+        return factor
+    return 1.0
