@@ -40,6 +40,8 @@ QUANTISED = {
     "QLinearMatMul",
     "DynamicQuantizeLinear",
 }
+ERRORS_ONLY = 3
+"""Of onnxruntime's log levels."""
 INSIDE = {"Erf", "Tanh", "Sigmoid", "Div", "Mul", "Add", "Sub", "Pow", "Sqrt", "ReduceMean", "Gelu"}
 """Operators that a function of one tensor or a norm may be spelled with."""
 
@@ -319,6 +321,7 @@ def _quietly(model: Path) -> Iterator[None]:
     """No notes of onnxruntime on the terminal, and its errors as one sentence."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
+    runtime().set_default_logger_severity(ERRORS_ONLY)
     try:
         with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")

@@ -249,6 +249,20 @@ def integer_concatenation(scope: Scope, node: Node) -> Result:
     return scope.emit(g.Concat(shape, 1, runs), parts, shape, quant=y, name=inner.name)
 
 
+@rule("Padded")
+def integer_padding(scope: Scope, node: Node) -> Result:
+    """Padding of rounded values -> Gather with a value to fill in."""
+    (x,) = node.inputs
+    grid, attrs = scope.quant(x), _attrs(node)
+    if grid is None or is_constant(scope, x):
+        return None
+    around = list(zip(attrs["before"], attrs["after"], strict=True))
+    index = np.pad(positions(scope.shape(x)), around, constant_values=-1)
+    fill = int(to_grid(np.asarray([attrs["value"]], np.float32), grid)[0])
+    op = runs_of(index, scope.shape(node.output), fill)
+    return scope.emit(op, (x,), scope.shape(node.output), quant=grid, name=node.name)
+
+
 @rule("Move")
 def movement(scope: Scope, node: Node) -> Result:
     """What no reader took by its strides runs: loops where there are some, else runs."""
@@ -270,15 +284,19 @@ def movement(scope: Scope, node: Node) -> Result:
     return moved
 
 
-def runs_of(index: Index, shape: tuple[int, ...]) -> g.Gather:
-    """The longest runs of neighbours that cut the whole evenly."""
+def runs_of(index: Index, shape: tuple[int, ...], fill: int = 0) -> g.Gather:
+    """The longest runs of neighbours that cut the whole evenly; -1 is what is filled in."""
     flat = index.reshape(-1)
-    starts = np.flatnonzero(np.diff(flat, prepend=flat[0] - 2) != 1)
+    inside = flat >= 0
+    along = (np.diff(flat) == 1) & inside[1:] & inside[:-1]
+    along |= ~inside[1:] & ~inside[:-1]
+    starts = np.flatnonzero(np.concatenate([[True], ~along]))
     run = int(np.gcd.reduce(np.append(starts[1:], flat.size)))
-    return g.Gather(shape, flat[::run].astype(np.int32), run)
+    return g.Gather(shape, flat[::run].astype(np.int32), run, fill)
 
 
 GENERAL = (
+    integer_padding,
     weighted_sum,
     integer_softmax,
     integer_product,

@@ -61,7 +61,7 @@ class Weights:
             return inputs[0] + (1 if node.op.attrs["index"] is None else 4)
         if kind == "Grid":
             return GRID
-        if kind == "Largest":
+        if kind in ("Largest", "Padded"):
             return inputs[0] + 3 - (self.values[output].quant is not None)
         if kind in ADDED:
             return sum(inputs) + ADDED[kind]

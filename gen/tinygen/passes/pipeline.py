@@ -34,6 +34,7 @@ from tinygen.passes.scales import CHOSEN, choose_scales, chosen_grids, grid_of
 from tinygen.passes.sharing import share_roundings
 from tinygen.passes.tables import make_tables
 from tinygen.passes.tail import drop_identities, fuse_tables, select_early
+from tinygen.passes.windows import WINDOWS
 
 Rules = tuple[Rule, ...]
 
@@ -50,7 +51,7 @@ class Flavour:
 
 def _flavour(norms: Rules, merging: Rules, attention: Rules) -> Flavour:
     spelled = (*QUANTLIB, *PAIRS, *ROUNDING, *norms)
-    canonical = (*QUANTLIB, *norms, *PAIRS, *ROUNDING, *MASKS, *MOVES, *ROWS, *ALGEBRA, *merging)
+    canonical = (*QUANTLIB, *norms, *PAIRS, *ROUNDING, *MASKS, *MOVES, *ROWS, *WINDOWS, *ALGEBRA, *merging)
     return Flavour(spelled, canonical, attention)
 
 

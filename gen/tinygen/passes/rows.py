@@ -273,64 +273,6 @@ def mean_of_rows(scope: Scope, node: Node) -> Result:
     return move(scope, y, None, scope.shape(node.output))
 
 
-@rule("ReduceMax", "GlobalMaxPool")
-def largest_of_rows(scope: Scope, node: Node) -> Result:
-    """The largest over some axes: bring them to the front, one window over all rows."""
-    index = reduced(scope, node)
-    if index is None:
-        return None
-    x, (count, kept) = node.inputs[0], index.shape
-    plane = move(scope, x, normal(index[None], scope.shape(x)), (1, count, kept))
-    attrs = {"kernel": (1, count), "strides": (1, 1), "pads": (0, 0, 0, 0)}
-    y = scope.emit(Float("Largest", attrs), (plane,), (1, kept))
-    return move(scope, y, None, scope.shape(node.output))
-
-
-@rule("MaxPool")
-def largest_of_windows(scope: Scope, node: Node) -> Result:
-    """MaxPool on channels-last planes; 1-D is 2-D of width 1."""
-    (x,), shape, out = node.inputs, scope.shape(node.inputs[0]), scope.shape(node.output)
-    kernel = attribute(node, "kernel_shape")
-    space = len(kernel)
-    plain = space in (1, 2) and attribute(node, "auto_pad", "NOTSET") in ("NOTSET", "VALID")
-    if not plain or any(d != 1 for d in attribute(node, "dilations") or []):
-        return None
-    one, nothing = [1] * (2 - space), [0] * (2 - space)
-    kernel, stride = [*kernel, *one], [*(attribute(node, "strides") or [1] * space), *one]
-    pads = attribute(node, "pads") or [0] * (2 * space)
-    before = [*pads[:space], *nothing]
-    size, made = [*shape[2:], *one], [*out[2:], *one]
-    # What ceil_mode adds is padding at the end.
-    after = [max(0, (made[i] - 1) * stride[i] + kernel[i] - size[i] - before[i]) for i in range(2)]
-    plane = transposed(scope, move(scope, x, None, (shape[1], *size)), (1, 2, 0))
-    attrs = {"kernel": tuple(kernel), "strides": tuple(stride), "pads": (*before, *after)}
-    y = scope.emit(Float("Largest", attrs), (plane,), (math.prod(made), out[1]))
-    return move(scope, transposed(scope, y, (1, 0)), None, out)
-
-
-@rule("Largest")
-def largest_stays_on_its_grid(scope: Scope, node: Node) -> Result:
-    """The largest of values on a grid is on that grid."""
-    grid = scope.quant(node.inputs[0])
-    if grid is None or scope.quant(node.output) is not None:
-        return None
-    return scope.emit(node.op, node.inputs, scope.shape(node.output), quant=grid)
-
-
-@rule("Quant")
-def rounding_before_largest(scope: Scope, node: Node) -> Result:
-    """round(largest(x)) = largest(round(x))."""
-    before = scope.made_by(node.inputs[0], "Largest")
-    grid = scope.quant(node.output)
-    if before is None or grid is None or scope.quant(before.output) is not None:
-        return None
-    attrs = {"scale": grid.scale, "zp": grid.zero_point}
-    (x,) = before.inputs
-    inner = scope.emit(Float("Quant", attrs), (x,), scope.shape(x), quant=grid)
-    shape = scope.shape(node.output)
-    return scope.emit(before.op, (inner,), shape, quant=grid, name=before.name)
-
-
 @rule("Gather")
 def rows_of_a_table(scope: Scope, node: Node) -> Result:
     """Rows of a constant table picked by token ids."""
@@ -367,63 +309,6 @@ def join_of_rows(scope: Scope, node: Node) -> Result:
     turned = [shape[a] for a in perm]
     y = scope.emit(Float("Join"), parts, (turned[0], math.prod(turned[1:])))
     return transposed(scope, move(scope, y, None, tuple(turned)), list(np.argsort(perm)))
-
-
-@rule("Conv")
-def convolution_of_planes(scope: Scope, node: Node) -> Result:
-    """Conv1d is a Conv2d of height 1; the result is token-major."""
-    x, w, *rest = node.inputs
-    grid, values = as_grid(scope, w), real(scope, w)
-    if values is None:
-        return None
-    q, scales = grid or rounded_weights(scope, node, values)
-    flat = scales.reshape(len(q), -1)
-    if not np.all(flat == flat[:, :1]):
-        raise TinygenError(
-            f"node {node.name} (Conv) has weight scales along its inputs: quantise weights per "
-            "tensor or per output channel"
-        )
-    space = q.ndim - 2
-    if space not in (1, 2) or attribute(node, "auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
-        return None
-    shape, out = scope.shape(x), scope.shape(node.output)
-    one = [1] * (2 - space)
-    pads = attribute(node, "pads") or [0] * (2 * space)
-    nothing = [0] * (2 - space)
-    attrs = {
-        "strides": [*one, *(attribute(node, "strides") or [1] * space)],
-        "dilations": [*one, *(attribute(node, "dilations") or [1] * space)],
-        "pads": [*nothing, *pads[:space], *nothing, *pads[space:]],
-        "group": attribute(node, "group", 1),
-        "channels_last": False,
-    }
-    b = np.zeros(len(q)) if not rest or not rest[0] else real(scope, rest[0])
-    if b is None:
-        return None
-    q = q.reshape(*q.shape[:2], *one, *q.shape[2:])
-    plane = move(scope, x, None, (shape[1], *one, *shape[2:]))
-    inputs = (plane, scope.constant(q), scope.constant(flat[:, 0]), scope.constant(b))
-    tokens = math.prod(out[2:])
-    y = scope.emit(Float("Convolve", attrs), inputs, (tokens, out[1]))
-    return move(scope, transposed(scope, y, (1, 0)), None, out)
-
-
-@rule("Convolve")
-def channels_last_input(scope: Scope, node: Node) -> Result:
-    """A transpose before a convolution is a way to read its input: [H, W, C]."""
-    x, *rest = node.inputs
-    before = scope.made_by(x, "Move")
-    index = index_of(before) if before is not None else None
-    if before is None or index is None or attribute(node, "channels_last"):
-        return None
-    c, h, w = scope.shape(x)
-    wanted = positions((h, w, c)).transpose(2, 0, 1).reshape(-1)
-    if not np.array_equal(index, wanted):
-        return None
-    assert isinstance(node.op, Float)
-    plane = move(scope, before.inputs[0], None, (h, w, c))
-    op = Float("Convolve", {**node.op.attrs, "channels_last": True})
-    return scope.emit(op, (plane, *rest), scope.shape(node.output))
 
 
 @rule("Linear", "Norm")
@@ -481,14 +366,8 @@ ROWS = (
     residual_of_rows,
     constant_of_full_shape,
     mean_of_rows,
-    largest_of_rows,
-    largest_of_windows,
-    largest_stays_on_its_grid,
-    rounding_before_largest,
     rows_of_a_table,
     join_of_rows,
-    convolution_of_planes,
-    channels_last_input,
     row_operator_before_row_order,
     residual_of_one_move,
 )

@@ -8,7 +8,7 @@ own grid. Either way the user is told.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -78,7 +78,7 @@ def unrounded(graph: Graph) -> list[str]:
         needing = _kind(node) in NEEDING or len(sources.get(node.output, ())) > 1
         if not needing and node.output != graph.output:
             # a function of one tensor that a product reads as it is
-            after = readers.get(node.output, [])
+            after = list(_beyond_moves(readers, node.output))
             needing = node.output in tables and any(
                 _kind(n) in NEEDING or len(sources.get(n.output, ())) > 1 for n in after
             )
@@ -89,6 +89,15 @@ def unrounded(graph: Graph) -> list[str]:
             continue
         missing.append(node.output)
     return missing
+
+
+def _beyond_moves(readers: dict[str, list[Node]], name: str) -> Iterator[Node]:
+    """Who reads a value, movement aside."""
+    for node in readers.get(name, []):
+        if _kind(node) in ("Move", "Padded"):
+            yield from _beyond_moves(readers, node.output)
+        else:
+            yield node
 
 
 def _sources(graph: Graph) -> tuple[dict[str, set[str]], set[str]]:
@@ -229,7 +238,7 @@ def _moves_keep_grids(nodes: list[Node], values: dict[str, Value]) -> tuple[Node
     """A moved value stands on the grid of its source."""
     for node in nodes:
         source = values[node.inputs[0]] if node.inputs and node.inputs[0] else None
-        if _kind(node) in ("Move", "Largest") and source is not None and source.quant is not None:
+        if _kind(node) in ("Move", "Largest", "Padded") and source is not None and source.quant is not None:
             values[node.output] = replace(values[node.output], quant=source.quant)
     return tuple(nodes)
 

@@ -54,6 +54,11 @@ def _run(node: Node, i: list[Any], shape: tuple[int, ...]) -> Array:
         "Embed": lambda: i[1][np.clip(i[0], 0, len(i[1]) - 1).astype(int)],
         "Largest": lambda: _largest(i[0], attrs, shape),
         "Mean": lambda: i[0].mean(axis=0),
+        "Padded": lambda: np.pad(
+            i[0],
+            list(zip(attrs["before"], attrs["after"], strict=True)),
+            constant_values=attrs["value"],
+        ),
         "Join": lambda: np.concatenate(i),
         "Norm": lambda: _norm(i, attrs),
     }
