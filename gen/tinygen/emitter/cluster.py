@@ -7,10 +7,10 @@ from __future__ import annotations
 import math
 
 from tinygen.emitter import cfile, operators, staging
-from tinygen.emitter.network import _helpers, general_headers, _place, _s8, _struct
+from tinygen.emitter.network import _helpers, _place, _s8, _struct, general_headers
 from tinygen.emitter.weights import symbol
-from tinygen.planner import plan as p
 from tinygen.graph.operator import Operator
+from tinygen.planner import plan as p
 from tinygen.planner.cluster import INPUT_COPY, OUTPUT_COPY, align8
 from tinygen.planner.schedule import FEW
 

@@ -45,9 +45,7 @@ def complete(path: Path, x: NDArray[Any]) -> None:
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
-def _fitting(
-    model: onnx.ModelProto, wanted: dict[str, Quant], x: NDArray[Any]
-) -> dict[str, Quant]:
+def _fitting(model: onnx.ModelProto, wanted: dict[str, Quant], x: NDArray[Any]) -> dict[str, Quant]:
     """Those tensors whose values stay within their grid: others are not what was rounded."""
     if not wanted:
         return {}

@@ -57,7 +57,9 @@ def check_layers(
     feed = session.get_inputs()[0].name
     rows = {n.op.index for n in graph.nodes if isinstance(n.op, ops.SelectToken)}
     row = next(iter(rows)) if len(rows) == 1 else None
-    sums = {n.name: _Sum() for n in graph.nodes if not isinstance(n.op, (*ops.VIEWS, Reorder, Gather))}
+    sums = {
+        n.name: _Sum() for n in graph.nodes if not isinstance(n.op, (*ops.VIEWS, Reorder, Gather))
+    }
     for number, sample in enumerate(x[:SAMPLES]):
         theirs = dict(zip(tensors, session.run(tensors, fed(session, sample)), strict=True))
         theirs[feed] = sample[None]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""onnxruntime's fused float operators (com.microsoft), spelled out with standard ones.
+"""onnxruntime's fused float operators (com.microsoft) and Einsum, spelled out with standard ones.
 
 An optimised model has them. One function an operator, on the shapes of its inputs; definitions as
 in onnxruntime's documentation of contrib operators. What is written needs opset 9 at most, but for
@@ -10,80 +10,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
 
 from tinygen.errors import TinygenError
+from tinygen.importer.einsum import einsum
+from tinygen.importer.expansion import Expansion, Refused, Shape
 
 MICROSOFT = "com.microsoft"
-Shape = tuple[int, ...]
-
-
-class _Refused(Exception):
-    """What of a node cannot be spelled out."""
-
-
-@dataclass
-class Expansion:
-    """One node in hand.  shapes: of its inputs, () where one is left out.  made: what stands for
-    it, in order."""
-
-    node: onnx.NodeProto
-    shapes: Sequence[Shape]
-    opset: int
-    made: list[onnx.NodeProto] = field(default_factory=list)
-
-    def attr(self, name: str, default: Any) -> Any:
-        for a in self.node.attribute:
-            if a.name == name:
-                value = helper.get_attribute_value(a)
-                return value.decode() if isinstance(value, bytes) else value
-        return default
-
-    def input(self, i: int) -> str:
-        return self.node.input[i] if i < len(self.node.input) else ""
-
-    def output(self, i: int) -> str:
-        return self.node.output[i] if i < len(self.node.output) else ""
-
-    def constant(self, data: Any) -> str:
-        name = f"{self._stem()}_const{len(self.made)}"
-        value = numpy_helper.from_array(np.asarray(data), name)
-        self.made.append(helper.make_node("Constant", [], [name], value=value))
-        return name
-
-    def number(self, value: float) -> str:
-        return self.constant(np.float32(value))
-
-    def add(self, kind: str, *inputs: str, output: str = "", **attrs: Any) -> str:
-        output = output or f"{self._stem()}_step{len(self.made)}"
-        name = f"{self.node.name or self._stem()}_{len(self.made)}"
-        self.made.append(helper.make_node(kind, list(inputs), [output], name, **attrs))
-        return output
-
-    def mean(self, x: str) -> str:
-        """Over the last axis, kept."""
-        if self.opset < 18:
-            return self.add("ReduceMean", x, axes=[-1], keepdims=1)
-        return self.add("ReduceMean", x, self.constant(np.array([-1], np.int64)), keepdims=1)
-
-    def transposed(self, x: str, rank: int) -> str:
-        """The last two axes swapped."""
-        return self.add("Transpose", x, perm=[*range(rank - 2), rank - 1, rank - 2])
-
-    def reshaped(self, x: str, shape: Sequence[int]) -> str:
-        return self.add("Reshape", x, self.constant(np.array(shape, np.int64)))
-
-    def need(self, ok: bool, what: str) -> None:
-        if not ok:
-            raise _Refused(what)
-
-    def _stem(self) -> str:
-        return str(self.node.output[0])
 
 
 def _erf_gelu(e: Expansion, x: str, output: str = "") -> str:
@@ -144,7 +79,9 @@ def _activated(e: Expansion, x: str, parameters: Sequence[float]) -> None:
 
 
 def _fused_gemm(e: Expansion) -> None:
-    how = {k: e.attr(k, d) for k, d in (("alpha", 1.0), ("beta", 1.0), ("transA", 0), ("transB", 0))}
+    how = {
+        k: e.attr(k, d) for k, d in (("alpha", 1.0), ("beta", 1.0), ("transA", 0), ("transB", 0))
+    }
     y = e.add("Gemm", *e.node.input, **how)
     given = [e.attr(k, None) for k in ("activation_alpha", "activation_beta")]
     _activated(e, y, [p for p in given if p is not None])
@@ -282,16 +219,21 @@ EXPANSIONS: dict[str, Callable[[Expansion], None]] = {
     "MultiHeadAttention": _multi_head,
     "EmbedLayerNormalization": _embed,
 }
-NOT_STANDARD = {"SimplifiedLayerNormalization"}
-"""onnxruntime puts these among the standard operators."""
+STANDARD: dict[str, Callable[[Expansion], None]] = {
+    "Einsum": einsum,
+    "SimplifiedLayerNormalization": _rms,  # which onnxruntime puts among the standard operators
+}
 
 
 def is_contrib(node: onnx.NodeProto) -> bool:
     """Whether `expand` knows the operator."""
-    mine = node.domain == MICROSOFT or (
-        node.domain in ("", "ai.onnx") and node.op_type in NOT_STANDARD
-    )
-    return mine and node.op_type in EXPANSIONS
+    return _expansion(node) is not None
+
+
+def _expansion(node: onnx.NodeProto) -> Callable[[Expansion], None] | None:
+    if node.domain == MICROSOFT:
+        return EXPANSIONS.get(node.op_type)
+    return STANDARD.get(node.op_type) if node.domain in ("", "ai.onnx") else None
 
 
 def expand(
@@ -299,16 +241,21 @@ def expand(
 ) -> list[onnx.NodeProto]:
     """What stands for a node.  shapes: of its inputs.  Raises `TinygenError`."""
     expansion = Expansion(node, shapes, opset)
+    spell = _expansion(node)
+    assert spell is not None
     try:
-        EXPANSIONS[node.op_type](expansion)
-    except _Refused as refused:
+        spell(expansion)
+    except Refused as refused:
         raise TinygenError(
-            f"node {label} (com.microsoft.{node.op_type}) has {refused}, which tinygen does not "
-            "take: export the model without onnxruntime's graph optimisations"
+            f"node {label} ({node.op_type}) has {refused}, which tinygen does not take: "
+            + (
+                "export the model without onnxruntime's graph optimisations"
+                if node.domain
+                else "write it with MatMul, Transpose and ReduceSum"
+            )
         ) from None
     except (IndexError, TypeError, ValueError) as error:
         raise TinygenError(
-            f"node {label} (com.microsoft.{node.op_type}) does not fit its inputs: export the "
-            "model again"
+            f"node {label} ({node.op_type}) does not fit its inputs: export the model again"
         ) from error
     return expansion.made

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinygen.graph.ops import I32
 from tinygen.graph.operator import I8, Call, Constant, Ref, Shape
+from tinygen.graph.ops import I32
 from tinygen.operators.pairs import Pairs
 from tinygen.reference.requant import clamp8
 

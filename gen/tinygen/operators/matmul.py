@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygen.graph.ops import Requant
 from tinygen.graph.operator import I8, Call, Operator, Shape
+from tinygen.graph.ops import Requant
 from tinygen.operators.view import Strided, beyond, read
 from tinygen.reference.matmul import exact_matmul
 from tinygen.reference.requant import requantise

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinygen.graph.ops import I32
 from tinygen.graph.operator import I8, Call, Constant, Operator, Ref, Shape
+from tinygen.graph.ops import I32
 from tinygen.operators.view import Strided, beyond
 
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tinygen.graph.ops import Requant
 from tinygen.graph.operator import I8, Call
+from tinygen.graph.ops import Requant
 from tinygen.operators.pairs import Pairs
 from tinygen.reference.requant import requantise
 

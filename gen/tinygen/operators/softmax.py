@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygen.graph.ops import U8, U16, RowScale
 from tinygen.graph.operator import I8, Call, Constant, Field, Operator, Ref, Shape
+from tinygen.graph.ops import U8, U16, RowScale
 from tinygen.reference.requant import clamp8, row_reciprocal
 
 

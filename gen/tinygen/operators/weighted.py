@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinygen.graph.ops import U8, U16, RowScale
 from tinygen.graph.operator import I8, Call, Constant, Operator, Shape
+from tinygen.graph.ops import U8, U16, RowScale
 from tinygen.operators.matmul import batches
 from tinygen.operators.softmax import (
     mask_bits,

@@ -13,16 +13,17 @@ from typing import Any
 import numpy as np
 
 from tinygen import operators as g
+from tinygen.graph import Node, Quant
+from tinygen.graph.ops import Float, Lut, Reshape
 from tinygen.operators.div import reciprocals
 from tinygen.operators.matmul import MOST_PRODUCTS
 from tinygen.operators.view import MOST_AXES, Strided, contiguous, factored, within
-from tinygen.graph import Node, Quant
-from tinygen.graph.ops import Float, Lut, Reshape
 from tinygen.passes.constants import is_constant
 from tinygen.passes.engine import Result, Scope, rule
 from tinygen.passes.moves import Index, index_of, positions
 from tinygen.passes.multipliers import ADD_LIMIT, exp_table, requant, row_scale, weight_bits
 from tinygen.passes.tables import real_inputs, to_grid
+
 
 def read_through(scope: Scope, name: str) -> tuple[str, Index]:
     """The value whose bytes are read, and the flat positions in it."""
@@ -82,7 +83,14 @@ def weighted_sum(scope: Scope, node: Node) -> Result:
     if alpha <= 0:
         return None
     scale = row_scale(Quant(grids[1].scale * alpha, 0), y, bits)
-    op = g.Weighted(scope.shape(node.output), view, grids[1].zero_point, _table(softmax, grids[0], bits), scale, _mask(softmax))
+    op = g.Weighted(
+        scope.shape(node.output),
+        view,
+        grids[1].zero_point,
+        _table(softmax, grids[0], bits),
+        scale,
+        _mask(softmax),
+    )
     inputs = softmax.inputs[0], source
     return scope.emit(op, inputs, scope.shape(node.output), quant=y, name=product.name)
 
@@ -98,7 +106,9 @@ def integer_softmax(scope: Scope, node: Node) -> Result:
     rows, length = scope.shape(softmax.output)
     bits = weight_bits(length, 8)
     scale = row_scale(Quant(1.0, 0), y, bits)
-    op = g.Softmax((rows, length), rows, length, 1, _table(softmax, grids[0], bits), scale, _mask(softmax))
+    op = g.Softmax(
+        (rows, length), rows, length, 1, _table(softmax, grids[0], bits), scale, _mask(softmax)
+    )
     return scope.emit(op, softmax.inputs, scope.shape(node.output), quant=y, name=softmax.name)
 
 
@@ -131,7 +141,9 @@ def integer_product(scope: Scope, node: Node) -> Result:
     x1, view1 = operand(scope, a, (1, batch, rows, k))
     x2, view2 = operand(scope, b, (1, batch, k, wide))
     zeros = grids[0].zero_point, grids[1].zero_point
-    op = g.BatchMatMul(scope.shape(node.output), view1, view2, *zeros, requant(np.asarray([ratio]), y.zero_point))
+    op = g.BatchMatMul(
+        scope.shape(node.output), view1, view2, *zeros, requant(np.asarray([ratio]), y.zero_point)
+    )
     return scope.emit(op, (x1, x2), scope.shape(node.output), quant=y, name=product.name)
 
 

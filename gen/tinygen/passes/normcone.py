@@ -108,9 +108,7 @@ def _active(scope: Scope, name: str) -> bool:
     return bool(name) and not is_constant(scope, name)
 
 
-def _without(
-    scope: Scope, node: Node, x: str, order: list[Node]
-) -> tuple[Node, ...] | None:
+def _without(scope: Scope, node: Node, x: str, order: list[Node]) -> tuple[Node, ...] | None:
     """The nodes between, if every way back from the node leads through x."""
     known = {n.output: n for n in order}
     inside: dict[str, Node] = {}

@@ -51,7 +51,18 @@ class Flavour:
 
 def _flavour(norms: Rules, merging: Rules, attention: Rules) -> Flavour:
     spelled = (*QUANTLIB, *PAIRS, *ROUNDING, *norms)
-    canonical = (*QUANTLIB, *norms, *PAIRS, *ROUNDING, *MASKS, *MOVES, *ROWS, *WINDOWS, *ALGEBRA, *merging)
+    canonical = (
+        *QUANTLIB,
+        *norms,
+        *PAIRS,
+        *ROUNDING,
+        *MASKS,
+        *MOVES,
+        *ROWS,
+        *WINDOWS,
+        *ALGEBRA,
+        *merging,
+    )
     return Flavour(spelled, canonical, attention)
 
 

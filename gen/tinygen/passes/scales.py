@@ -238,7 +238,11 @@ def _moves_keep_grids(nodes: list[Node], values: dict[str, Value]) -> tuple[Node
     """A moved value stands on the grid of its source."""
     for node in nodes:
         source = values[node.inputs[0]] if node.inputs and node.inputs[0] else None
-        if _kind(node) in ("Move", "Largest", "Padded") and source is not None and source.quant is not None:
+        if (
+            _kind(node) in ("Move", "Largest", "Padded")
+            and source is not None
+            and source.quant is not None
+        ):
             values[node.output] = replace(values[node.output], quant=source.quant)
     return tuple(nodes)
 

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Einsum of one or two operands, spelled out: transposes, sums, one matrix product."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from tinygen.importer.expansion import Expansion
+
+ELLIPSIS = "..."
+SPARE = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def einsum(e: Expansion) -> None:
+    """The node in hand; letters that stay, that both operands share, that are summed."""
+    terms, out = _parsed(e)
+    sizes: dict[str, int] = {}
+    for term, shape in zip(terms, e.shapes, strict=True):
+        e.need(len(term) == len(shape), f"the equation {e.attr('equation', '')}")
+        e.need(len(set(term)) == len(term), "a letter twice in one operand (a diagonal)")
+        for letter, size in zip(term, shape, strict=True):
+            sizes[letter] = max(size, sizes.get(letter, 1))
+    names = list(e.node.input)
+    for i, term in enumerate(terms):
+        others = set(out).union(*(t for j, t in enumerate(terms) if j != i))
+        names[i], terms[i] = _summed(e, names[i], term, others)
+    if len(terms) == 1:
+        _placed(e, names[0], terms[0], out, e.output(0))
+        return
+    e.need(len(terms) == 2, f"{len(terms)} operands")
+    a, b = terms
+    batch = [x for x in out if x in a and x in b]
+    inner = [x for x in a if x in b and x not in out]
+    left = [x for x in a if x not in b]
+    right = [x for x in b if x not in a]
+
+    def matrix(name: str, term: str, order: Sequence[str], dims: Sequence[int]) -> str:
+        return e.reshaped(_placed(e, name, term, "".join(order)), dims)
+
+    def size(letters: Sequence[str]) -> int:
+        return math.prod(sizes[x] for x in letters)
+
+    lead = [size(batch)] if batch else []
+    m, k, n = size(left), size(inner), size(right)
+    x = matrix(names[0], a, [*batch, *left, *inner], [*lead, m, k])
+    y = matrix(names[1], b, [*batch, *inner, *right], [*lead, k, n])
+    product = e.add("MatMul", x, y)
+    made = "".join([*batch, *left, *right])
+    full = e.reshaped(product, [sizes[x] for x in made])
+    _placed(e, full, made, out, e.output(0))
+
+
+def _parsed(e: Expansion) -> tuple[list[str], str]:
+    """Terms and result without dots: letters of their own stand for broadcast axes."""
+    equation = str(e.attr("equation", "")).replace(" ", "")
+    inputs, arrow, out = equation.partition("->")
+    terms = inputs.split(",")
+    e.need(len(terms) == len(e.shapes), f"the equation {equation}")
+    most = 0
+    for i, term in enumerate(terms):
+        if ELLIPSIS in term:
+            extra = len(e.shapes[i]) - len(term) + len(ELLIPSIS)
+            e.need(0 <= extra <= len(SPARE), f"the equation {equation}")
+            most = max(most, extra)
+    used = set(equation)
+    spare = [x for x in SPARE if x not in used][:most]
+    for i, term in enumerate(terms):
+        if ELLIPSIS in term:
+            extra = len(e.shapes[i]) - len(term) + len(ELLIPSIS)
+            terms[i] = term.replace(ELLIPSIS, "".join(spare[most - extra :]))
+    if not arrow:
+        letters = "".join(terms)
+        once = sorted(x for x in set(letters) - set(spare) if letters.count(x) == 1)
+        out = "".join([*spare, *once])
+    out = out.replace(ELLIPSIS, "".join(spare))
+    known = set("".join(terms))
+    e.need(set(out) <= known and len(set(out)) == len(out), f"the equation {equation}")
+    return terms, out
+
+
+def _summed(e: Expansion, name: str, term: str, kept: set[str]) -> tuple[str, str]:
+    """The operand summed over letters that nobody else has."""
+    away = [i for i, x in enumerate(term) if x not in kept]
+    if not away:
+        return name, term
+    if e.opset < 13:
+        y = e.add("ReduceSum", name, axes=away, keepdims=0)
+    else:
+        y = e.add("ReduceSum", name, e.constant(np.array(away, np.int64)), keepdims=0)
+    return y, "".join(x for x in term if x in kept)
+
+
+def _placed(e: Expansion, name: str, term: str, order: str, output: str = "") -> str:
+    """The operand with its axes in another order."""
+    perm = [term.index(x) for x in order]
+    if perm == list(range(len(perm))) and not output:
+        return name
+    return e.add("Transpose", name, output=output, perm=perm)
