@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tinygen import __version__
 from tinygen.emitter import cfile, operators, staging
 from tinygen.emitter.attention import Names, attention_calls
@@ -258,12 +261,13 @@ def _feed_forward(plan: p.Plan, ident: str, a: p.FeedForwardStep, x: str, y: str
 def _helpers(plan: p.Plan) -> str:
     m, up = plan.model, plan.model.upper()
     layers = "".join(f'\n    "{s.name}",' for s in plan.steps)
-    return f"""
+    tables, real = _normalised(plan)
+    return f"""{tables}
 /* Round half to even without libm: adding 1.5 * 2^23 leaves no bits for a fraction. The clamp keeps
  * the sum in range; NaN becomes -128. */
 void {m}_quantise_input(const float *x, int8_t *q) {{
   for (int32_t i = 0; i < {up}_INPUT_SIZE; i++) {{
-    float v = x[i] / {up}_INPUT_SCALE;
+    float v = {real} / {up}_INPUT_SCALE;
     v = v > -512.0f ? v : -512.0f;
     v = v < 512.0f ? v : 512.0f;
     volatile float shifted = v + 12582912.0f;
@@ -292,6 +296,27 @@ const char *const {m}_layer_names[{up}_LAYERS] = {{{layers}
 """
 
 
+def _normalised(plan: p.Plan) -> tuple[str, str]:
+    """(tables, expression): what the model does to element i of the input first."""
+    how = plan.normalisation
+    if how is None:
+        return "", "x[i]"
+    both = np.stack([how.factor.reshape(-1), how.offset.reshape(-1)])
+    size = both.shape[1]
+    period = next(n for n in range(1, size + 1) if size % n == 0 and _repeats(both, n))
+    rows = [", ".join(cfile.float_literal(float(v)) for v in row[:period]) for row in both]
+    tables = (
+        f"\n/* The model normalises its input: factor x + offset, each {period} elements alike. */\n"
+        f"static const float factors[{period}] = {{{rows[0]}}};\n"
+        f"static const float offsets[{period}] = {{{rows[1]}}};\n"
+    )
+    return cfile.wrap(tables), f"(x[i] * factors[i % {period}] + offsets[i % {period}])"
+
+
+def _repeats(rows: NDArray[np.float32], period: int) -> bool:
+    return bool(np.all(rows.reshape(2, -1, period) == rows[:, None, :period]))
+
+
 def api_header(plan: p.Plan) -> str:
     """<model>.h: the generated library's public face."""
     m, up = plan.model, plan.model.upper()
@@ -314,6 +339,10 @@ def api_header(plan: p.Plan) -> str:
     qi, qo = plan.input_quant, plan.output_quant
     ids = any(isinstance(s.args, p.EmbedStep) and s.inputs[0].buffer == p.INPUT for s in plan.steps)
     stored = "\n/* The input is token ids, each stored as (int8_t)(id - 128). */\n" if ids else ""
+    if plan.integer_input == "uint8":
+        stored = "\n/* The model's own input is uint8, each stored as (int8_t)(value - 128). */\n"
+    if plan.integer_input == "int8":
+        stored = "\n/* The model's own input is int8: pass it as it is. */\n"
     here = next((q for q in plan.placements if q.buffer.name == p.INPUT), None)
     input_macro = ""
     if here is not None:

@@ -31,7 +31,7 @@ from tinygen.fidelity.samples import read_samples
 from tinygen.importer import IDS, fix_shape, load, read_model, without_contrib
 from tinygen.passes import import_model
 from tinygen.passes.normcone import norms_within
-from tinygen.passes.pipeline import without_batch
+from tinygen.passes.ends import without_batch
 
 QUANTISED = {
     "QuantizeLinear",
@@ -200,6 +200,8 @@ def stays_float(model: onnx.ModelProto, norms: Iterable[tuple[str, ...]] = ()) -
     constants |= {o for n in nodes if n.op_type == "Constant" for o in n.output}
     makers = {o: n for n in nodes for o in n.output}
     for node in nodes:
+        if node.op_type == "LayerNormalization" and _several_axes(node, model):
+            out.append(node.name)  # onnxruntime cannot quantise its gamma
         if node.op_type == "Softmax":
             out += [node.name, *(r.name for r in _after_moves(node, readers))]
             out += [m.name for m in _masks(node, makers, constants)]
@@ -208,6 +210,11 @@ def stays_float(model: onnx.ModelProto, norms: Iterable[tuple[str, ...]] = ()) -
         if any(n.op_type in ("Erf", "Tanh", "Sigmoid", "ReduceMean") for n in region[:-1]):
             out += [n.name for n in region]
     return list(dict.fromkeys(out))
+
+
+def _several_axes(node: onnx.NodeProto, model: onnx.ModelProto) -> bool:
+    """Whether a norm's gamma has more than one axis."""
+    return any(t.name in node.input[1:] and len(t.dims) > 1 for t in model.graph.initializer)
 
 
 NUMBERS = {"IsNaN", "Where"}

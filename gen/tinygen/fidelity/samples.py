@@ -16,7 +16,7 @@ from tinygen.errors import TinygenError
 from tinygen.graph import Graph
 from tinygen.importer import load
 from tinygen.passes import Imported, import_with_origins, short
-from tinygen.passes.pipeline import without_batch
+from tinygen.passes.ends import without_batch
 
 Samples = tuple[NDArray[np.float32], NDArray[np.int64] | None]
 

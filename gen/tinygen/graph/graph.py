@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
 from numpy.typing import NDArray
 
 from tinygen.graph.ops import Op
@@ -48,6 +49,23 @@ class Node:
 
 
 @dataclass(frozen=True, eq=False)
+class Normalisation:
+    """What a model does to its input before it rounds it: ``factor x + offset``, element by
+    element. Both float32, of the input's shape. The firmware's input is the result, rounded."""
+
+    factor: NDArray[np.float32]
+    offset: NDArray[np.float32]
+
+    def apply(self, x: NDArray[Any]) -> NDArray[np.float32]:
+        """x [..., *shape] of the model -> what is rounded."""
+        return (x * self.factor + self.offset).astype(np.float32)
+
+    def undo(self, x: NDArray[Any]) -> NDArray[np.float32]:
+        """The inverse, where no factor is 0."""
+        return ((x - self.offset) / self.factor).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
 class Graph:
     """name: a C identifier, prefix of every generated symbol.
 
@@ -55,6 +73,7 @@ class Graph:
     model_hash: SHA-256 of the source file, hex.  notes: what the importer decided and the user
     should know (a scale it chose, say).  integer_input, integer_output: the model itself takes or
     gives integers of this type ("": real numbers), on the grids of the graph's input and output.
+    normalisation: of the input before it is rounded, None: nothing is done.
     """
 
     name: str
@@ -66,6 +85,7 @@ class Graph:
     notes: tuple[str, ...] = field(default=())
     integer_input: Integers = ""
     integer_output: Integers = ""
+    normalisation: Normalisation | None = None
 
     def consumers(self, value: str) -> list[Node]:
         return [n for n in self.nodes if value in n.inputs]

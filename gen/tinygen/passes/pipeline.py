@@ -19,6 +19,7 @@ from tinygen.importer import load
 from tinygen.passes.algebra import ALGEBRA, MERGING
 from tinygen.passes.attention import ATTENTION, EXACT_ATTENTION, SEPARATE_ATTENTION
 from tinygen.passes.diagnose import refuse_leftovers
+from tinygen.passes.ends import normalised_input, quantised_ends
 from tinygen.passes.engine import Rule, kind_of, rewrite, tidy
 from tinygen.passes.general import GENERAL, MOVEMENT
 from tinygen.passes.integer import INTEGER, VIEWS
@@ -30,7 +31,7 @@ from tinygen.passes.quantisation import PAIRS, ROUNDING
 from tinygen.passes.quantlib import QUANTLIB, integer_input
 from tinygen.passes.roundings import nearest, roundings
 from tinygen.passes.rows import ROWS
-from tinygen.passes.scales import CHOSEN, choose_scales, chosen_grids, grid_of
+from tinygen.passes.scales import CHOSEN, choose_scales, chosen_grids, grid_of, normalised
 from tinygen.passes.sharing import share_roundings
 from tinygen.passes.tables import make_tables
 from tinygen.passes.tail import drop_identities, fuse_tables, select_early
@@ -150,7 +151,10 @@ def lacking_scales(path: Path, samples: NDArray[Any]) -> dict[str, Quant]:
     graph = rewrite(rewrite(graph, QUICK.spelled), QUICK.canonical)
     for step in ROUNDED:
         graph = step(graph)
-    return {name.split("~")[0]: grid for name, grid in chosen_grids(graph, samples).items()}
+    return {
+        name.split("~")[0]: grid
+        for name, grid in chosen_grids(graph, normalised(graph, samples)).items()
+    }
 
 
 def _rules(*rules: Rule) -> Callable[[Graph], Graph]:
@@ -158,6 +162,7 @@ def _rules(*rules: Rule) -> Callable[[Graph], Graph]:
 
 
 def _rounds_its_input(graph: Graph) -> bool:
+    graph = normalised_input(graph)
     return any(kind_of(n) == "Quant" for n in graph.consumers(graph.input))
 
 
@@ -174,42 +179,6 @@ def with_input_grid(graph: Graph, samples: NDArray[Any]) -> Graph:
     values = {**graph.values, name: Value(name, graph.values[graph.input].shape, grid)}
     notes = (*graph.notes, f"{graph.input} {CHOSEN} {len(samples)} samples")
     return replace(graph, values=values, nodes=(first, *rest), notes=notes)
-
-
-def without_batch(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """A leading axis of one element is the batch, or as good as."""
-    return (shape[1:] if shape[0] == 1 else shape) or (1,)
-
-
-def quantised_ends(graph: Graph) -> Graph:
-    """The rounded input becomes the input, without its batch axis; the output loses its shape's."""
-    readers = graph.consumers(graph.input)
-    first = [n for n in readers if isinstance(n.op, Float) and n.op.kind == "Quant"]
-    if not first or len(readers) != len(first):
-        culprit = next((n.name for n in readers if n not in first), "none")
-        raise TinygenError(
-            f"the input {graph.input} has no scale (node {culprit} reads it in float): quantise "
-            "the input too, or give samples (--samples) to choose it from"
-        )
-    if len(first) > 1:
-        raise TinygenError(
-            f"the input {graph.input} is quantised with {len(first)} different scales: "
-            "quantise the model again"
-        )
-    (rounding,) = first
-    source = graph.values[rounding.output]
-    unbatched = replace(source, name=graph.input, shape=without_batch(source.shape))
-    values = {**graph.values, graph.input: unbatched}
-    view = replace(rounding, op=Float("Move", {"index": None}))
-    nodes = tuple(view if n is rounding else n for n in graph.nodes)
-    graph = replace(graph, values=values, nodes=nodes)
-    last = graph.producer(graph.output)
-    while last is not None and isinstance(last.op, Float) and last.op.kind == "Move":
-        if last.op.attrs["index"] is not None:
-            break
-        graph = replace(graph, output=last.inputs[0])
-        last = graph.producer(graph.output)
-    return tidy(graph)
 
 
 ROUNDED: tuple[Callable[[Graph], Graph], ...] = (

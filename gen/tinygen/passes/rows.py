@@ -170,16 +170,20 @@ def attention_node(scope: Scope, node: Node) -> Result:
 
 @rule("LayerNormalization")
 def norm_of_rows(scope: Scope, node: Node) -> Result:
-    """LayerNormalization over the last axis."""
+    """LayerNormalization over the last axes, together one row."""
     x, gamma, *rest = node.inputs
     shape = scope.shape(x)
-    if attribute(node, "axis", -1) not in (-1, len(shape) - 1):
-        return None
+    axis = int(attribute(node, "axis", -1)) % len(shape)
     g = real(scope, gamma)
-    b = real(scope, rest[0]) if rest and rest[0] else np.zeros(shape[-1])
-    if g is None or b is None:
+    b = real(scope, rest[0]) if rest and rest[0] else np.zeros(1)
+    if g is None or b is None or len(node.outputs) != 1:
         return None
-    return norm(scope, node, x, g, b, attribute(node, "epsilon", 1e-5))
+    rows = math.prod(shape[:axis]), math.prod(shape[axis:])
+    flat = move(scope, x, None, rows)
+    parts = (np.broadcast_to(p, shape[axis:]).reshape(-1) for p in (g, b))
+    inputs = (flat, *(scope.constant(p.astype(np.float64)) for p in parts))
+    op = Float("Norm", {"eps": float(attribute(node, "epsilon", 1e-5))})
+    return move(scope, scope.emit(op, inputs, rows), None, shape)
 
 
 def norm(scope: Scope, node: Node, x: str, gamma: Any, beta: Any, eps: float, **how: Any) -> str:

@@ -38,11 +38,19 @@ def choose_scales(samples: NDArray[Any] | None) -> Callable[[Graph], Graph]:
     def step(graph: Graph) -> Graph:
         exact = _joins_on_one_grid(graph, unrounded(graph))
         graph = _rounded(graph, exact, "") if exact else graph
-        x = drawn(graph) if samples is None else samples[:SAMPLES]
+        x = drawn(graph) if samples is None else normalised(graph, samples[:SAMPLES])
         source = f"{len(x)} samples" if samples is not None else RANDOM
         return _rounded(graph, chosen_grids(graph, x), source)
 
     return step
+
+
+def normalised(graph: Graph, samples: NDArray[Any]) -> NDArray[Any]:
+    """Samples as the model rounds them."""
+    if graph.normalisation is None:
+        return samples
+    shape = graph.values[graph.input].shape
+    return graph.normalisation.apply(samples.reshape(len(samples), *shape))
 
 
 def chosen_grids(graph: Graph, x: NDArray[Any]) -> dict[str, Quant]:
@@ -73,14 +81,15 @@ def unrounded(graph: Graph) -> list[str]:
         for name in node.inputs:
             readers.setdefault(name, []).append(node)
     missing = []
-    sources, tables = _sources(graph)
+    sources, tables, affine = _sources(graph)
     for node in graph.nodes:
         needing = _kind(node) in NEEDING or len(sources.get(node.output, ())) > 1
         if not needing and node.output != graph.output:
             # a function of one tensor that a product reads as it is
             after = list(_beyond_moves(readers, node.output))
             needing = node.output in tables and any(
-                _kind(n) in NEEDING or len(sources.get(n.output, ())) > 1 for n in after
+                _kind(n) in NEEDING or len(sources.get(n.output, ())) > 1 or n.output in affine
+                for n in after
             )
         if not needing:
             continue
@@ -100,14 +109,16 @@ def _beyond_moves(readers: dict[str, list[Node]], name: str) -> Iterator[Node]:
             yield node
 
 
-def _sources(graph: Graph) -> tuple[dict[str, set[str]], set[str]]:
+def _sources(graph: Graph) -> tuple[dict[str, set[str]], set[str], set[str]]:
     """The activations that the operands of an elementwise operator are functions of: more than
     one, or one beside a constant that is no number, make it an operator of its own. And the values
-    that are functions of one activation."""
+    that are functions of one activation, and those that a factor or an offset for each feature
+    makes."""
     constant = {v.name for v in graph.values.values() if v.data is not None}
     constant |= {n.output for n in graph.nodes if _kind(n) == "Grid"}
     root: dict[str, str] = {}
     found: dict[str, set[str]] = {}
+    affine: set[str] = set()
     for node in graph.nodes:
         if _kind(node) not in ELEMENTWISE or _kind(node) == "Quant":
             continue
@@ -117,7 +128,9 @@ def _sources(graph: Graph) -> tuple[dict[str, set[str]], set[str]]:
             found[node.output] = roots | ({"constant"} if wide else set())
         elif len(roots) == 1 and not wide:
             root[node.output] = roots.pop()
-    return found, set(root)
+        if wide and _kind(node) in PAIRS:
+            affine.add(node.output)
+    return found, set(root), affine
 
 
 def grid_of(low: float, high: float) -> Quant:

@@ -26,10 +26,14 @@ def simulate(graph: Graph, x: Array) -> dict[str, Array]:
         assert isinstance(node.op, Float)
         inputs = [known[i] if i else None for i in node.inputs]
         shape = graph.values[node.output].shape
-        with np.errstate(over="ignore", invalid="ignore"):  # of damaged or untrained models
-            y = np.asarray(_run(node, inputs, shape), np.float32)
-        known[node.output] = y.reshape(shape)
+        known[node.output] = evaluated(node, inputs, shape)
     return known
+
+
+def evaluated(node: Node, inputs: list[Any], shape: tuple[int, ...]) -> Array:
+    """One float operator."""
+    with np.errstate(over="ignore", invalid="ignore"):  # of damaged or untrained models
+        return np.asarray(_run(node, inputs, shape), np.float32).reshape(shape)
 
 
 def _on_grid(graph: Graph, x: Array) -> Array:

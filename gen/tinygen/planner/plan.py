@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tinygen.boards import Board, Region
-from tinygen.graph import Quant
+from tinygen.graph import Normalisation, Quant
+from tinygen.graph.graph import Integers
 from tinygen.graph.operator import Operator
 from tinygen.graph.ops import I8, I16, U8, U16, DotProductAttention, Fusion, RowScale
 from tinygen.planner.schedule import AttentionSchedule, FeedForwardSchedule, Schedule
@@ -461,6 +462,10 @@ class Plan:
     """Attention step -> the forms of its weights that were considered."""
     staging: Staging | None = None
     """None: all constants lie in flash, which on a cluster is L2."""
+    normalisation: Normalisation | None = None
+    """Of the input, before it is rounded."""
+    integer_input: Integers = ""
+    """What the model itself takes."""
 
     @property
     def resident_bytes(self) -> int:

@@ -186,6 +186,8 @@ def _finish(
         params_bytes=params_count(graph),
         const_bytes=const_bytes(low.steps),
         notes=graph.notes,
+        normalisation=graph.normalisation,
+        integer_input=graph.integer_input,
         alternatives={
             name: tuple(replace(a, chosen=a.schedule == low.schedules[name]) for a in every)
             for name, every in layers.items()

@@ -45,5 +45,5 @@ def random_samples(graph: Graph, count: int) -> NDArray[np.float32]:
     q = rng.integers(-128, min([128, *(rows - 128 for rows in tables)]), (count, *value.shape))
     if value_kind := graph.integer_input:
         return (q + (128 if value_kind == "uint8" else 0)).astype(np.float32)
-    x: NDArray[np.float32] = ((q - value.quant.zero_point) * value.quant.scale).astype(np.float32)
-    return x
+    real = ((q - value.quant.zero_point) * value.quant.scale).astype(np.float32)
+    return real if graph.normalisation is None else graph.normalisation.undo(real)
