@@ -63,6 +63,8 @@ class Case:
     opsets: the first and the last at which it is meant.  outputs, read: how many, and which one is
     compared.  grid: scale and int8 zero point of the activations.  says: what a refusal must name,
     by default one of the attributes.  whole: whether it is also tried as an integer graph.
+    after: scale and zero point by which the result, integers, is dequantised.  beside: an activation
+    that is added to the result where all inputs are constants.
     evaluator: onnxruntime does not run it (it crashes), ONNX's own evaluator does.
     """
 
@@ -78,6 +80,9 @@ class Case:
     note: str = ""
     whole: bool = True
     evaluator: bool = False
+    after: tuple[Any, Any] | None = None
+    tolerance: float = 1e-4
+    beside: Live | None = None
 
     def __str__(self) -> str:
         parts = [self.op, *(_shown(i) for i in self.inputs)]
@@ -93,7 +98,10 @@ class Case:
     @property
     def result(self) -> int:
         """The ONNX type of the output that is read."""
-        kinds = {"IsNaN": 9, "QuantizeLinear": 3, "Cast": self.attrs.get("to", 1)}
+        if self.after is not None or self.beside is not None:
+            return 1
+        kinds = {"IsNaN": 9, "Cast": self.attrs.get("to", 1), "Size": 7, "Shape": 7}
+        kinds |= {"DynamicQuantizeLinear": 2, "MatMulInteger": 6, "ConvInteger": 6}
         return {"indices": 7, "mask": 9}.get(
             self.says[0] if self.read and self.says else "", kinds.get(self.op, 1)
         )

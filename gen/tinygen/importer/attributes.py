@@ -139,12 +139,18 @@ def _linear_quantisation(attrs: Attrs, inputs: Inputs) -> str:
             f"has block_size={attrs['block_size']}, a scale for each block: quantise weights per "
             "tensor or per channel, and activations per tensor"
         )
+    scale = _value(inputs, 1)
+    if _live(inputs, 0) and scale is not None and np.prod(scale.shape) > 1:
+        return (
+            "quantises an activation per channel, which has no integer form: quantise activations "
+            "per tensor"
+        )
     for what in (_data(inputs, 0), _data(inputs, 2)):
         if what is not None and what.dtype.name.startswith("float8"):
             return f"has integers in {what.dtype.name}: use int8"
     for key in ("output_dtype", "precision"):
         to = attrs.get(key, 0)
-        integers = (TensorProto.INT8, TensorProto.UINT8) if key == "output_dtype" else ()
+        integers = (*range(2, 7), 21, 22) if key == "output_dtype" else ()
         if to not in (0, *FLOATS, *integers):
             name = TensorProto.DataType.Name(to).lower()
             return f"has {key}={name}: use int8 and float32"

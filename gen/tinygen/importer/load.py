@@ -136,7 +136,8 @@ class _Walk:
         """The node as the newest opset has it; what is added for that gets numbered names."""
         shapes = [self.values[i].shape if i else () for i in node.input]
         try:
-            made = upgraded(node, self._opset().get("", 0), shapes)
+            kinds = [self.types[i].tensor_type.elem_type if i else 0 for i in node.input]
+            made = upgraded(node, self._opset().get("", 0), shapes, kinds)
         except TinygenError as error:
             raise TinygenError(f"{self.path}: node {label} ({node.op_type}) {error}") from error
         self.read.update(i for part in made for i in part.input)

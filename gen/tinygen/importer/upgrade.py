@@ -24,11 +24,12 @@ NEWEST = min(25, onnx.defs.onnx_opset_version())
 
 @dataclass
 class Upgrader:
-    """What stands for one node. version: its opset.  shapes: those of its inputs, ``()`` if left
-    out."""
+    """What stands for one node. version: its opset.  shapes, kinds: those of its inputs, ``()``
+    and 0 if left out."""
 
     version: int
     shapes: list[tuple[int, ...]]
+    kinds: list[int]
     made: list[onnx.NodeProto] = field(default_factory=list)
 
     def constant(self, node: onnx.NodeProto, what: str, data: Any) -> str:
@@ -155,6 +156,18 @@ def _batch_norm(u: Upgrader, node: onnx.NodeProto) -> None:
     u.keep(node, spatial=None)
 
 
+def _with_zero(u: Upgrader, node: onnx.NodeProto) -> None:
+    """Without a zero point it is 0: of uint8 where a QuantizeLinear does not say otherwise."""
+    inputs = list(node.input)
+    if len(inputs) == 2 or (len(inputs) == 3 and not inputs[2]):
+        kind = u.kinds[0]
+        if node.op_type == "QuantizeLinear":
+            kind = _attrs(node).get("output_dtype", 0) or onnx.TensorProto.UINT8
+        zero = np.zeros(u.shapes[1], helper.tensor_dtype_to_np_dtype(kind))
+        inputs[2:] = [u.constant(node, "zero", zero)]
+    u.keep(node, inputs)
+
+
 def _chain(kind: str) -> Upgrade:
     """Any number of operands: one after the other."""
 
@@ -210,6 +223,8 @@ UPGRADES: Mapping[str, Upgrade] = {
     "Conv": _auto_pad,
     "MaxPool": _auto_pad,
     "AveragePool": _auto_pad,
+    "QuantizeLinear": _with_zero,
+    "DequantizeLinear": _with_zero,
     "Split": _split,
     "Squeeze": _attribute_to_input("axes"),
     "Unsqueeze": _attribute_to_input("axes"),
@@ -222,7 +237,7 @@ UPGRADES: Mapping[str, Upgrade] = {
 
 
 def upgraded(
-    node: onnx.NodeProto, version: int, shapes: list[tuple[int, ...]]
+    node: onnx.NodeProto, version: int, shapes: list[tuple[int, ...]], kinds: list[int]
 ) -> list[onnx.NodeProto]:
     """The nodes that stand for a standard one, as opset `NEWEST` defines them.
 
@@ -231,7 +246,7 @@ def upgraded(
     upgrade = UPGRADES.get(node.op_type) if node.domain in ("", "ai.onnx") else None
     if upgrade is None:
         return [node]
-    u = Upgrader(version, shapes)
+    u = Upgrader(version, shapes, kinds)
     upgrade(u, node)
     return u.made
 
