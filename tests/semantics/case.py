@@ -63,8 +63,10 @@ class Case:
     opsets: the first and the last at which it is meant.  outputs, read: how many, and which one is
     compared.  grid: scale and int8 zero point of the activations.  says: what a refusal must name,
     by default one of the attributes.  whole: whether it is also tried as an integer graph.
-    after: scale and zero point by which the result, integers, is dequantised.  beside: an activation
-    that is added to the result where all inputs are constants.
+    after: scale and zero point by which the result, integers, is dequantised.  beside: an
+    activation that is added to the result where all inputs are constants.
+    step: of the result, where the operator rounds, so that it may be one off; else it is exact.
+    roundings: in the integer graph, from the operator to its output.
     evaluator: onnxruntime does not run it (it crashes), ONNX's own evaluator does.
     """
 
@@ -81,7 +83,8 @@ class Case:
     whole: bool = True
     evaluator: bool = False
     after: tuple[Any, Any] | None = None
-    tolerance: float = 1e-4
+    step: float = 0
+    roundings: int = 1
     beside: Live | None = None
 
     def __str__(self) -> str:
@@ -101,6 +104,10 @@ class Case:
         if self.after is not None or self.beside is not None:
             return 1
         kinds = {"IsNaN": 9, "Cast": self.attrs.get("to", 1), "Size": 7, "Shape": 7}
+        if self.op == "DequantizeLinear":
+            return int(self.attrs.get("output_dtype", 1))
+        if "value_int" in self.attrs or "value_ints" in self.attrs:
+            return 7
         kinds |= {"DynamicQuantizeLinear": 2, "MatMulInteger": 6, "ConvInteger": 6}
         return {"indices": 7, "mask": 9}.get(
             self.says[0] if self.read and self.says else "", kinds.get(self.op, 1)

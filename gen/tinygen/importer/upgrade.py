@@ -193,6 +193,15 @@ def _variadic_mean(u: Upgrader, node: onnx.NodeProto) -> None:
     u.add("Mul", [total, share], node.output[0])
 
 
+def _resize(u: Upgrader, node: onnx.NodeProto) -> None:
+    """Opset 10 has no region of interest, and scales from the corner, rounding down."""
+    if u.version > 10:
+        return u.keep(node)
+    x, scales = node.input
+    how = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    return u.keep(node, [x, "", scales], **how)
+
+
 def _auto_pad(u: Upgrader, node: onnx.NodeProto) -> None:
     """SAME_UPPER and SAME_LOWER become the pads that they stand for."""
     attrs = _attrs(node)
@@ -219,6 +228,7 @@ UPGRADES: Mapping[str, Upgrade] = {
     "Dropout": _dropout,
     "Slice": _slice,
     "Pad": _pad,
+    "Resize": _resize,
     "BatchNormalization": _batch_norm,
     "Conv": _auto_pad,
     "MaxPool": _auto_pad,

@@ -37,9 +37,9 @@ def attention_node(scope: Scope, node: Node) -> Result:
     scaled = (product, scope.constant(np.asarray(alpha, np.float32)))
     y = scope.emit(Float("Mul"), scaled, scores)
     never = scope.constant(np.asarray(-np.inf, np.float32))
-    if attribute(node, "is_causal", 0):
-        earlier = scope.constant(np.tril(np.ones(scores[2:], bool)))
-        y = scope.emit(Float("Where"), (earlier, y, never), scores)
+    near = _near(node, scores[2], scores[3])
+    if not near.all():
+        y = scope.emit(Float("Where"), (scope.constant(near), y, never), scores)
     data = scope.data(mask)
     if mask and data is None:
         y = scope.emit(Float("Add"), (y, mask), scores)
@@ -55,6 +55,20 @@ def attention_node(scope: Scope, node: Node) -> Result:
     if len(scope.shape(node.output)) == 3:
         mixed = transposed(scope, mixed, (0, 2, 1, 3))
     return move(scope, mixed, None, scope.shape(node.output))
+
+
+def _near(node: Node, queries: int, keys: int) -> NDArray[np.bool_]:
+    """Which keys a row sees by its place alone: those before it, or those in a window."""
+    ahead = np.arange(keys)[None] - np.arange(queries)[:, None]
+    left, right = (int(attribute(node, f"{side}_window_size", -1)) for side in ("left", "right"))
+    near = np.ones(ahead.shape, bool)
+    if attribute(node, "is_causal", 0):
+        near &= ahead <= 0
+    if left >= 0:
+        near &= ahead >= -left
+    if right >= 0:
+        near &= ahead <= right
+    return near
 
 
 def _by_heads(scope: Scope, name: str, heads: int | None) -> str:

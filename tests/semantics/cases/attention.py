@@ -68,6 +68,20 @@ def masks() -> list[Case]:
     ]
 
 
+def windows() -> list[Case]:
+    """Of keys around a query, since opset 25."""
+    found = []
+    for attrs in (
+        {"left_window_size": 1},
+        {"right_window_size": 0},
+        {"left_window_size": 0, "right_window_size": 1},
+        {"left_window_size": 1, "is_causal": 1},
+    ):
+        found.append(Case("Attention", (Q, Q, Q), attrs, grid=GRID, evaluator=True))
+        found.append(Case("Attention", (Q, K, K), attrs, grid=GRID, evaluator=True))
+    return found
+
+
 def further() -> list[Case]:
     past = reals(1, 2, 2, 4), reals(1, 2, 2, 4)
     names = ("y", "k", "v")
@@ -85,4 +99,4 @@ def further() -> list[Case]:
     ]
 
 
-CASES = [*plain(), *masks(), *further()]
+CASES = [*plain(), *masks(), *windows(), *further()]

@@ -108,7 +108,11 @@ def where() -> list[Case]:
 
 
 def casts() -> list[Case]:
-    return each("Cast", (live(2, 3),), [{"to": t} for t in (1, 6, 7, 9, 10, 11, 16, 3)])
+    x, kinds = live(2, 3), (1, 6, 7, 9, 10, 16, 3)
+    found = each("Cast", (x,), [{"to": t} for t in kinds])
+    found += each("Cast", (x,), [{"to": 11}], whole=False)  # QuantizeLinear takes no double
+    found += each("Cast", (x,), [{"to": 17}, {"to": 17, "saturate": 0}], opsets=(19, 25))
+    return found + each("Cast", (x,), [{"to": 24, "round_mode": "down"}], opsets=(24, 25))
 
 
 def dropouts() -> list[Case]:

@@ -15,10 +15,30 @@ def tensor(*values: float) -> TensorProto:
     return numpy_helper.from_array(np.float32(values), "v")
 
 
+SUMS = ("ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMin", "ReduceProd")
+SUMS = (*SUMS, "ReduceSum", "ReduceSumSquare")
+
+
+def reductions() -> list[Case]:
+    """Of constants; of activations they are no part of an encoder."""
+    x, found = reals(2, 3, low=0.5), []
+    for op in SUMS:
+        last = 12 if op == "ReduceSum" else 17
+        found += each(op, (x,), [{}, {"axes": [1]}, {"keepdims": 0}], opsets=(7, last))
+        found += each(op, (x, ints(1)), [{}, {"keepdims": 0}], opsets=(last + 1, 25))
+        noop = {"noop_with_empty_axes": 1}
+        found += [Case(op, (x,), a, opsets=(last + 1, 25)) for a in ({}, noop)]
+        found.append(Case(op, (X,), {"axes": [1]}, opsets=(7, last)))
+    return found
+
+
+PARTS = [{"start": 1}, {"end": -1}, {"start": -2, "end": 3}]
+"""Of a shape."""
 CASES = [
-    Case("Shape", (X,)),
-    *each("Shape", (X,), [{"start": 1}, {"end": -1}, {"start": -2, "end": 3}], opsets=(15, 25)),
-    Case("Size", (X,)),
+    *reductions(),
+    Case("Shape", (X,), whole=False),
+    *each("Shape", (X,), PARTS, opsets=(15, 25), whole=False),
+    Case("Size", (X,), whole=False),
     Case("Constant", (), {"value": tensor(1, 2, 3)}),
     *each("Constant", (), [{"value_float": 0.5}, {"value_floats": [1.0, 2.0]}], opsets=(12, 25)),
     *each("Constant", (), [{"value_int": 3}, {"value_ints": [3, 4]}], opsets=(12, 25)),
@@ -35,6 +55,8 @@ CASES = [
     Case("Pad", (reals(2, 3), ints(0, 1, 1, 0), scalar(2.0)), opsets=(11, 25)),
     Case("Pad", (reals(3, 3), ints(0, 1, 1, 0)), {"mode": "reflect"}, opsets=(11, 25)),
     Case("Pad", (reals(2, 3), ints(1, 0), None, ints(1)), opsets=(18, 25)),
+    Case("Resize", (reals(1, 1, 2, 2), np.float32([1, 1, 2, 2])), opsets=(10, 10)),
+    Case("Resize", (reals(1, 1, 2, 2), reals(8), np.float32([1, 1, 2, 2])), opsets=(11, 12)),
     Case("Resize", (reals(1, 1, 2, 2), None, np.float32([1, 1, 2, 2])), opsets=(11, 25)),
     Case("Softmax", (reals(2, 3, 4),)),
     Case("Softmax", (reals(2, 3, 4),), {"axis": 0}),
@@ -49,5 +71,7 @@ CASES = [
     Case("Dropout", (reals(2, 3),), {"ratio": 0.5}, opsets=(7, 11)),
     Case("Max", (reals(2, 3), reals(3, seed=2), scalar(0.1)), opsets=(8, 25)),
     Case("Mean", (reals(2, 3), reals(3, seed=2)), opsets=(8, 25)),
+    Case("AveragePool", (reals(1, 1, 5),), {"kernel_shape": [2]}),
+    Case("AveragePool", (reals(1, 1, 5),), {"kernel_shape": [2], "auto_pad": "SAME_UPPER"}),
     Case("IsNaN", (np.float32([1, np.nan, 2]),)),
 ]

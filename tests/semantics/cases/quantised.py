@@ -37,14 +37,16 @@ def activations() -> list[Case]:
         _q(X, SCALE, np.uint16(30000), opsets=(21, 25), says=("uint16",)),
         _q(X, ROW, np.zeros(3, np.int8), opsets=(13, 25), says=("per channel",)),
     ]
-    attrs = [{"axis": 0}, {"axis": -1}, {"axis": 1}]
-    found += [_q(X, SCALE, np.int8(5), attrs=a, opsets=(13, 25)) for a in attrs]
+    axes = [{"axis": 0}, {"axis": -1}, {"axis": 1}]
+    found += [_q(X, SCALE, np.int8(5), attrs=a, opsets=(13, 25)) for a in axes]
     found += [_q(X, SCALE, np.int8(5), attrs={"saturate": s}, opsets=(19, 25)) for s in (0, 1)]
-    for kind in (INT8, UINT8, TensorProto.INT16, TensorProto.INT4):
-        found.append(_q(X, SCALE, attrs={"output_dtype": kind}, opsets=(21, 25)))
+    wide = ((TensorProto.INT16, "int16"), (TensorProto.INT4, "int4"))
+    for kind, name in ((INT8, "int8"), (UINT8, "uint8"), *wide):
+        attrs = {"output_dtype": kind}
+        found.append(_q(X, SCALE, attrs=attrs, opsets=(21, 25), says=(name,)))
     blocks = {"block_size": 3, "axis": 1}
-    wide = (np.float32([[0.05], [0.06]]), np.zeros((2, 1), np.int8))
-    found.append(_q(X, *wide, attrs=blocks, opsets=(21, 25), says=("block_size",)))
+    per_block = (np.float32([[0.05], [0.06]]), np.zeros((2, 1), np.int8))
+    found.append(_q(X, *per_block, attrs=blocks, opsets=(21, 25), says=("block_size",)))
     found.append(_q(X, SCALE, np.int8(5), attrs={"precision": 1}, opsets=(23, 25)))
     return found
 
