@@ -15,16 +15,18 @@ from tinygen.errors import TinygenError
 from tinygen.graph import Graph
 from tinygen.graph.ops import DotProductAttention, Float
 from tinygen.passes import import_model
+from tinygen.passes.attention_node import attention_node
 from tinygen.passes.engine import rewrite
 from tinygen.passes.masks import MASKS
 from tinygen.passes.moves import MOVES
+from tinygen.passes.products import PRODUCTS_OF_MATRICES
 from tinygen.passes.rows import ROWS
 from tinygen.passes.simulate import simulate, softmax
 
 MODELS = Path(__file__).parents[1] / "corpus" / "models"
 S = 3
 CAUSAL = np.tril(np.ones((S, S), bool))
-RULES = (*MASKS, *MOVES, *ROWS)
+RULES = (*MASKS, *MOVES, attention_node, *PRODUCTS_OF_MATRICES, *ROWS)
 
 
 def added(b: Bench, x: str, low: float = -1e4, seen: Any = CAUSAL) -> str:

@@ -14,11 +14,14 @@ from tinygen.errors import TinygenError
 from tinygen.graph import Graph, Quant, Value
 from tinygen.graph.ops import Conv, Embed, Float, Linear
 from tinygen.passes import algebra, integer, moves, norms, quantisation, rows
+from tinygen.passes.attention_node import attention_node
 from tinygen.passes.engine import rewrite
+from tinygen.passes.products import PRODUCTS_OF_MATRICES
 from tinygen.passes.sharing import share_roundings
 from tinygen.passes.simulate import simulate
 
 I8 = np.int8
+ROWS = (attention_node, *PRODUCTS_OF_MATRICES, *rows.ROWS)
 
 
 def attrs(graph: Graph, kind: str) -> dict[str, object]:
@@ -127,19 +130,19 @@ def test_an_activation_without_a_scale_gets_one_before_relu_but_not_before_gelu(
 def test_products_with_weights_are_linear_on_rows() -> None:
     b = Bench(1, 2, 3)
     y = b.node("MatMul", "x", b.grid(np.ones((3, 4)), 0.1), shape=(1, 2, 4))
-    assert kinds(apply(b.graph(y), *rows.ROWS)) == ["Move", "Linear", "Move"]
+    assert kinds(apply(b.graph(y), *ROWS)) == ["Move", "Linear", "Move"]
     b = Bench(2, 3)
     y = b.node(
         "Gemm", "x", b.grid(np.ones((4, 3)), 0.1), b.const([1, 2, 3, 4]), shape=(2, 4), transB=1
     )
-    assert kinds(apply(b.graph(y), *rows.ROWS)) == ["Linear"]
+    assert kinds(apply(b.graph(y), *ROWS)) == ["Linear"]
 
 
 def test_float_weights_are_rounded_for_each_output_and_that_is_said() -> None:
     b = Bench(2, 3)
     weight = np.array([[1.0, 254, 0], [0.5, -100, 0], [-0.25, 3, 0]])  # a column an output
     y = b.node("MatMul", "x", b.const(weight), shape=(2, 3))
-    after = rewrite(b.graph(y), rows.ROWS)
+    after = rewrite(b.graph(y), ROWS)
     (product,) = (n for n in after.nodes if isinstance(n.op, Float) and n.op.kind == "Linear")
     q, scales = (after.values[i].data for i in product.inputs[1:3])
     assert q is not None and scales is not None and np.abs(q).max() == 127
@@ -152,28 +155,31 @@ def test_weight_scales_along_the_inputs_are_refused() -> None:
     b = Bench(2, 3)
     y = b.node("MatMul", "x", b.grid(np.ones((3, 4)), [[0.1], [0.2], [0.3]]), shape=(2, 4))
     with pytest.raises(TinygenError, match="weight scales along its inputs"):
-        rewrite(b.graph(y), rows.ROWS)
+        rewrite(b.graph(y), ROWS)
 
 
-def test_gemm_with_alpha_stays() -> None:
+def test_gemm_with_alpha_is_a_product_and_a_factor() -> None:
     b = Bench(2, 3)
     y = b.node("Gemm", "x", b.grid(np.ones((3, 4)), 0.1), shape=(2, 4), alpha=2.0)
-    assert kinds(rewrite(b.graph(y), rows.ROWS)) == ["Gemm"]
+    assert kinds(rewrite(b.graph(y), ROWS)) == ["Linear", "Mul"]
 
 
-def test_layer_norm_over_the_last_axis_only() -> None:
-    for axis, expected in ((-1, ["Move", "Norm", "Move"]), (1, ["LayerNormalization"])):
-        b = Bench(1, 2, 4)
-        gamma, beta = b.const([1, 2, 3, 4]), b.const([0, 0, 1, 1])
-        y = b.node("LayerNormalization", "x", gamma, beta, shape=(1, 2, 4), axis=axis)
-        assert kinds(rewrite(b.graph(y), rows.ROWS)) == expected
+@pytest.mark.parametrize(("axis", "width"), [(-1, 4), (1, 8)])
+def test_layer_norm_over_the_axis_and_all_after_it(axis: int, width: int) -> None:
+    b = Bench(1, 2, 4)
+    gamma, beta = b.const([1, 2, 3, 4]), b.const([0, 0, 1, 1])
+    y = b.node("LayerNormalization", "x", gamma, beta, shape=(1, 2, 4), axis=axis)
+    after = rewrite(b.graph(y), ROWS)
+    assert kinds(after) == ["Move", "Norm", "Move"]
+    (norm,) = (n for n in after.nodes if n.op.kind == "Norm")
+    assert after.values[norm.output].shape == (8 // width, width)
 
 
 def test_mean_over_tokens_becomes_mean_of_rows() -> None:
     for axes, shape in (([1], (1, 3)), ([2], (1, 2))):
         b = Bench(1, 2, 3)
         y = b.node("ReduceMean", "x", shape=shape, axes=axes, keepdims=0)
-        assert "Mean" in kinds(apply(b.graph(y), *rows.ROWS))
+        assert "Mean" in kinds(apply(b.graph(y), *ROWS))
 
 
 def test_concatenation_along_any_axis_joins_rows() -> None:
@@ -181,16 +187,16 @@ def test_concatenation_along_any_axis_joins_rows() -> None:
         b = Bench(1, 2, 3)
         other = (1, 1, 3) if axis == 1 else (1, 2, 1)
         y = b.node("Concat", b.const(np.ones(other)), "x", shape=shape, axis=axis)
-        assert "Join" in kinds(apply(b.graph(y), *rows.ROWS))
+        assert "Join" in kinds(apply(b.graph(y), *ROWS))
 
 
 def test_rows_in_another_order_pass_a_linear_but_features_do_not() -> None:
     b = Bench(3, 2)
     t = b.node("Move", "x", shape=(3, 2), index=np.array([4, 5, 0, 1, 2, 3]))
-    assert kinds(apply(b.graph(b.linear(t, [[1, 2]])), *rows.ROWS)) == ["Linear", "Move"]
+    assert kinds(apply(b.graph(b.linear(t, [[1, 2]])), *ROWS)) == ["Linear", "Move"]
     b = Bench(3, 2)
     t = b.node("Move", "x", shape=(3, 2), index=np.array([1, 0, 3, 2, 5, 4]))
-    assert kinds(apply(b.graph(b.linear(t, [[1, 2]])), *rows.ROWS)) == ["Move", "Linear"]
+    assert kinds(apply(b.graph(b.linear(t, [[1, 2]])), *ROWS)) == ["Move", "Linear"]
 
 
 # algebra
@@ -325,7 +331,7 @@ def test_float_weights_must_be_finite() -> None:
     b = Bench(2, 2)
     y = b.node("MatMul", "x", b.const([[1.0, np.inf], [0.0, 1.0]]), shape=(2, 2))
     with pytest.raises(TinygenError, match="has weights that are not finite"):
-        rewrite(b.graph(y), rows.ROWS)
+        rewrite(b.graph(y), ROWS)
 
 
 @pytest.mark.parametrize(
@@ -353,7 +359,7 @@ def looked_up(rows_: int, axis: int = 0) -> Graph:
 
 
 def test_rows_of_a_table_are_an_embedding() -> None:
-    after = rewrite(looked_up(10), (*rows.ROWS, *moves.MOVES))
+    after = rewrite(looked_up(10), (*ROWS, *moves.MOVES))
     assert [k for k in kinds(after) if k != "Move"] == ["Quant", "Embed", "Quant"]
     (node,) = (n for n in rewrite(after, integer.INTEGER).nodes if isinstance(n.op, Embed))
     assert isinstance(node.op, Embed) and node.op.table[1].tolist() == [6, 8, 10]
@@ -366,7 +372,7 @@ def test_a_table_of_stored_integers_is_an_embedding_too() -> None:
     scale, zero = b.const(0.5), b.const(4, I8)
     y = b.node("Gather", table, ids, shape=(1, 5, 3), axis=0)
     y = b.node("DequantizeLinear", y, scale, zero, shape=(1, 5, 3))
-    graph = rewrite(b.graph(y), (*quantisation.PAIRS, *rows.ROWS, *moves.MOVES))
+    graph = rewrite(b.graph(y), (*quantisation.PAIRS, *ROWS, *moves.MOVES))
     (node,) = (n for n in rewrite(graph, integer.INTEGER).nodes if isinstance(n.op, Embed))
     assert isinstance(node.op, Embed) and node.op.table[1].tolist() == [3, 4, 5]
     assert graph.values[graph.output].quant == Quant(0.5, 4)
@@ -374,8 +380,9 @@ def test_a_table_of_stored_integers_is_an_embedding_too() -> None:
 
 def test_ids_are_one_byte_and_pick_rows() -> None:
     with pytest.raises(TinygenError, match="is an embedding of 257 tokens"):
-        rewrite(looked_up(257), rows.ROWS)
-    assert "Embed" not in kinds(rewrite(looked_up(3, axis=1), rows.ROWS))
+        rewrite(looked_up(257), ROWS)
+    with pytest.raises(TinygenError, match="has axis=1"):
+        rewrite(looked_up(3, axis=1), ROWS)
 
 
 # sharing
@@ -422,7 +429,7 @@ def test_the_worked_example_of_contributing_is_that_rule() -> None:
 def test_an_attention_node_is_spelled_out() -> None:
     b = Bench(1, 4, 6)
     y = b.node("Attention", "x", "x", "x", shape=(1, 4, 6), q_num_heads=2, kv_num_heads=2)
-    after = rewrite(b.graph(y), (*rows.ROWS, *moves.MOVES))
+    after = rewrite(b.graph(y), (*ROWS, *moves.MOVES))
     assert {"Scores", "Softmax"} <= set(kinds(after)) and "Attention" not in kinds(after)
     x = np.random.default_rng(0).normal(size=(1, 4, 6)).astype(np.float32)
     heads = x.reshape(4, 2, 3).transpose(1, 0, 2)
@@ -434,7 +441,7 @@ def test_an_attention_node_is_spelled_out() -> None:
 def test_attention_with_capped_scores_stays() -> None:
     b = Bench(1, 2, 4, 3)
     y = b.node("Attention", "x", "x", "x", shape=(1, 2, 4, 3), softcap=5.0)
-    assert kinds(rewrite(b.graph(y), rows.ROWS)) == ["Attention"]
+    assert kinds(rewrite(b.graph(y), ROWS)) == ["Attention"]
 
 
 # maxima
@@ -445,27 +452,27 @@ def test_windows_of_a_signal(pads: tuple[int, int]) -> None:
     b = Bench(1, 3, 8)
     named = {"kernel_shape": [3], "strides": [2], "pads": list(pads)}
     y = b.node("MaxPool", "x", shape=(1, 3, (8 + sum(pads) - 3) // 2 + 1), **named)
-    after = apply(b.graph(y), *rows.ROWS, *moves.MOVES)
+    after = apply(b.graph(y), *ROWS, *moves.MOVES)
     assert kinds(after) == ["Move", "Largest", "Move"]
 
 
 def test_dilated_windows_stay() -> None:
     b = Bench(1, 3, 8)
     y = b.node("MaxPool", "x", shape=(1, 3, 4), kernel_shape=[3], dilations=[2])
-    assert kinds(rewrite(b.graph(y), rows.ROWS)) == ["MaxPool"]
+    assert kinds(rewrite(b.graph(y), ROWS)) == ["MaxPool"]
 
 
 def test_the_largest_token_is_one_window() -> None:
     b = Bench(1, 5, 4)
     y = b.node("ReduceMax", "x", shape=(1, 4), axes=[1], keepdims=0)
-    after = apply(b.graph(y), *rows.ROWS, *moves.MOVES)
+    after = apply(b.graph(y), *ROWS, *moves.MOVES)
     assert "Largest" in kinds(after) and attrs(after, "Largest")["kernel"] == (1, 5)
 
 
 def test_rounding_goes_before_the_largest() -> None:
     b = Bench(1, 5, 4)
     y = b.quant(b.node("ReduceMax", "x", shape=(1, 4), axes=[1], keepdims=0))
-    after = apply(b.graph(y), *rows.ROWS, *moves.MOVES, *quantisation.ROUNDING)
+    after = apply(b.graph(y), *ROWS, *moves.MOVES, *quantisation.ROUNDING)
     assert kinds(after).index("Quant") < kinds(after).index("Largest")
     integers = rewrite(after, (*integer.INTEGER, *integer.VIEWS))
     assert "MaxPool" in kinds(integers)

@@ -30,8 +30,8 @@ from tinygen.fidelity.prepare import MOVES, scale_scores
 from tinygen.fidelity.samples import read_samples
 from tinygen.importer import IDS, fix_shape, load, read_model, without_contrib
 from tinygen.passes import import_model
-from tinygen.passes.normcone import norms_within
 from tinygen.passes.ends import without_batch
+from tinygen.passes.normcone import norms_within
 
 QUANTISED = {
     "QuantizeLinear",

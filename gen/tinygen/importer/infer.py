@@ -11,6 +11,7 @@ import onnx
 from tinygen.errors import TinygenError
 from tinygen.graph import Value
 from tinygen.importer import quantlib
+from tinygen.importer.upgrade import version_of
 
 SHAPING = 64
 """Constants up to this many elements are shown to the inference (shapes, axes, indices)."""
@@ -31,6 +32,7 @@ def infer(
     domain = "" if node.domain == "ai.onnx" else node.domain
     try:
         version = versions.get(domain, versions.get("ai.onnx", 0) if domain == "" else 0)
+        version = version_of(node.op_type, version) if domain == "" else version
         schema = onnx.defs.get_schema(node.op_type, version, domain)
     except onnx.defs.SchemaError as error:
         where = f"{domain}." if domain else ""
@@ -49,7 +51,7 @@ def infer(
             node,
             {i: types[i] for i in node.input if i},
             small,
-            opset_imports=list(model.opset_import),
+            opset_imports=[onnx.helper.make_opsetid(domain, version)],
             ir_version=model.ir_version,
         )
     except Exception as error:  # InferenceError and the C++ side's own

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from tinygen.errors import TinygenError
 from tinygen.graph import Graph, Node, Quant, Value, verify
 from tinygen.graph.ops import Float
+from tinygen.importer.attributes import Inputs, refusal
 from tinygen.importer.contrib import expand, is_contrib
 from tinygen.importer.ends import IDS, fix_shape, with_real_ends
 from tinygen.importer.fold import fold, foldable
 from tinygen.importer.infer import infer
 from tinygen.importer.read import NOT_QUANTISED, read_model
 from tinygen.importer.spell import spell_out
+from tinygen.importer.upgrade import upgraded, version_of
 from tinygen.names import model_name
 
 QUANTISED_KINDS = {
@@ -126,13 +128,17 @@ class _Walk:
 
     def __init__(self, model: onnx.ModelProto, path: Path) -> None:
         self.model = model
+        self.opsets = list(model.opset_import)
         self.path = path
+        self.read = {i for n in model.graph.node for i in n.input}
+        self.read |= {o.name for o in model.graph.output}
         self.values: dict[str, Value] = {}
         self.nodes: list[Node] = []
         self.types: dict[str, onnx.TypeProto] = {}
         self.spelled: dict[str, list[onnx.NodeProto]] = {}
         """First output of a contrib operator -> what stands for it."""
         self.input = self._fix_input()
+        self.live = {self.input}
         self.output = self._only_output()
         for tensor in model.graph.initializer:
             self._add_constant(tensor.name, self._array(tensor))
@@ -145,41 +151,77 @@ class _Walk:
             while label in used:
                 label += "_"
             used.add(label)
-            self._node(node, label)
+            for part in self._expanded(node, label):
+                self._upgraded(part, label)
         if self.output not in self.values:
             raise TinygenError(f"{self.path}: nothing makes the output {self.output}: export again")
 
-    def _node(self, node: onnx.NodeProto, label: str) -> None:
-        if is_contrib(node):
-            shapes = [self.values[i].shape if i else () for i in node.input]
-            try:
-                made = expand(node, label, shapes, self._opset().get("", 0))
-            except TinygenError as error:
-                raise TinygenError(f"{self.path}: {error}") from error
-            self.spelled[node.output[0]] = made
-            for part in made:
-                self._node(part, label)
+    def _expanded(self, node: onnx.NodeProto, label: str) -> Iterator[onnx.NodeProto]:
+        """A fused float operator as standard ones, one after the other."""
+        if not is_contrib(node):
+            yield node
             return
+        shapes = [self.values[i].shape if i else () for i in node.input]
+        try:
+            made = expand(node, label, shapes, self._opset().get("", 0))
+        except TinygenError as error:
+            raise TinygenError(f"{self.path}: {error}") from error
+        self.spelled[node.output[0]] = made
+        self.read.update(i for part in made for i in part.input)
+        yield from made
+
+    def _upgraded(self, node: onnx.NodeProto, label: str) -> None:
+        """The node as the newest opset has it; what is added for that gets numbered names."""
+        shapes = [self.values[i].shape if i else () for i in node.input]
+        try:
+            kinds = [self.types[i].tensor_type.elem_type if i else 0 for i in node.input]
+            made = upgraded(node, self._opset().get("", 0), shapes, kinds)
+        except TinygenError as error:
+            raise TinygenError(f"{self.path}: node {label} ({node.op_type}) {error}") from error
+        self.read.update(i for part in made for i in part.input)
+        main = max((i for i, m in enumerate(made) if m.op_type == node.op_type), default=-1)
+        for count, part in enumerate(made):
+            self._node(part, label if count == main % len(made) else f"{label}~{count}")
+
+    def _node(self, node: onnx.NodeProto, label: str) -> None:
         attrs = self._attributes(node, label)
         inputs = [self.values[i] if i else None for i in node.input]
         known = [v.data if v is not None else None for v in inputs]
         if foldable(node.op_type, inputs):
             shapes = [v.shape if v is not None else None for v in inputs]
             for output, data in zip(
-                node.output, fold(node, known, shapes, self._opset(), self.path), strict=False
+                node.output, fold(node, known, shapes, self._opset(node), self.path), strict=False
             ):
                 self._add_constant(output, data)
             return
         types = infer(node, label, self.types, self.values, self.model, self.path)
-        kept = []
-        for output in node.output:
-            if not output:
-                continue
+        kept = self._outputs(node)
+        live = [i in self.live for i in node.input]
+        kind = "Identity" if self._keeps_ids(node, types) else node.op_type
+        reason = refusal(kind, attrs, Inputs(inputs, live), kept)
+        if reason:
+            raise TinygenError(f"{self.path}: node {label} ({node.op_type}) {reason}")
+        for output in kept:
+            if any(live):
+                self.live.add(output)
             self.types[output] = types[output]
             shape = tuple(d.dim_value for d in types[output].tensor_type.shape.dim)
             self.values[output] = Value(output, shape)
-            kept.append(output)
-        self.nodes.append(Node(label, Float(node.op_type, attrs), tuple(node.input), tuple(kept)))
+        self.nodes.append(Node(label, Float(kind, attrs), tuple(node.input), tuple(kept)))
+
+    def _outputs(self, node: onnx.NodeProto) -> list[str]:
+        """Names of the outputs; of those after the first that may be left out, the ones read."""
+        if node.op_type == "Split":  # its parts stand one behind the other, read or not
+            return list(node.output)
+        kept = [o for o in node.output if o in self.read]
+        return kept if node.output[0] in kept else [node.output[0], *kept]
+
+    def _keeps_ids(self, node: onnx.NodeProto, types: Mapping[str, onnx.TypeProto]) -> bool:
+        """Whether it casts integers to integers, which changes none that a look-up can take."""
+        if node.op_type != "Cast":
+            return False
+        both = self.types[node.input[0]], types[node.output[0]]
+        return all(t.tensor_type.elem_type in IDS for t in both)
 
     def _array(self, tensor: onnx.TensorProto) -> NDArray[Any]:
         try:
@@ -190,8 +232,12 @@ class _Walk:
                 "export or copy the model again"
             ) from error
 
-    def _opset(self) -> dict[str, int]:
-        return {o.domain: o.version for o in self.model.opset_import}
+    def _opset(self, node: onnx.NodeProto | None = None) -> dict[str, int]:
+        """The model's opsets; those by which a node is read after it was upgraded."""
+        found = {"" if o.domain == "ai.onnx" else o.domain: o.version for o in self.opsets}
+        if node is not None:
+            found[""] = version_of(node.op_type, found.get("", 0))
+        return found
 
     def _attributes(self, node: onnx.NodeProto, label: str) -> Mapping[str, Any]:
         attrs: dict[str, Any] = {}

@@ -85,8 +85,9 @@ def _gemm(s: Speller, n: onnx.NodeProto) -> None:
     how = _attrs(n, "transA", "transB", "alpha")
     axis = 0 if how.get("transB") else 1
     inputs = [s.real(n, a, sa, za), s.real(n, b, sb, zb, axis=axis)]
-    if c:  # int32 in steps of both scales
-        step = s.constant((s.value(sa) * s.value(sb)).astype(np.float32).reshape(-1))
+    if c:  # int32 in steps of the scaled product
+        both = s.value(sa) * s.value(sb) * np.float32(how.get("alpha", 1.0))
+        step = s.constant(both.astype(np.float32).reshape(-1))
         zero = s.constant(np.zeros(s.value(step).shape, np.int32))
         inputs.append(s.real(n, c, step, zero, axis=s.value(c).ndim - 1))
     y = s.plain(n, "Gemm", inputs, **how)
@@ -125,8 +126,15 @@ def _one(kind: str, *attributes: str) -> Callable[[Speller, onnx.NodeProto], Non
     return spell
 
 
+def _softmax(s: Speller, n: onnx.NodeProto) -> None:
+    """It says itself which opset's softmax it is: see importer/upgrade.py."""
+    x, sx, zx, sy, zy = (*n.input, "")[:5]
+    how = {"axis": -1, **_attrs(n, "axis", "opset")}
+    s.rounded(n, s.plain(n, "Softmax", [s.real(n, x, sx, zx)], **how), sy, zy)
+
+
 def _mean(s: Speller, n: onnx.NodeProto) -> None:
-    x, sx, zx, sy, zy = n.input
+    x, sx, zx, sy, zy = (*n.input, "")[:5]
     how = _attrs(n, "axes", "keepdims")
     axes = s.constant(np.asarray(how.pop("axes", []), np.int64))
     s.rounded(n, s.plain(n, "ReduceMean", [s.real(n, x, sx, zx), axes], **how), sy, zy)
@@ -152,7 +160,7 @@ SPELLINGS: dict[tuple[str, str], Callable[[Speller, onnx.NodeProto], None]] = {
     (MICROSOFT, "QGemm"): _gemm,
     (MICROSOFT, "QLinearAdd"): _two("Add"),
     (MICROSOFT, "QLinearMul"): _two("Mul"),
-    (MICROSOFT, "QLinearSoftmax"): _one("Softmax", "axis"),
+    (MICROSOFT, "QLinearSoftmax"): _softmax,
     (MICROSOFT, "QLinearSigmoid"): _one("Sigmoid"),
     (MICROSOFT, "QLinearLeakyRelu"): _one("LeakyRelu", "alpha"),
     (MICROSOFT, "QLinearReduceMean"): _mean,

@@ -24,11 +24,13 @@ WORDS = {
 }
 KNOWN = ANCHORS | ELEMENTWISE | {"Move", "Grid", "Quant"}
 INSTEAD = {
-    "MaxPool": "has dilation, automatic padding or three dimensions: use plain windows of 1 or 2",
-    "Attention": "has a cache, grouped queries, capped scores or a mask that is computed: tinygen "
-    "takes plain encoders with constant masks",
+    "IsNaN": "is taken only with the Where that clears a masked softmax: export without it",
+    "LogSoftmax": "is not the model's last step: tinygen takes it there only, where the largest "
+    "logit is the class",
+    "Mask": "adds a mask to what no softmax reads: tinygen takes masks of attention scores",
+    "Cast": "casts what is no token id: keep activations in float32",
     "Where": "chooses by what is no constant, or between other things than scores and a large "
-    "negative number: tinygen takes constant attention masks",
+    "negative number, or by another mask for each head: tinygen takes one constant attention mask",
     "RMSNormalization": "is not LayerNorm: tinygen takes LayerNorm and BatchNorm",
 }
 QUANTISE = "quantise it (`tinygen quantize` chooses operators that fit)"

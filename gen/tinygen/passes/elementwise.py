@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -93,8 +92,8 @@ _BINARY: dict[str, Function] = {
     "Mul": lambda at, a: a[0] * a[1],
     "Div": lambda at, a: a[0] / a[1],
     "Pow": lambda at, a: np.power(a[0], a[1]),
-    "Min": lambda at, a: functools.reduce(np.minimum, a),
-    "Max": lambda at, a: functools.reduce(np.maximum, a),
+    "Min": lambda at, a: np.minimum(a[0], a[1]),
+    "Max": lambda at, a: np.maximum(a[0], a[1]),
 }
 UNARY = (*_UNARY, "QuantizeLinear", "DequantizeLinear")
 """One activation; every other input is a constant. Q and DQ move like them until they pair."""

@@ -163,17 +163,21 @@ def slice_is_a_move(scope: Scope, node: Node) -> Result:
     starts, ends, axes, steps = (given + [None] * 4)[:4]
     if starts is None or ends is None or any(i and scope.data(i) is None for i in rest):
         return None
-    grid = positions(scope.shape(source))
+    shape = scope.shape(source)
     where = range(len(starts)) if axes is None else axes.tolist()
-    cuts = [slice(None)] * grid.ndim
+    part = positions(shape)
     for n, axis in enumerate(where):
         step = 1 if steps is None else int(steps[n])
-        start, end = int(starts[n]), int(ends[n])
-        cuts[axis] = slice(start, end if end >= -grid.shape[axis] else None, step)
-    part = grid[tuple(cuts)]
-    if part.shape != scope.shape(node.output):
-        return None
-    return move(scope, source, normal(part, grid.shape), part.shape)
+        part = part.take(_cut(int(starts[n]), int(ends[n]), step, shape[axis]), axis=axis)
+    return move(scope, source, normal(part, shape), part.shape)
+
+
+def _cut(start: int, end: int, step: int, size: int) -> Index:
+    """The places of a Slice; ends below zero count from the back, then they are clamped."""
+    low, high = (0, size) if step > 0 else (-1, size - 1)
+    start, end = (v + size if v < 0 else v for v in (start, end))
+    first = min(max(start, 0), high)
+    return np.arange(first, min(max(end, low), high), step, dtype=np.int64)
 
 
 @rule("Gather")

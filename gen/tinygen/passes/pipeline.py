@@ -18,15 +18,17 @@ from tinygen.graph.ops import Float
 from tinygen.importer import load
 from tinygen.passes.algebra import ALGEBRA, MERGING
 from tinygen.passes.attention import ATTENTION, EXACT_ATTENTION, SEPARATE_ATTENTION
+from tinygen.passes.attention_node import attention_node
 from tinygen.passes.diagnose import refuse_leftovers
 from tinygen.passes.ends import normalised_input, quantised_ends
-from tinygen.passes.engine import Rule, kind_of, rewrite, tidy
+from tinygen.passes.engine import Rule, kind_of, rewrite
 from tinygen.passes.general import GENERAL, MOVEMENT
 from tinygen.passes.integer import INTEGER, VIEWS
 from tinygen.passes.masks import MASKS
 from tinygen.passes.moves import MOVES, moves_compose
 from tinygen.passes.names import systematic
 from tinygen.passes.norms import EXACT_NORMS, NORMS
+from tinygen.passes.products import PRODUCTS_OF_MATRICES
 from tinygen.passes.quantisation import PAIRS, ROUNDING
 from tinygen.passes.quantlib import QUANTLIB, integer_input
 from tinygen.passes.roundings import nearest, roundings
@@ -52,18 +54,8 @@ class Flavour:
 
 def _flavour(norms: Rules, merging: Rules, attention: Rules) -> Flavour:
     spelled = (*QUANTLIB, *PAIRS, *ROUNDING, *norms)
-    canonical = (
-        *QUANTLIB,
-        *norms,
-        *PAIRS,
-        *ROUNDING,
-        *MASKS,
-        *MOVES,
-        *ROWS,
-        *WINDOWS,
-        *ALGEBRA,
-        *merging,
-    )
+    rows = (attention_node, *PRODUCTS_OF_MATRICES, *ROWS, *WINDOWS)
+    canonical = (*QUANTLIB, *norms, *PAIRS, *ROUNDING, *MASKS, *MOVES, *rows, *ALGEBRA, *merging)
     return Flavour(spelled, canonical, attention)
 
 

@@ -132,7 +132,12 @@ def quantised_float_constant(scope: Scope, node: Node) -> Result:
     if before is None or values is None:
         return None
     scale, zero = _parameters(scope, before)
-    low, high = (-128, 127) if zero is not None and zero.dtype == np.int8 else (0, 255)
+    kind = np.dtype(np.uint8) if zero is None else zero.dtype
+    if kind not in (np.int8, np.uint8, np.int16, np.uint16):
+        raise TinygenError(
+            f"node {before.name} (QuantizeLinear) quantises a constant to {kind}: use int8"
+        )
+    low, high = np.iinfo(kind).min, np.iinfo(kind).max
     assert isinstance(before.op, Float)
     shape = [1] * values.ndim
     if scale.size > 1:

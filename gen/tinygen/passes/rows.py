@@ -88,102 +88,31 @@ def node_kind(node: Node) -> str:
     return node.op.kind
 
 
-@rule("MatMul")
-def product_with_weights(scope: Scope, node: Node) -> Result:
-    """x W with a constant W is a Linear on the rows of x."""
-    x, w = node.inputs
-    if not is_constant(scope, w) or len(scope.shape(w)) != 2 or is_constant(scope, x):
-        return None
-    rows = move(scope, x, None, rows_of(scope.shape(x)))
-    y = linear(scope, node, rows, w, "", "KN")
-    return None if y is None else move(scope, y, None, scope.shape(node.output))
-
-
-@rule("Gemm")
-def gemm_is_linear(scope: Scope, node: Node) -> Result:
-    """x W or x W^T, plus a bias."""
-    x, w, *rest = node.inputs
-    plain = attribute(node, "alpha", 1.0) == 1.0 and attribute(node, "beta", 1.0) == 1.0
-    if not plain or attribute(node, "transA", 0) or is_constant(scope, x):
-        return None
-    order = "NK" if attribute(node, "transB", 0) else "KN"
-    return linear(scope, node, x, w, rest[0] if rest else "", order)
-
-
-@rule("MatMul")
-def product_of_activations(scope: Scope, node: Node) -> Result:
-    """Batched product of two activations, all leading axes as one."""
-    a, b = node.inputs
-    if is_constant(scope, a) or is_constant(scope, b):
-        return None
-    sa, sb = scope.shape(a), scope.shape(b)
-    if len(sa) < 2 or len(sb) < 2 or math.prod(sa[:-2]) != math.prod(sb[:-2]):
-        return None
-    heads = math.prod(sa[:-2])
-    a3 = move(scope, a, None, (heads, *sa[-2:]))
-    b3 = move(scope, b, None, (heads, *sb[-2:]))
-    y = scope.emit(Float("Scores", {"alpha": 1.0}), (a3, b3), (heads, sa[-2], sb[-1]))
-    return move(scope, y, None, scope.shape(node.output))
-
-
-@rule("Attention")
-def attention_node(scope: Scope, node: Node) -> Result:
-    """ONNX's one-node attention (opset 23), without a cache, spelled out; its mask a constant."""
-    plain = not any(attribute(node, k, 0) for k in ("softcap", "qk_matmul_output_mode"))
-    mask = node.inputs[3] if len(node.inputs) > 3 else ""
-    if not plain or any(node.inputs[4:]) or len(node.outputs) != 1:
-        return None
-    if mask and not is_constant(scope, mask):
-        return None
-    heads = [attribute(node, "q_num_heads", 0), *[attribute(node, "kv_num_heads", 0)] * 2]
-    parts = []
-    for name, h in zip(node.inputs[:3], heads, strict=True):
-        shape = scope.shape(name)
-        if len(shape) == 3:  # [B, S, H * P]
-            split = move(scope, name, None, (shape[0], shape[1], h, shape[2] // h))
-            name = transposed(scope, split, (0, 2, 1, 3))
-        parts.append(name)
-    q, k, v = parts
-    if scope.shape(q)[1] != scope.shape(k)[1] or scope.shape(k)[:3] != scope.shape(v)[:3]:
-        return None  # grouped queries, or two sequences
-    shape = scope.shape(q)
-    alpha = attribute(node, "scale") or shape[3] ** -0.5
-    scores = (*shape[:3], scope.shape(k)[2])
-    product = scope.emit(Float("MatMul"), (q, transposed(scope, k, (0, 1, 3, 2))), scores)
-    factor = scope.constant(np.asarray(alpha, np.float32))
-    scaled = scope.emit(Float("Mul"), (product, factor), scores)
-    never = scope.constant(np.asarray(-np.inf, np.float32))
-    if attribute(node, "is_causal", 0):
-        earlier = scope.constant(np.tril(np.ones(scores[2:], bool)))
-        scaled = scope.emit(Float("Where"), (earlier, scaled, never), scores)
-    data = scope.data(mask)
-    if data is not None and data.dtype == bool:
-        scaled = scope.emit(Float("Where"), (mask, scaled, never), scores)
-    elif mask:
-        scaled = scope.emit(Float("Add"), (scaled, mask), scores)
-    weights = scope.emit(Float("Softmax", {"axis": -1}), (scaled,), scores)
-    mixed = scope.emit(Float("MatMul"), (weights, v), shape)
-    if len(scope.shape(node.output)) == 3:
-        mixed = transposed(scope, mixed, (0, 2, 1, 3))
-    return move(scope, mixed, None, scope.shape(node.output))
-
-
 @rule("LayerNormalization")
 def norm_of_rows(scope: Scope, node: Node) -> Result:
-    """LayerNormalization over the last axes, together one row."""
+    """LayerNormalization over an axis and all after it, which are one."""
     x, gamma, *rest = node.inputs
     shape = scope.shape(x)
-    axis = int(attribute(node, "axis", -1)) % len(shape)
+    axis = attribute(node, "axis", -1) % len(shape)
+    inner = shape[axis:]
     g = real(scope, gamma)
     b = real(scope, rest[0]) if rest and rest[0] else np.zeros(1)
-    if g is None or b is None or len(node.outputs) != 1:
+    if g is None or b is None:
         return None
-    rows = math.prod(shape[:axis]), math.prod(shape[axis:])
-    flat = move(scope, x, None, rows)
-    parts = (np.broadcast_to(p, shape[axis:]).reshape(-1) for p in (g, b))
-    inputs = (flat, *(scope.constant(p.astype(np.float64)) for p in parts))
-    op = Float("Norm", {"eps": float(attribute(node, "epsilon", 1e-5))})
-    return move(scope, scope.emit(op, inputs, rows), None, shape)
+    x = move(scope, x, None, (math.prod(shape[:axis]), math.prod(inner)))
+    eps = attribute(node, "epsilon", 1e-5)
+    if _fits(g, inner) and _fits(b, inner):
+        return norm(scope, node, x, np.broadcast_to(g, inner), np.broadcast_to(b, inner), eps)
+    y = norm(scope, node, x, np.ones(1), np.zeros(1), eps)
+    y = scope.emit(Float("Mul"), (y, scope.constant(g)), shape)
+    return scope.emit(Float("Add"), (y, scope.constant(b)), shape)
+
+
+def _fits(parameter: Any, shape: tuple[int, ...]) -> bool:
+    """Whether it broadcasts to the shape alone."""
+    return parameter.ndim <= len(shape) and all(
+        a in (1, b) for a, b in zip(parameter.shape[::-1], shape[::-1], strict=False)
+    )
 
 
 def norm(scope: Scope, node: Node, x: str, gamma: Any, beta: Any, eps: float, **how: Any) -> str:
@@ -204,17 +133,19 @@ def norm(scope: Scope, node: Node, x: str, gamma: Any, beta: Any, eps: float, **
 
 @rule("Softmax")
 def softmax_last_axis(scope: Scope, node: Node) -> Result:
-    """Softmax is over the last axis from opset 13 on; its leading axes are one."""
+    """Softmax over an axis: it comes last, and the axes before it are one."""
     (x,) = node.inputs
     shape = scope.shape(x)
-    if len(shape) == 2:
+    axis = attribute(node, "axis", -1) % len(shape)
+    if len(shape) == 2 and axis == 1:
         return None
-    if attribute(node, "axis", -1) not in (-1, len(shape) - 1):
-        return None
-    rows = move(scope, x, None, rows_of(shape))
+    order = [*(a for a in range(len(shape)) if a != axis), axis]
+    turned = transposed(scope, x, order)
+    there = scope.shape(turned)
+    rows = move(scope, turned, None, rows_of(there))
     assert isinstance(node.op, Float)
-    y = scope.emit(Float("Softmax", {**node.op.attrs, "axis": -1}), (rows,), rows_of(shape))
-    return move(scope, y, None, shape)
+    y = scope.emit(Float("Softmax", {**node.op.attrs, "axis": -1}), (rows,), rows_of(there))
+    return transposed(scope, move(scope, y, None, there), list(np.argsort(order)))
 
 
 @rule(*BINARY)
@@ -255,10 +186,12 @@ def reduced(scope: Scope, node: Node) -> Index | None:
         axes = list(range(2, len(shape)))
     elif rest and rest[0]:
         data = scope.data(rest[0])
-        axes = None if data is None else data.tolist()
-    if axes is None:
-        return None
-    away = sorted(a % len(shape) for a in axes)
+        if data is None:
+            return None
+        axes = data.tolist()
+    if not axes:  # of no axes: none or all
+        axes = [] if attribute(node, "noop_with_empty_axes", 0) else list(range(len(shape)))
+    away = sorted({a % len(shape) for a in axes})
     stay = [a for a in range(len(shape)) if a not in away]
     count = math.prod(shape[a] for a in away)
     index: Index = positions(shape).transpose([*away, *stay]).reshape(count, -1)
@@ -287,8 +220,13 @@ def rows_of_a_table(scope: Scope, node: Node) -> Result:
     if stored is not None and stored.dtype.kind != "f":
         return None  # integers that are made real after the look-up
     shape = scope.shape(table)
-    if len(shape) != 2 or attribute(node, "axis", 0) != 0:
-        return None
+    if attribute(node, "axis", 0) % len(shape):
+        raise TinygenError(
+            f"node {node.name} (Gather) has axis={attribute(node, 'axis')}, so that token ids pick "
+            "columns of a constant table: store it transposed, and use axis 0"
+        )
+    table = move(scope, table, None, (shape[0], math.prod(shape[1:])))
+    shape = scope.shape(table)
     if shape[0] > 256:
         raise TinygenError(
             f"node {node.name} (Gather) is an embedding of {shape[0]} tokens: tinygen takes token "
@@ -361,10 +299,6 @@ def residual_of_one_move(scope: Scope, node: Node) -> Result:
 
 
 ROWS = (
-    product_with_weights,
-    gemm_is_linear,
-    product_of_activations,
-    attention_node,
     norm_of_rows,
     softmax_last_axis,
     residual_of_rows,

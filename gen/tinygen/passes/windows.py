@@ -150,18 +150,17 @@ def largest_of_rows(scope: Scope, node: Node) -> Result:
 def largest_of_windows(scope: Scope, node: Node) -> Result:
     """MaxPool on channels-last planes; 1-D is 2-D of width 1."""
     (x,), shape, out = node.inputs, scope.shape(node.inputs[0]), scope.shape(node.output)
-    kernel = list(attribute(node, "kernel_shape"))
+    kernel, planes = list(attribute(node, "kernel_shape")), shape[0] * shape[1]
     space = len(kernel)
-    one_image(scope, node)
     if space not in (1, 2) or any(d != 1 for d in attribute(node, "dilations") or []):
         return None
     w = windows(node, kernel, shape[2:], out[2:])
     one, nothing = [1] * (2 - space), [0] * (2 - space)
     size, made = [*shape[2:], *one], [*out[2:], *one]
-    plane = transposed(scope, move(scope, x, None, (shape[1], *size)), (1, 2, 0))
+    plane = transposed(scope, move(scope, x, None, (planes, *size)), (1, 2, 0))
     pads = (*w.before, *nothing, *w.after, *nothing)
     attrs = {"kernel": (*kernel, *one), "strides": (*w.strides, *one), "pads": pads}
-    y = scope.emit(Float("Largest", attrs), (plane,), (math.prod(made), out[1]))
+    y = scope.emit(Float("Largest", attrs), (plane,), (math.prod(made), planes))
     return move(scope, transposed(scope, y, (1, 0)), None, out)
 
 
