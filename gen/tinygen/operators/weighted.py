@@ -31,7 +31,9 @@ class Weighted(Operator):
 
     Weights e of each row as in `Softmax`, but unnormalised with all their bits; y = ``row_scale(
     sum_t e_t (v_t - v_zp))``. v: view [B1, B2, T, N] of the second input, B1 B2 = B. mask: uint8
-    [R, T], row r of all B M rows takes mask row r % R; None: all count. 255 T exp_table[0] < 2^31.
+    [R, T], row r of all B M rows takes mask row r % R; None: all count. group: rows, one after the
+    other, that share one softmax (below opset 13 an axis and all after it are one); it divides
+    their number. 255 group T exp_table[0] < 2^31.
     """
 
     word = "weighted"
@@ -42,6 +44,7 @@ class Weighted(Operator):
     exp_table: U16
     scale: RowScale
     mask: U8 | None = None
+    group: int = 1
 
     def compute(self, inputs: Sequence[I8]) -> I8:
         v = batches(read(inputs[1], self.v) - self.v_zp)
@@ -49,21 +52,27 @@ class Weighted(Operator):
         seen = np.ones((x.shape[0] * x.shape[1], x.shape[2]), bool)
         if self.mask is not None:
             seen = np.resize(self.mask != 0, seen.shape)
-        e = row_weights(x, seen.reshape(x.shape), self.exp_table, axis=2)
-        r = row_reciprocal(e.sum(axis=2), self.scale)[:, :, None]
+        rows = x.reshape(-1, self.group * x.shape[2])
+        e = row_weights(rows, seen.reshape(rows.shape), self.exp_table, axis=1)
+        total = np.repeat(e.sum(axis=1), self.group).reshape(x.shape[:2])
+        e = e.reshape(x.shape)
+        r = row_reciprocal(total, self.scale)[:, :, None]
         acc = np.stack([exact_matmul(p, q) for p, q in zip(e, v, strict=True)])
         return clamp8((acc * r + (self.scale.offset << 32)) >> self.scale.s)
 
     def fault(self, inputs: Sequence[Shape]) -> str | None:
-        tokens = self.v.dims[2]
+        tokens = self.group * self.v.dims[2]
         if 255 * tokens * int(self.exp_table[0]) >= 1 << 31:
             return f"weighted sums over {tokens} elements overflow int32"
         return (
             scale_fault(self.scale)
             or mask_fault(self.mask)
             or beyond(self.v, inputs[1])
-            or (None if math.prod(inputs[0]) == self._rows * tokens else "scores do not fit values")
+            or (None if self._fits(math.prod(inputs[0])) else "scores do not fit values")
         )
+
+    def _fits(self, scores: int) -> bool:
+        return scores == self._rows * self.v.dims[2] and self._rows % self.group == 0
 
     @property
     def _rows(self) -> int:
@@ -88,6 +97,7 @@ class Weighted(Operator):
         s = self.v.strides
         block = {
             **{"rows": self._rows // (outer * inner), "cols": cols, "length": tokens},
+            **({"group": self.group} if self.group > 1 else {}),
             **{"inner": inner, "v_outer": s[0], "v_inner": s[1], "v_row": s[2], "v_col": s[3]},
             **{"v_zp": self.v_zp, **weights_block(self.scale, self.mask)},
         }
@@ -100,7 +110,7 @@ class Weighted(Operator):
             {
                 "weighted.step": rows * pairs * tokens,
                 "weighted.pair": rows * pairs,
-                "weighted.exp": rows * tokens,
+                "weighted.exp": rows * tokens * (1 if self.group == 1 else 1 + self.group),
                 "weighted.row": rows,
                 "weighted.call": 1,
             }

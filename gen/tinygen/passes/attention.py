@@ -134,7 +134,10 @@ def core(scope: Scope, reader: Node) -> Core | None:
             "before it"
         )
     product = scope.made_by(_same_place(scope, rounding.inputs[0]), "Scores")
-    if product is None:
+    keys = scope.shape(weighted.inputs[0])[-1]
+    if product is None or scope.shape(softmax.output)[-1] != keys:
+        return None  # a softmax over other elements than a query's keys
+    if scope.shape(product.output)[-1] != keys:
         return None
     rounded = scope.quant(_same_place(scope, weighted.inputs[0]))
     mask = _mask(softmax, scope.shape(product.output)[1])

@@ -76,21 +76,18 @@ def weighted_sum(scope: Scope, node: Node) -> Result:
     grids = on_grid(scope, softmax.inputs[0], product.inputs[1]) if softmax is not None else None
     if softmax is None or grids is None or _own_weights(softmax):
         return None
+    group, rest = divmod(scope.shape(softmax.output)[-1], scope.shape(product.inputs[0])[-1])
+    if rest or (group > 1 and _mask(softmax) is not None):
+        return None
     batch, tokens, wide = scope.shape(product.inputs[1])
     source, view = operand(scope, product.inputs[1], (1, batch, tokens, wide))
-    bits = weight_bits(tokens, 8)
+    bits = weight_bits(tokens * group, 8)
     alpha = float(_attrs(product)["alpha"])
     if alpha <= 0:
         return None
     scale = row_scale(Quant(grids[1].scale * alpha, 0), y, bits)
-    op = g.Weighted(
-        scope.shape(node.output),
-        view,
-        grids[1].zero_point,
-        _table(softmax, grids[0], bits),
-        scale,
-        _mask(softmax),
-    )
+    table, shape = _table(softmax, grids[0], bits), scope.shape(node.output)
+    op = g.Weighted(shape, view, grids[1].zero_point, table, scale, _mask(softmax), group)
     inputs = softmax.inputs[0], source
     return scope.emit(op, inputs, scope.shape(node.output), quant=y, name=product.name)
 

@@ -103,18 +103,34 @@ def mask_before_softmax(scope: Scope, node: Node) -> Result:
     assert isinstance(node.op, Float)
     (x,) = node.inputs
     moved = scope.made_by(x, "Move")
-    if moved is not None and index_of(moved) is not None:
-        return None
     before = scope.made_by(x if moved is None else moved.inputs[0], "Mask")
     if before is None or "weights" in node.op.attrs:
         return None
     assert isinstance(before.op, Float)
     seen = before.op.attrs["seen"]
+    if moved is not None and index_of(moved) is not None:
+        seen = _moved(scope, node, before, moved)
     known = node.op.attrs.get("mask")
     both = seen if known is None else np.minimum(seen, known)
-    source = move(scope, before.inputs[0], None, scope.shape(x))
+    index = None if moved is None else index_of(moved)
+    source = move(scope, before.inputs[0], index, scope.shape(x))
     op = Float("Softmax", {**node.op.attrs, "mask": both})
     return scope.emit(op, (source,), scope.shape(node.output))
+
+
+def _moved(scope: Scope, softmax: Node, mask: Node, moved: Node) -> U8:
+    """The mask of every row of a softmax that takes masked scores in another order."""
+    assert isinstance(mask.op, Float)
+    index = index_of(moved)
+    assert index is not None
+    full = np.broadcast_to(mask.op.attrs["seen"], scope.shape(mask.output)).reshape(-1)
+    rows: U8 = full[index.reshape(-1)].reshape(-1, scope.shape(moved.output)[-1])
+    if not rows.any(axis=1).all():
+        raise TinygenError(
+            f"node {softmax.name} (Softmax) has a row that is masked whole, so that it divides by "
+            "zero: let every row see something"
+        )
+    return rows
 
 
 @rule("Where")

@@ -84,6 +84,7 @@ def unrounded(graph: Graph) -> list[str]:
     sources, tables, affine = _sources(graph)
     for node in graph.nodes:
         needing = _kind(node) in NEEDING or len(sources.get(node.output, ())) > 1
+        needing |= _kind(node) == "Softmax" and not _only_weighs(graph, readers, node)
         if not needing and node.output != graph.output:
             # a function of one tensor that a product reads as it is
             after = list(_beyond_moves(readers, node.output))
@@ -98,6 +99,22 @@ def unrounded(graph: Graph) -> list[str]:
             continue
         missing.append(node.output)
     return missing
+
+
+def _only_weighs(graph: Graph, readers: dict[str, list[Node]], softmax: Node) -> bool:
+    """Whether products take the weights of a softmax row by row, so that they need no grid."""
+    width = graph.values[softmax.output].shape[-1]
+    ahead, found = [softmax.output], []
+    while ahead:
+        name = ahead.pop()
+        for node in readers.get(name, []):
+            assert isinstance(node.op, Float)
+            if _kind(node) == "Move" and node.op.attrs["index"] is None:
+                ahead.append(node.output)
+            elif _kind(node) != "Quant":
+                same = width % graph.values[name].shape[-1] == 0
+                found.append(_kind(node) == "Scores" and node.inputs[0] == name and same)
+    return all(found)
 
 
 def _beyond_moves(readers: dict[str, list[Node]], name: str) -> Iterator[Node]:

@@ -20,6 +20,7 @@ typedef struct {
   int32_t mult, frac, s, offset;
   const uint8_t *mask;
   int32_t mask_rows, mask_stride;
+  int32_t group; /* rows that share one softmax; 0: each has its own */
 } tg_weighted_t;
 
 /* Rows [first, last) of batches * rows; x and y point at row 0.

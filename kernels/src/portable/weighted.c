@@ -2,37 +2,62 @@
 #include "tinygen/weighted.h"
 #include "common/arith.h"
 
+typedef struct {
+  int32_t max;
+  uint32_t total;
+} peak_t;
+
 static inline int sees(const uint8_t *mask, int32_t t) {
   return !mask || (mask[t >> 3] >> (t & 7) & 1);
 }
 
+static inline const uint8_t *mask_of(const tg_weighted_t *op, int32_t row) {
+  return op->mask ? op->mask + (ptrdiff_t)(row % op->mask_rows) * op->mask_stride : NULL;
+}
+
+/* The maximum of so many rows together, and the sum of their weights. */
+static peak_t peak_of(const tg_weighted_t *op, const int8_t *x, int32_t first, int32_t rows) {
+  peak_t peak = {-128, 0};
+  for (int32_t r = first; r < first + rows; r++) {
+    const uint8_t *mask = mask_of(op, r);
+    const int8_t *row = x + (ptrdiff_t)r * op->length;
+    for (int32_t t = 0; t < op->length; t++)
+      if (sees(mask, t) && row[t] > peak.max)
+        peak.max = row[t];
+  }
+  for (int32_t r = first; r < first + rows; r++) {
+    const uint8_t *mask = mask_of(op, r);
+    const int8_t *row = x + (ptrdiff_t)r * op->length;
+    for (int32_t t = 0; t < op->length; t++)
+      if (sees(mask, t))
+        peak.total += op->exp_table[peak.max - row[t]];
+  }
+  return peak;
+}
+
 /* weights[t] = exp_table[max - x[t]], 0 where the row does not see t; returns their sum. */
-static uint32_t weigh(const tg_weighted_t *op, const int8_t *x, const uint8_t *mask,
+static uint32_t weigh(const tg_weighted_t *op, const int8_t *x, const uint8_t *mask, int32_t max,
                       uint16_t *weights) {
-  int32_t max = -128;
-  for (int32_t t = 0; t < op->length; t++)
-    if (sees(mask, t) && x[t] > max)
-      max = x[t];
-  uint32_t total = 0;
+  uint32_t sum = 0;
   for (int32_t t = 0; t < op->length; t++) {
     weights[t] = sees(mask, t) ? op->exp_table[max - x[t]] : 0;
-    total += weights[t];
+    sum += weights[t];
   }
-  return total;
+  return sum;
 }
 
 void tg_weighted_s8(const tg_weighted_t *op, const int8_t *x, const int8_t *v, int32_t first,
                     int32_t last, int8_t *y, void *scratch) {
-  const int32_t length = op->length, cols = op->cols;
+  const int32_t length = op->length, cols = op->cols, group = op->group ? op->group : 1;
   uint16_t *weights = scratch;
+  peak_t peak = {0, 0};
   for (int32_t r = first; r < last; r++) {
-    const uint8_t *mask =
-        op->mask ? op->mask + (ptrdiff_t)(r % op->mask_rows) * op->mask_stride : NULL;
-    const uint32_t total = weigh(op, x + (ptrdiff_t)r * length, mask, weights);
-    const int32_t reciprocal = tg_row_reciprocal(total, op->mult, op->frac, op->s);
+    if (r == first || r % group == 0)
+      peak = peak_of(op, x, r / group * group, group);
+    const uint32_t sum = weigh(op, x + (ptrdiff_t)r * length, mask_of(op, r), peak.max, weights);
+    const int32_t reciprocal = tg_row_reciprocal(peak.total, op->mult, op->frac, op->s);
     const int32_t batch = r / op->rows;
-    /* below 2^31: total <= length * exp_table[0] */
-    const int32_t start = -op->v_zp * (int32_t)total;
+    const int32_t start = -op->v_zp * (int32_t)sum;
     const int8_t *column = v + (ptrdiff_t)(batch / op->inner) * op->v_outer +
                            (ptrdiff_t)(batch % op->inner) * op->v_inner;
     int8_t *out = y + (ptrdiff_t)r * cols;
