@@ -102,6 +102,9 @@ def mask_before_softmax(scope: Scope, node: Node) -> Result:
     """The softmax of masked scores is told which keys count."""
     assert isinstance(node.op, Float)
     (x,) = node.inputs
+    rank = len(scope.shape(x))
+    if int(node.op.attrs.get("axis", -1)) % rank != rank - 1:
+        return None  # its axis comes last first
     moved = scope.made_by(x, "Move")
     before = scope.made_by(x if moved is None else moved.inputs[0], "Mask")
     if before is None or "weights" in node.op.attrs:
