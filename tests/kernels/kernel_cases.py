@@ -163,6 +163,14 @@ def linear_case(target: Target, rng: Rng, rows: int, k: int, n: int, s: int | No
     return linear_case_of(target, rng, linear_op(rng, k, n, s), int8s(rng, rows, k))
 
 
+def ties_case(target: Target, rng: Rng, rows: int, k: int, n: int, s: int) -> Case:
+    """Every second result lies half way between two integers: m is half of 2^s, sums are small."""
+    w = rng.integers(-1, 2, (n, k)).astype(np.int8)
+    half = Requant(np.full(n if rng.integers(2) else 1, 1 << (s - 1), np.int32), s, 3)
+    op = Linear(w, rng.integers(-40, 41, n).astype(np.int32), half, None)
+    return linear_case_of(target, rng, op, rng.integers(-20, 21, (rows, k)).astype(np.int8))
+
+
 def linear_case_of(target: Target, rng: Rng, op: Linear, x: NDArray[np.int8]) -> Case:
     (n, k), rows = op.weight.shape, len(x)
     xs, ys = wider(rng, k), wider(rng, n)

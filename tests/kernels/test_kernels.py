@@ -104,6 +104,12 @@ def shifts(machine: Machine) -> list[Case]:
     return make(machine, [(cases.linear_case, shape, seed) for shape, seed in shapes])
 
 
+def ties(machine: Machine) -> list[Case]:
+    """Rounding half up, at every s."""
+    shapes = [((5, 9, 7, s), seed) for s in range(1, 32) for seed in range(2)]
+    return make(machine, [(cases.ties_case, shape, seed) for shape, seed in shapes])
+
+
 def fuzz(machine: Machine, lists: int, calls: int) -> None:
     @settings(
         max_examples=lists,
@@ -130,7 +136,7 @@ needs_cc = pytest.mark.skipif(not shutil.which("cc"), reason="no host C compiler
 @pytest.mark.parametrize("target", HOSTED)
 def test_host_fixed_shapes(target: str, build: Path) -> None:
     machine = harness.host(target, build)
-    machine.check(fixed(machine, 6) + shifts(machine))
+    machine.check(fixed(machine, 6) + shifts(machine) + ties(machine))
 
 
 @needs_cc
@@ -159,7 +165,7 @@ needs_zig = pytest.mark.skipif(
 def test_qemu_fixed_shapes(target: str, core: str, build: Path) -> None:
     machine = harness.qemu(target, core, build)
     machine.check(fixed(machine, 2))
-    machine.check(shifts(machine))
+    machine.check(shifts(machine) + ties(machine))
 
 
 @pytest.mark.emulated
@@ -175,7 +181,7 @@ def test_qemu_any_shape(target: str, core: str, build: Path) -> None:
 def test_unicorn_with_clang(target: str, core: str, build: Path) -> None:
     """What a machine with nothing but Python can check."""
     machine = harness.unicorn(target, core, build)
-    machine.check(fixed(machine, 1) + shifts(machine))
+    machine.check(fixed(machine, 1) + shifts(machine) + ties(machine))
     fuzz(machine, 3, 40)
 
 

@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rule_bench import Bench, apply, kinds
 
+from tinygen.graph import Node, Value
 from tinygen.graph.ops import Float
 from tinygen.passes import moves
+from tinygen.passes.engine import rewrite
 
 
 @st.composite
@@ -55,6 +57,16 @@ def test_a_transpose_of_unit_axes_is_a_reshape() -> None:
     y = b.node("Transpose", "x", shape=(3, 1, 4), perm=[1, 0, 2])
     (node,) = apply(b.graph(y), *moves.MOVES).nodes
     assert isinstance(node.op, Float) and node.op.attrs["index"] is None
+
+
+def test_each_part_of_a_split_is_its_own() -> None:
+    b = Bench(2, 5)
+    first, second = "first", "second"
+    b.values |= {first: Value(first, (2, 2)), second: Value(second, (2, 3))}
+    b.nodes.append(Node("split", Float("Split", {"axis": 1}), ("x",), (first, second)))
+    for part, want in ((first, [0, 1, 5, 6]), (second, [2, 3, 4, 7, 8, 9])):
+        (node,) = rewrite(b.graph(part), moves.MOVES).nodes
+        assert isinstance(node.op, Float) and node.op.attrs["index"].tolist() == want
 
 
 def test_two_transposes_that_undo_each_other_vanish() -> None:

@@ -16,7 +16,7 @@ from tinygen.emitter import emit
 from tinygen.errors import TinygenError
 from tinygen.graph.ops import Fusion
 from tinygen.planner import KINDS, Options, Plan, make_plan
-from tinygen.planner.footprint import called, load_code_model
+from tinygen.planner.footprint import CodeModel, Section, called, load_code_model
 from tinygen.planner.schedule import Kind
 from tinygen.project import load_graph
 
@@ -76,6 +76,18 @@ def test_the_flash_budget_counts_code() -> None:
     make_plan(graph, board, Options(max_flash=plan.flash_bytes))
     with pytest.raises(TinygenError, match="bytes of code"):
         make_plan(graph, board, Options(max_flash=plan.const_bytes + 1))
+
+
+def test_the_stack_is_that_of_the_deepest_call() -> None:
+    sections = {
+        "a": Section(0, 8, ("shallow", "deep", "data")),
+        "shallow": Section(0, 16, ()),
+        "deep": Section(0, 24, ("shallow", "deeper")),
+        "deeper": Section(0, 40, ("data",)),
+        "data": Section(64, 0, ()),
+    }
+    model = CodeModel("cc", sections, 0, 0, 0)
+    assert [model.depth(key) for key in sections] == [8 + 24 + 40, 16, 24 + 40, 40, 0]
 
 
 @pytest.mark.parametrize("size, fits", ((0x10000, True), (0x4000, False)))
