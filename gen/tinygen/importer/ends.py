@@ -19,7 +19,8 @@ from tinygen.graph.ops import Float
 IDS: tuple[int, ...] = (onnx.TensorProto.INT32, onnx.TensorProto.INT64)
 BYTES: dict[int, Integers] = {onnx.TensorProto.INT8: "int8", onnx.TensorProto.UINT8: "uint8"}
 MOVING = {"Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Transpose"}
-LARGEST = 1 << 24
+LARGEST = 1 << 21
+"""Elements of an input."""
 
 
 def fix_shape(entry: onnx.ValueInfoProto) -> tuple[int, ...]:

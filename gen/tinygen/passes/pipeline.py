@@ -93,8 +93,19 @@ def import_with_origins(
         graph, origins = to_integer(loaded, samples)
     except TinygenError as error:
         message = re.sub(r"~\w+", "", str(error))  # the numbers that rewriting adds to names
-        raise TinygenError(f"{path}: {message}") from error
+        raise TinygenError(f"{path}: {_with_batch(loaded, message)}") from error
     return Imported(graph, origins)
+
+
+def _with_batch(graph: Graph, message: str) -> str:
+    """What is wrong with an input whose first axis is not 1 may be that."""
+    batch = graph.values[graph.input].shape[0]
+    if batch == 1:
+        return message
+    return (
+        f"input {graph.input} has batch {batch}: export with batch 1 (or a dynamic batch axis); "
+        f"taken as one input without a batch axis it fails too ({message})"
+    )
 
 
 def to_integer(graph: Graph, samples: NDArray[Any] | None = None) -> tuple[Graph, dict[str, str]]:
