@@ -70,7 +70,8 @@ class Weights:
         if kind in ("Linear", "Convolve"):
             return 2 * inputs[0] + shape[-1] + 10
         if kind == "Softmax":
-            return 2 * inputs[0] + 3 if len(shape) == 2 else 3 * inputs[0] + 20
+            last = node.op.attrs.get("axis", -1) in (-1, len(shape) - 1)
+            return 2 * inputs[0] + 3 if len(shape) == 2 and last else 3 * inputs[0] + 20
         if kind in WHOLE:
             return 10_000 * sum(inputs) + 10_000_000 * (1 + size)
         if kind in UNARY:
