@@ -28,10 +28,10 @@ from tinygen.fidelity import quantlib
 from tinygen.graph import Graph
 from tinygen.importer import load
 from tinygen.passes import pipeline
-from tinygen.passes.scales import CHOSEN
 from tinygen.passes.diagnose import refuse_leftovers
 from tinygen.passes.elementwise import ELEMENTWISE
 from tinygen.passes.engine import kind_of, rewrite
+from tinygen.passes.scales import CHOSEN
 from tinygen.passes.simulate import simulate
 from tinygen.reference import quantise, run
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import onnx
 
 import tinygen
-from semantics.case import QUANTLIB
+from semantics.case import MICROSOFT, QUANTLIB
 from tinygen.importer import quantlib
+from tinygen.importer.contrib import EXPANSIONS
 from tinygen.importer.spell import SPELLINGS
 from tinygen.importer.upgrade import UPGRADES
 
@@ -34,4 +35,5 @@ def known() -> set[tuple[str, str]]:
     """(domain, operator)"""
     upgraded = {("", kind) for kind in UPGRADES}
     integer = {(QUANTLIB, kind) for kind in quantlib.KINDS}
-    return {("", name) for name in named()} | upgraded | integer | set(SPELLINGS)
+    fused = {(MICROSOFT, kind) for kind in EXPANSIONS}
+    return {("", name) for name in named()} | upgraded | integer | fused | set(SPELLINGS)

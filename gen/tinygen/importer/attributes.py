@@ -181,6 +181,8 @@ CHECKS: Mapping[str, Check] = {
     "Clip": _constant("min", "max"),
     "Conv": _all(_convolution, _constant("weight", "bias")),
     "MaxPool": _max_pool,
+    "AveragePool": _convolution,
+    "RMSNormalization": _all(_layer_norm, _constant("scale")),
     "Slice": _constant("starts", "ends", "axes", "steps"),
     "QuantizeLinear": _linear_quantisation,
     "DequantizeLinear": _linear_quantisation,

@@ -7,6 +7,7 @@ from tinygen.operators.extreme import Extreme
 from tinygen.operators.matmul import BatchMatMul
 from tinygen.operators.movement import Concat, Gather, Reorder
 from tinygen.operators.mul import Mul
+from tinygen.operators.rms_norm import RmsNorm
 from tinygen.operators.softmax import Softmax
 from tinygen.operators.sum import Sum
 from tinygen.operators.weighted import Weighted
@@ -23,6 +24,7 @@ __all__ = [
     "Operator",
     "Ref",
     "Reorder",
+    "RmsNorm",
     "Softmax",
     "Sum",
     "Weighted",

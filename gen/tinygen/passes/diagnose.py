@@ -31,7 +31,6 @@ INSTEAD = {
     "Cast": "casts what is no token id: keep activations in float32",
     "Where": "chooses by what is no constant, or between other things than scores and a large "
     "negative number, or by another mask for each head: tinygen takes one constant attention mask",
-    "RMSNormalization": "is not LayerNorm: tinygen takes LayerNorm and BatchNorm",
 }
 QUANTISE = "quantise it (`tinygen quantize` chooses operators that fit)"
 

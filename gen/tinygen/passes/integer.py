@@ -96,6 +96,10 @@ def integer_norm(scope: Scope, node: Node) -> Result:
     gamma, beta = _arrays(scope, inner.inputs[1:])
     attrs = inner.op.attrs
     whole = attrs.get("whole", False) and x.scale == 1
+    if not attrs.get("centred", True):
+        shape = scope.shape(node.output)
+        rms = multipliers.rms_norm(shape, gamma, beta, attrs["eps"], x, y)
+        return scope.emit(rms, inner.inputs[:1], shape, quant=y, name=inner.name)
     variance = Quant(attrs["scale"], attrs["zp"]) if "scale" in attrs else None
     op = multipliers.layer_norm(gamma, beta, attrs["eps"], x, y, whole=whole, variance=variance)
     return scope.emit(op, inner.inputs[:1], scope.shape(node.output), quant=y, name=inner.name)
@@ -184,7 +188,9 @@ def integer_mean(scope: Scope, node: Node) -> Result:
     if found is None or x is None:
         return None
     inner, y = found
-    op = multipliers.mean_pool(scope.shape(inner.inputs[0])[0], x, y)
+    assert isinstance(inner.op, Float)
+    times = float(inner.op.attrs.get("times", 1.0))
+    op = multipliers.mean_pool(scope.shape(inner.inputs[0])[0], x, y, times)
     return scope.emit(op, inner.inputs, scope.shape(node.output), quant=y, name=inner.name)
 
 

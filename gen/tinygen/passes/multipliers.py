@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tinygen.errors import TinygenError
 from tinygen.graph import Quant
 from tinygen.graph.ops import I8, I32, U16, Add, LayerNorm, MeanPool, Requant, RowScale, WeightSteps
+from tinygen.operators.rms_norm import RmsNorm
 
 F64 = NDArray[np.float64]
 SHIFT = 32
@@ -175,6 +176,15 @@ def layer_norm(
     return LayerNorm(gi, bi, eps_term, frac, s, step=step, most=most)
 
 
+def rms_norm(
+    shape: tuple[int, ...], gamma: F64, beta: F64, eps: float, x: Quant, y: Quant
+) -> RmsNorm:
+    """The same without a mean."""
+    plain = layer_norm(gamma, beta, eps, x, y)
+    parts = plain.gamma, plain.beta, plain.eps_term, plain.frac, plain.s
+    return RmsNorm(shape, *parts, x.zero_point)
+
+
 def add(a: Quant, b: Quant, y: Quant, other: I8 | None) -> Add:
     """A residual with two scales and one rounding."""
     ra, rb = a.scale / y.scale, b.scale / y.scale
@@ -202,7 +212,7 @@ def add_constant(a: Quant, values: F64, y: Quant) -> Add:
     return Add(ma, mb, c, s, other)
 
 
-def mean_pool(rows: int, x: Quant, y: Quant) -> MeanPool:
-    """Mean over ``rows`` tokens."""
-    ratio = np.asarray([x.scale / (rows * y.scale)])
+def mean_pool(rows: int, x: Quant, y: Quant, times: float = 1.0) -> MeanPool:
+    """Mean over ``rows`` tokens, times a number."""
+    ratio = np.asarray([x.scale * times / (rows * y.scale)])
     return MeanPool(-rows * x.zero_point, requant(ratio, y.zero_point))

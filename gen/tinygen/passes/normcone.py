@@ -37,7 +37,8 @@ F64 = NDArray[np.float64]
 @dataclass(frozen=True, eq=False)
 class NormCone:
     """x: the value that is normalised, over `axes` of its shape.  gamma, beta: of one element
-    along these axes, in order.  nodes: of the cone.  rounded: whether the model rounds within."""
+    along these axes, in order.  nodes: of the cone.  rounded: whether the model rounds within.
+    centred: whether the mean is taken off; else it is a norm by the root mean square."""
 
     x: str
     axes: tuple[int, ...]
@@ -46,14 +47,20 @@ class NormCone:
     eps: float
     nodes: tuple[Node, ...]
     rounded: bool
+    centred: bool
 
 
 def norm_cone(scope: Scope, node: Node) -> NormCone | None:
     """The smallest cone of a node that is a norm: the rounding of x itself stays outside."""
-    for x, nodes in _cones(scope, node):
-        axes = _axes(scope, nodes, x)
-        if axes is not None and scope.shape(x) == scope.shape(node.output):
-            found = _fitted(scope, node, x, nodes, axes)
+    cones = [
+        (x, nodes, axes)
+        for x, nodes in _cones(scope, node)
+        if scope.shape(x) == scope.shape(node.output)
+        and (axes := _axes(scope, nodes, x)) is not None
+    ]
+    for centred in (True, False):  # less its mean, a value would pass as one without
+        for x, nodes, axes in cones:
+            found = _fitted(scope, node, x, nodes, axes, centred=centred)
             if found is not None:
                 return found
     return None
@@ -154,7 +161,13 @@ def axes_of(scope: Scope, node: Node, rank: int) -> tuple[int, ...] | None:
 
 
 def _fitted(
-    scope: Scope, node: Node, x: str, nodes: tuple[Node, ...], axes: tuple[int, ...]
+    scope: Scope,
+    node: Node,
+    x: str,
+    nodes: tuple[Node, ...],
+    axes: tuple[int, ...],
+    *,
+    centred: bool,
 ) -> NormCone | None:
     """gamma, beta and eps that explain the cone on every probe; None if none do."""
     shape = scope.shape(x)
@@ -181,29 +194,29 @@ def _fitted(
                 return None
             probes.append(rows(probe))
             answers.append(rows(y))
-    fit = _affine(np.concatenate(probes[-many:]), np.concatenate(answers[-many:]))
+    fit = _affine(np.concatenate(probes[-many:]), np.concatenate(answers[-many:]), centred)
     if fit is None:
         return None
     gamma, beta = fit
-    eps = _eps(probes[0], answers[0], gamma, beta)
+    eps = _eps(probes[0], answers[0], gamma, beta, centred)
     for probe, answer in zip(probes, answers, strict=True):
-        want = gamma * normalised(probe, eps) + beta
+        want = gamma * normalised(probe, eps, centred) + beta
         if np.abs(want - answer).max() > TOLERANCE * max(np.abs(gamma).max(), np.abs(want).max()):
             return None
     rounded = any(isinstance(n.op, Float) and n.op.kind == "Quant" for n in nodes)
-    return NormCone(x, axes, gamma, beta, eps, nodes, rounded)
+    return NormCone(x, axes, gamma, beta, eps, nodes, rounded, centred)
 
 
-def normalised(x: F64, eps: float) -> F64:
+def normalised(x: F64, eps: float, centred: bool = True) -> F64:
     """Rows less their mean over their deviation."""
-    centred = x - x.mean(axis=1, keepdims=True)
-    y: F64 = centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + eps)
+    c = x - x.mean(axis=1, keepdims=True) if centred else x
+    y: F64 = c / np.sqrt((c**2).mean(axis=1, keepdims=True) + eps)
     return y
 
 
-def _affine(x: F64, y: F64) -> tuple[F64, F64] | None:
+def _affine(x: F64, y: F64, centre: bool) -> tuple[F64, F64] | None:
     """gamma and beta of each element, by least squares where eps does not count."""
-    n = normalised(x, 0.0)
+    n = normalised(x, 0.0, centre)
     centred = n - n.mean(axis=0)
     power = (centred**2).sum(axis=0)
     if np.any(power < 1e-9):
@@ -213,9 +226,9 @@ def _affine(x: F64, y: F64) -> tuple[F64, F64] | None:
     return gamma, beta
 
 
-def _eps(x: F64, y: F64, gamma: F64, beta: F64) -> float:
+def _eps(x: F64, y: F64, gamma: F64, beta: F64, centre: bool) -> float:
     """From small inputs: y - beta = gamma c / sqrt(variance + eps)."""
-    centred = x - x.mean(axis=1, keepdims=True)
+    centred = x - x.mean(axis=1, keepdims=True) if centre else x
     variance = (centred**2).mean(axis=1, keepdims=True)
     with np.errstate(all="ignore"):
         each = (gamma * centred / (y - beta)) ** 2 - variance

@@ -116,7 +116,7 @@ def _by_behaviour(scope: Scope, node: Node, *, exact: bool) -> str | None:
     front = transposed(scope, found.x, perm)
     rows = math.prod(shape[a] for a in stay), len(found.gamma)
     flat = move(scope, front, None, rows)
-    attrs = {"eps": found.eps}
+    attrs = {"eps": found.eps} | ({} if found.centred else {"centred": False})
     inputs = flat, scope.constant(found.gamma), scope.constant(found.beta)
     turned = perm != sorted(perm)  # then no tensor of the model has this order
     origin = f"{node.output.split('~')[0]} by rows" if turned else None

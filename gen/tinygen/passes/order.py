@@ -73,14 +73,14 @@ class Weights:
             last = node.op.attrs.get("axis", -1) in (-1, len(shape) - 1)
             return 2 * inputs[0] + 3 if len(shape) == 2 and last else 3 * inputs[0] + 20
         if kind in WHOLE:
-            return 10_000 * sum(inputs) + 10_000_000 * (1 + size)
+            return 10**9 * sum(inputs) + 10**12 * (1 + size)
         if kind in UNARY:
             return self._unary(kind, node, inputs)
         if kind in BINARY and len(inputs) == 2:
             return self._binary(kind, node, inputs, shape)
         if kind in MOVING:
             return sum(inputs) + 30 * (1 + len(inputs))
-        return 3 * sum(inputs) + 400 * (1 + len(inputs)) + 4 * size
+        return 200 * sum(inputs) + 4000 * (1 + len(inputs)) + 400 * size
 
     def _unary(self, kind: str, node: Node, inputs: list[int]) -> int:
         if kind in ("QuantizeLinear", "DequantizeLinear"):

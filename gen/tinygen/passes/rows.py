@@ -6,7 +6,7 @@
 ``Norm`` x [R, E]: inputs x, gamma, beta (real); attrs: see `norm`.
 ``Softmax`` x [R, T], over the last axis: attrs beta (a factor on x), mask [1 or R, T], as ONNX's.
 ``Scores`` a [H, S, P], b [H, P, T]: their product times attr alpha.
-``Mean`` x [R, E] -> [1, E].  ``Join`` of [Ri, E] -> [R, E].
+``Mean`` x [R, E] -> [1, E], times attr times (1).  ``Join`` of [Ri, E] -> [R, E].
 ``Embed`` ids [S], table [V, E] -> [S, E].
 ``Largest`` x [H, W, C] -> [OH*OW, C]: attrs kernel, strides, pads.
 """
@@ -108,6 +108,22 @@ def norm_of_rows(scope: Scope, node: Node) -> Result:
     return scope.emit(Float("Add"), (y, scope.constant(b)), shape)
 
 
+@rule("RMSNormalization")
+def rms_norm_of_rows(scope: Scope, node: Node) -> Result:
+    """RMSNormalization over an axis and all after it."""
+    x, gamma = node.inputs
+    shape, g = scope.shape(x), real(scope, node.inputs[1])
+    axis = attribute(node, "axis", -1) % len(shape)
+    inner = shape[axis:]
+    if g is None or not _fits(g, inner):
+        return None
+    rows = math.prod(shape[:axis]), math.prod(inner)
+    full = np.broadcast_to(g, inner).reshape(-1).astype(np.float64)
+    inputs = move(scope, x, None, rows), scope.constant(full), scope.constant(np.zeros(rows[1]))
+    attrs = {"eps": float(attribute(node, "epsilon", 1e-5)), "centred": False}
+    return move(scope, scope.emit(Float("Norm", attrs), inputs, rows), None, shape)
+
+
 def _fits(parameter: Any, shape: tuple[int, ...]) -> bool:
     """Whether it broadcasts to the shape alone."""
     return parameter.ndim <= len(shape) and all(
@@ -198,15 +214,16 @@ def reduced(scope: Scope, node: Node) -> Index | None:
     return index
 
 
-@rule("ReduceMean", "GlobalAveragePool")
+@rule("ReduceMean", "GlobalAveragePool", "ReduceSum")
 def mean_of_rows(scope: Scope, node: Node) -> Result:
-    """Mean over some axes: bring them to the front, then average rows."""
+    """Mean over some axes: bring them to the front, then average rows. A sum is so many means."""
     index = reduced(scope, node)
     if index is None:
         return None
+    attrs = {"times": float(index.shape[0])} if node_kind(node) == "ReduceSum" else {}
     x = node.inputs[0]
     rows = move(scope, x, normal(index, scope.shape(x)), index.shape)
-    y = scope.emit(Float("Mean"), (rows,), (1, index.shape[1]))
+    y = scope.emit(Float("Mean", attrs), (rows,), (1, index.shape[1]))
     return move(scope, y, None, scope.shape(node.output))
 
 
@@ -300,6 +317,7 @@ def residual_of_one_move(scope: Scope, node: Node) -> Result:
 
 ROWS = (
     norm_of_rows,
+    rms_norm_of_rows,
     softmax_last_axis,
     residual_of_rows,
     constant_of_full_shape,

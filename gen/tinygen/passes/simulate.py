@@ -62,7 +62,7 @@ def _run(node: Node, i: list[Any], shape: tuple[int, ...]) -> Array:
         "Softmax": lambda: _weights(i[0], attrs),
         "Embed": lambda: i[1][np.clip(i[0], 0, len(i[1]) - 1).astype(int)],
         "Largest": lambda: _largest(i[0], attrs, shape),
-        "Mean": lambda: i[0].mean(axis=0),
+        "Mean": lambda: i[0].mean(axis=0) * attrs.get("times", 1.0),
         "Padded": lambda: np.pad(
             i[0],
             list(zip(attrs["before"], attrs["after"], strict=True)),
@@ -106,6 +106,7 @@ def softmax(x: Array, weights: Array | None = None) -> Array:
 
 def _norm(i: list[Any], attrs: Any) -> Array:
     mean, eps, whole = i[0].mean(axis=-1, keepdims=True), attrs["eps"], attrs.get("whole", False)
+    mean = mean if attrs.get("centred", True) else 0.0
     centred = i[0] - (np.trunc(mean) if whole else mean)
     variance = (centred**2).mean(axis=-1, keepdims=True)
     if "scale" in attrs:

@@ -46,6 +46,7 @@ class Portable(Target):
         "embed": ("embed",),
         "matmul": ("matmul",),
         "softmax": ("softmax",),
+        "rmsnorm": ("rmsnorm",),
         "weighted": ("weighted",),
         "mul": ("binary",),
         "sum": ("binary",),

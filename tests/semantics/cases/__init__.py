@@ -13,9 +13,10 @@ from semantics.cases import (
     movement,
     quantised,
     rows,
+    spelled,
 )
 
-TABLES = (elementwise, movement, rows, quantised, attention, fused, integers, folded)
+TABLES = (elementwise, movement, rows, quantised, attention, fused, integers, folded, spelled)
 
 
 def by_operator() -> dict[tuple[str, str], list[Case]]:
