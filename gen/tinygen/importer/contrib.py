@@ -214,7 +214,6 @@ EXPANSIONS: dict[str, Callable[[Expansion], None]] = {
     "FusedConv": _fused_conv,
     "SkipLayerNormalization": _skip_norm,
     "SkipSimplifiedLayerNormalization": _skip_rms,
-    "SimplifiedLayerNormalization": _rms,
     "Attention": _attention,
     "MultiHeadAttention": _multi_head,
     "EmbedLayerNormalization": _embed,

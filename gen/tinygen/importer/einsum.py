@@ -96,6 +96,8 @@ def _summed(e: Expansion, name: str, term: str, kept: set[str]) -> tuple[str, st
 def _placed(e: Expansion, name: str, term: str, order: str, output: str = "") -> str:
     """The operand with its axes in another order."""
     perm = [term.index(x) for x in order]
+    if not perm:
+        return e.add("Identity", name, output=output) if output else name
     if perm == list(range(len(perm))) and not output:
         return name
     return e.add("Transpose", name, output=output, perm=perm)

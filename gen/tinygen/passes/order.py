@@ -25,8 +25,8 @@ from tinygen.passes.elementwise import BINARY, MONOTONE, UNARY
 CONSTANT, GRID, INPUT = 2, 1, 1
 MOVING = {"Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Dropout", "Cast", "Transpose"}
 MOVING |= {"Split", "Slice", "Gather", "Expand", "Concat"}
-WHOLE = {"Attention", "BatchNormalization", "Floor", "RequantShift", "iLayerNorm", "IntegerMean"}
-WHOLE |= {"iSoftmax", "iGELU", "IntegerAdd"}
+WHOLE = {"Gemm", "Attention", "BatchNormalization", "Floor", "RequantShift", "iLayerNorm"}
+WHOLE |= {"IntegerMean", "iSoftmax", "iGELU", "IntegerAdd"}
 """Spelled out as several operators."""
 ADDED = {"Mask": 2, "Join": 1, "Embed": 5}
 DOUBLED = {"Quant": 1, "Scores": 5, "Norm": 3, "Mean": 1}

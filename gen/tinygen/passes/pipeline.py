@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from tinygen.errors import TinygenError
 from tinygen.graph import Graph, Node, Quant, Value, verify
-from tinygen.graph.ops import Float
+from tinygen.graph.ops import Attention, DotProductAttention, Float
 from tinygen.importer import load
+from tinygen.operators import Weighted
 from tinygen.passes.algebra import ALGEBRA, MERGING
 from tinygen.passes.attention import ATTENTION, EXACT_ATTENTION, SEPARATE_ATTENTION
 from tinygen.passes.attention_node import attention_node
@@ -40,6 +41,8 @@ from tinygen.passes.tail import drop_identities, fuse_tables, select_early
 from tinygen.passes.windows import WINDOWS
 
 Rules = tuple[Rule, ...]
+ATTENDING = (Attention, DotProductAttention, Weighted)
+NO_ATTENTION = "the model has no attention: it runs, but general deployment tools may serve such networks better"
 
 
 @dataclass(frozen=True)
@@ -145,6 +148,8 @@ def _integer(graph: Graph, samples: NDArray[Any] | None, how: Flavour) -> Graph:
     for step in (*ROUNDED, choose_scales(samples), *attention, *STEPS):
         graph = verify(step(graph))
     refuse_leftovers(graph)
+    if not any(isinstance(n.op, ATTENDING) for n in graph.nodes):
+        return replace(graph, notes=(*graph.notes, NO_ATTENTION))
     return graph
 
 

@@ -111,7 +111,6 @@ def fused() -> list[Case]:
     apart = (live(1, 3, 4), live(1, 5, 4), live(1, 5, 4))
     rms = {**how, "roundings": 3}
     found += [
-        Case("SimplifiedLayerNormalization", (x, gamma), eps, **rms),
         Case("SkipSimplifiedLayerNormalization", (*rows, gamma), eps, **rms),
         Case("SkipSimplifiedLayerNormalization", (*rows, gamma, beta), eps, **rms),
     ]
