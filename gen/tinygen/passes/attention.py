@@ -18,7 +18,7 @@ from tinygen.errors import TinygenError
 from tinygen.graph import Node, Quant
 from tinygen.graph.ops import U8, U16, Attention, DotProductAttention, Float, Requant
 from tinygen.passes.algebra import MERGED
-from tinygen.passes.engine import Result, Scope, rule
+from tinygen.passes.engine import Result, Scope, kind_of, rule
 from tinygen.passes.moves import index_of, trace
 from tinygen.passes.multipliers import (
     Projection,
@@ -129,22 +129,39 @@ def core(scope: Scope, reader: Node) -> Core | None:
     rounding = scope.made_by(scored, "Quant")
     scores = scope.quant(scored)
     if rounding is None or scores is None:
-        raise TinygenError(
-            f"node {softmax.name} (Softmax) has scores without a scale: quantise the product "
-            "before it"
-        )
+        raise TinygenError(f"node {softmax.name} (Softmax) {_unscaled(scope, scored)}")
     product = scope.made_by(_same_place(scope, rounding.inputs[0]), "Scores")
     keys = scope.shape(weighted.inputs[0])[-1]
     if product is None or scope.shape(softmax.output)[-1] != keys:
         return None  # a softmax over other elements than a query's keys
     if scope.shape(product.output)[-1] != keys:
         return None
+    keys = scope.shape(product.output)
+    seen = scope.shape(softmax.output)[-1]
+    if scope.shape(weighted.inputs[0]) != keys or seen != keys[-1]:
+        raise TinygenError(
+            f"node {softmax.name} (Softmax) is over {seen} values at once, by its axis (below opset "
+            f"13, that and all axes after it), not over the {keys[-1]} keys of a query: use axis=-1"
+        )
     rounded = scope.quant(_same_place(scope, weighted.inputs[0]))
     mask = _mask(softmax, scope.shape(product.output)[1])
     found = Core(product, softmax, weighted, order, context, scores, rounded, mask)
     if found.alpha <= 0 or found.weighing <= 0 or (found.own_table and scores.scale != 1):
         return None
     return found
+
+
+def _unscaled(scope: Scope, scores: str) -> str:
+    """Why what the softmax reads is no rounded product."""
+    step = scope.producers.get(scores)
+    kind = "Scores" if step is None else kind_of(step)
+    if step is None or kind == "Scores":
+        return "has scores without a scale: quantise the product before it"
+    what = "a permutation" if kind == "Move" else f"{step.name} ({kind})"
+    return (
+        f"reads {what} rather than a product: tinygen takes a positive number as a factor there, "
+        "and one constant mask for all heads, so export without it"
+    )
 
 
 def _mask(softmax: Node, tokens: int) -> U8 | None:

@@ -71,6 +71,11 @@ def _refuse(graph: Graph, node: Node, quantised: set[str]) -> None:
             f"node {node.name} ({what}) is the model's last step, which firmware does not need: "
             "export the model without it (the largest logit is the class)"
         )
+    if kind == "Softmax" and isinstance(node.op, Float) and "along" in node.op.attrs:
+        raise TinygenError(
+            f"node {node.name} ({what}) has axis={node.op.attrs['along']}, which is not the last of "
+            "its input: attention is a softmax over the keys of a query, so use axis=-1"
+        )
     if kind == "Softmax" and _masked(graph, node):
         raise TinygenError(
             f"node {node.name} ({what}) has a tensor added to its scores that is not a constant "

@@ -2,8 +2,8 @@
 """Constant attention masks: which keys a row of queries sees.
 
 A constant of zeros and large negative numbers added to the scores, or a Where that puts one in
-their place, becomes ``Mask`` x [..., S, T] (attr seen: uint8 [S or 1, T]), and that an attribute of
-the softmax behind it. A key that is not seen has the weight 0 there, as exp(-1e4) has.
+their place, becomes ``Mask`` x [..., S, T] (attrs seen: uint8 [S or 1, T], low: the number), and
+that an attribute of the softmax behind it. A key that is not seen has the weight 0 there, as exp(-1e4) has.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tinygen.errors import TinygenError
 from tinygen.graph import Node
 from tinygen.graph.ops import U8, Float
 from tinygen.passes.constants import is_constant, real
-from tinygen.passes.engine import Result, Scope, rule
+from tinygen.passes.engine import Result, Scope, kind_of, rule
 from tinygen.passes.moves import index_of, move
 from tinygen.passes.quantisation import quant
 
@@ -34,7 +34,7 @@ def mask_added(scope: Scope, node: Node) -> Result:
             continue
         low = values <= NEVER
         if low.any() and np.all(low | (values == 0)):
-            return _mask(scope, node, node.inputs[side], ~low)
+            return _mask(scope, node, node.inputs[side], ~low, float(values[low].max()))
     return None
 
 
@@ -50,11 +50,12 @@ def mask_chosen(scope: Scope, node: Node) -> Result:
         x = sides[side]
         if values is None or is_constant(scope, x) or not np.all(values <= NEVER):
             continue
-        return _mask(scope, node, x, chosen != 0 if side == 0 else chosen == 0)
+        seen = chosen != 0 if side == 0 else chosen == 0
+        return _mask(scope, node, x, seen, float(values.max()))
     return None
 
 
-def _mask(scope: Scope, node: Node, x: str, seen: NDArray[Any]) -> str | None:
+def _mask(scope: Scope, node: Node, x: str, seen: NDArray[Any], low: float) -> str | None:
     """The Mask of x, if the constant is the same for every head."""
     shape = scope.shape(x)
     if len(shape) < 2 or scope.shape(node.output) != shape:
@@ -71,19 +72,32 @@ def _mask(scope: Scope, node: Node, x: str, seen: NDArray[Any]) -> str | None:
         )
     if np.all(rows == rows[0]):
         rows = rows[:1]
-    return scope.emit(Float("Mask", {"seen": rows}), (x,), shape)
+    return scope.emit(Float("Mask", {"seen": rows, "low": low}), (x,), shape)
+
+
+def _low(mask: Node) -> float:
+    assert isinstance(mask.op, Float)
+    return float(mask.op.attrs["low"])
+
+
+def _again(scope: Scope, mask: Node, x: str, low: float) -> str:
+    assert isinstance(mask.op, Float)
+    return scope.emit(Float("Mask", {**mask.op.attrs, "low": low}), (x,), scope.shape(mask.output))
 
 
 @rule("Mul", "Div")
 def factor_after_mask(scope: Scope, node: Node) -> Result:
-    """Mask(x) c = Mask(x c) for a positive number c."""
+    """Mask(x) c = Mask(x c) for a positive number c that leaves what was low at most `NEVER`."""
     x, c = node.inputs
     factor = real(scope, c)
     before = scope.made_by(x, "Mask")
     if before is None or factor is None or factor.size != 1 or factor.flat[0] <= 0:
         return None
+    times = float(factor.flat[0]) if kind_of(node) == "Mul" else 1 / float(factor.flat[0])
+    if _low(before) * times > NEVER:
+        return None
     inner = scope.emit(node.op, (before.inputs[0], c), scope.shape(node.output))
-    return scope.emit(before.op, (inner,), scope.shape(node.output))
+    return _again(scope, before, inner, _low(before) * times)
 
 
 @rule("Quant")
@@ -94,7 +108,8 @@ def rounding_of_a_mask(scope: Scope, node: Node) -> Result:
     if before is None or grid is None or (-128 - grid.zero_point) * grid.scale > NEVER:
         return None
     inner = quant(scope, before.inputs[0], grid)
-    return scope.emit(before.op, (inner,), scope.shape(node.output))
+    low = max(_low(before), (-128 - grid.zero_point) * grid.scale)
+    return _again(scope, before, inner, low)
 
 
 @rule("Softmax")
@@ -109,6 +124,10 @@ def mask_before_softmax(scope: Scope, node: Node) -> Result:
     before = scope.made_by(x if moved is None else moved.inputs[0], "Mask")
     if before is None or "weights" in node.op.attrs:
         return None
+    if scope.shape(before.output)[-1] != scope.shape(x)[-1]:
+        return None  # the softmax is along another axis
+    if _low(before) * node.op.attrs.get("beta", 1.0) > NEVER:
+        return None  # what is hidden weighs something after all
     assert isinstance(before.op, Float)
     seen = before.op.attrs["seen"]
     if moved is not None and index_of(moved) is not None:

@@ -144,7 +144,10 @@ def softmax_last_axis(scope: Scope, node: Node) -> Result:
     there = scope.shape(turned)
     rows = move(scope, turned, None, rows_of(there))
     assert isinstance(node.op, Float)
-    y = scope.emit(Float("Softmax", {**node.op.attrs, "axis": -1}), (rows,), rows_of(there))
+    how = {**node.op.attrs, "axis": -1}
+    if axis != len(shape) - 1:
+        how["along"] = attribute(node, "axis")  # for messages
+    y = scope.emit(Float("Softmax", how), (rows,), rows_of(there))
     return transposed(scope, move(scope, y, None, there), list(np.argsort(order)))
 
 
