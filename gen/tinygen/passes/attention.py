@@ -140,8 +140,8 @@ def core(scope: Scope, reader: Node) -> Core | None:
     seen = scope.shape(softmax.output)[-1]
     if scope.shape(weighted.inputs[0]) != keys or seen != keys[-1]:
         raise TinygenError(
-            f"node {softmax.name} (Softmax) is over {seen} values at once, by its axis (below opset "
-            f"13, that and all axes after it), not over the {keys[-1]} keys of a query: use axis=-1"
+            f"node {softmax.name} (Softmax) is over {seen} values at once, by its axis (below "
+            f"opset 13, that and all after it), not the {keys[-1]} keys of a query: use axis=-1"
         )
     rounded = scope.quant(_same_place(scope, weighted.inputs[0]))
     mask = _mask(softmax, scope.shape(product.output)[1])

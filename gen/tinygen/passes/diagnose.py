@@ -73,8 +73,8 @@ def _refuse(graph: Graph, node: Node, quantised: set[str]) -> None:
         )
     if kind == "Softmax" and isinstance(node.op, Float) and "along" in node.op.attrs:
         raise TinygenError(
-            f"node {node.name} ({what}) has axis={node.op.attrs['along']}, which is not the last of "
-            "its input: attention is a softmax over the keys of a query, so use axis=-1"
+            f"node {node.name} ({what}) has axis={node.op.attrs['along']}, not the last of its "
+            "input: attention is a softmax over the keys of a query, so use axis=-1"
         )
     if kind == "Softmax" and _masked(graph, node):
         raise TinygenError(

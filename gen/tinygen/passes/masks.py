@@ -3,7 +3,8 @@
 
 A constant of zeros and large negative numbers added to the scores, or a Where that puts one in
 their place, becomes ``Mask`` x [..., S, T] (attrs seen: uint8 [S or 1, T], low: the number), and
-that an attribute of the softmax behind it. A key that is not seen has the weight 0 there, as exp(-1e4) has.
+that an attribute of the softmax behind it. A key that is not seen has the weight 0 there, as
+exp(-1e4) has.
 """
 
 from __future__ import annotations
