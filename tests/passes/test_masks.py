@@ -14,6 +14,7 @@ from rule_bench import Bench, kinds
 from tinygen.errors import TinygenError
 from tinygen.graph import Graph
 from tinygen.graph.ops import DotProductAttention, Float
+from tinygen.operators import Weighted
 from tinygen.passes import import_model
 from tinygen.passes.attention_node import attention_node
 from tinygen.passes.engine import rewrite
@@ -118,8 +119,9 @@ def test_one_mask_for_all_heads(alike: bool, tmp_path: Path) -> None:
         ops = {n.op for n in import_model(path).nodes if isinstance(n.op, DotProductAttention)}
         assert [op.mask.tolist() for op in ops if op.mask is not None] == [[[1, 1, 1, 1, 0, 0]]]
     else:
-        with pytest.raises(TinygenError, match="has another mask for each head"):
-            import_model(path)
+        ops = [n.op for n in import_model(path).nodes if isinstance(n.op, Weighted)]
+        assert ops and all(op.mask is not None and len(op.mask) == 12 for op in ops)
+        assert ops[0].mask is not None and ops[0].mask[6, 3] == 0 and ops[0].mask[0, 3] == 1
 
 
 def test_a_computed_condition_is_no_mask() -> None:

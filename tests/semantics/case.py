@@ -77,7 +77,7 @@ class Case:
     opsets: tuple[int, int] = (FIRST, LAST)
     outputs: tuple[str, ...] = ("y",)
     read: int = 0
-    grid: tuple[float, int] = (1 / 16, 0)
+    grid: tuple[float, int] = (1 / 16, 5)
     says: tuple[str, ...] = ()
     note: str = ""
     whole: bool = True

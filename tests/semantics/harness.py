@@ -45,6 +45,11 @@ HALF = 0.53
 """A rounding, and what the multiplier's own bits are off, in steps of the output."""
 
 
+Layout = tuple[tuple[int, ...] | None, tuple[int, ...] | None]
+TURNED = {"Conv", "QLinearConv", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"}
+TURNED |= {"ReduceMean", "ReduceMax", "QLinearReduceMean", "BatchNormalization", "Softmax"}
+
+
 class Invalid(Exception):
     """ONNX has no such use of the operator at this opset."""
 
@@ -170,7 +175,7 @@ def sample(case: Case) -> list[Array]:
 
 def real(case: Case, q: Array) -> Array:
     scale, zp = case.grid
-    y: Array = ((q - zp) * np.float32(scale)).astype(np.float32)
+    y: Array = ((q.astype(np.int64) - zp) * np.float32(scale)).astype(np.float32)
     return y
 
 
@@ -231,9 +236,16 @@ def _quantised_mean(case: Case, x: Array) -> Array:
 
 
 def model_of(
-    case: Case, version: int, shape: tuple[int, ...], out: tuple[float, int] | None = None
+    case: Case,
+    version: int,
+    shape: tuple[int, ...],
+    out: tuple[float, int] | None = None,
+    layout: Layout = (None, None),
 ) -> onnx.ModelProto:
-    """What tinygen reads.  shape, out: those of the output, its grid if it is rounded."""
+    """What tinygen reads.  shape, out: those of the output, its grid if it is rounded.
+
+    layout: the order of axes in which the model's input holds the activation, and in which its
+    output holds the result."""
     b = Builder(case, version)
     values = inputs_of(case)
     if isinstance(values[0], Ids):
@@ -252,11 +264,18 @@ def model_of(
             if len(values) > 1:
                 places = np.arange(start, start + size, dtype=np.int64)
                 source = b.add("Gather", [source, b.constant(places)], axis=1)
-            target = b.constant(np.asarray(value.shape, np.int64))
-            sources.append(b.add("Reshape", [source, target]))
+            order = layout[0] or range(len(value.shape))
+            target = b.constant(np.asarray([value.shape[a] for a in order], np.int64))
+            source = b.add("Reshape", [source, target])
+            if layout[0] is not None:
+                source = b.add("Transpose", [source], perm=np.argsort(order).tolist())
+            sources.append(source)
             start += size
         b.probe(sources)
     y = case.outputs[case.read]
+    if layout[1] is not None:
+        y = b.add("Transpose", [y], perm=layout[1])
+        shape = tuple(shape[a] for a in layout[1])
     if out is not None:
         names = [b.constant(np.float32(out[0])), b.constant(np.int8(out[1]))]
         y = b.add("DequantizeLinear", [b.add("QuantizeLinear", [y, *names]), *names])
@@ -275,9 +294,9 @@ def canonical(path: Path) -> Graph:
     return rewrite(graph, pipeline.QUICK.canonical)
 
 
-def flat_input(case: Case) -> Array:
+def flat_input(case: Case, order: tuple[int, ...] | None = None) -> Array:
     values = inputs_of(case)
-    parts = sample(case)
+    parts = [p if order is None else p.transpose(order) for p in sample(case)]
     if isinstance(values[0], Ids):
         return parts[0].astype(np.float32)
     return np.concatenate([real(case, p).reshape(-1) for p in parts])[None]
@@ -299,15 +318,43 @@ def _float_error(case: Case, path: Path, want: Array) -> float:
     return float(np.nan_to_num(error, nan=math.inf).max(initial=0))
 
 
+def layouts(case: Case, shape: tuple[int, ...]) -> list[Layout]:
+    """Orders of axes to try: integer operators take rows of features, and no other movement."""
+    values = inputs_of(case)
+    rank = len(values[0].shape)
+    if case.op not in TURNED or len(values) != 1 or rank < 3:
+        return [(None, None)]
+    before: list[tuple[int, ...] | None] = [None, (0, *range(2, rank), 1)]
+    if rank == 3:
+        before += [(1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)]
+    rank = len(shape)
+    after: list[tuple[int, ...] | None] = [None]
+    after += [(0, *range(2, rank), 1)] if rank > 2 else [(1, 0)] if rank == 2 else []
+    return [(a, b) for a in before for b in after]
+
+
 def _whole_error(case: Case, folder: Path, version: int, want: Array) -> float:
+    """In the first layout that is taken; the sentence is of the plain one."""
+    first = None
+    for layout in layouts(case, want.shape):
+        try:
+            return _whole_in(case, folder, version, want, layout)
+        except TinygenError as error:
+            first = first or error
+    assert first is not None
+    raise first
+
+
+def _whole_in(case: Case, folder: Path, version: int, want: Array, layout: Layout) -> float:
     """Against the unrounded value within the output's range, of what is allowed."""
     low, high = min(float(want.min()), 0), max(float(want.max()), 0)
     scale = np.float32((high - low) / 255) or np.float32(1)
     zp = int(np.clip(np.rint(-128 - low / scale), -128, 127))
     grid = None if case.after is not None else (float(scale), zp)
-    path = stored(model_of(case, version, want.shape, grid), folder)
-    graph, _ = pipeline.to_integer(load(path), np.float32(flat_input(case)))
-    q = quantise(graph, flat_input(case)).reshape(graph.values[graph.input].shape)
+    path = stored(model_of(case, version, want.shape, grid, layout), folder)
+    graph, _ = pipeline.to_integer(load(path), np.float32(flat_input(case, layout[0])))
+    want = want if layout[1] is None else want.transpose(layout[1])
+    q = quantise(graph, flat_input(case, layout[0])).reshape(graph.values[graph.input].shape)
     y = run(graph, q)
     quant = graph.values[graph.output].quant
     assert quant is not None and y.size == want.size, (y.shape, want.shape)

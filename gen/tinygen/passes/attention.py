@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygen.errors import TinygenError
 from tinygen.graph import Node, Quant
 from tinygen.graph.ops import U8, U16, Attention, DotProductAttention, Float, Requant
 from tinygen.passes.algebra import MERGED
@@ -129,37 +128,32 @@ def core(scope: Scope, reader: Node) -> Core | None:
     rounding = scope.made_by(scored, "Quant")
     scores = scope.quant(scored)
     if rounding is None or scores is None:
-        raise TinygenError(
-            f"node {softmax.name} (Softmax) has scores without a scale: quantise the product "
-            "before it"
-        )
-    product = scope.made_by(_same_place(scope, rounding.inputs[0]), "Scores")
-    keys = scope.shape(weighted.inputs[0])[-1]
-    if product is None or scope.shape(softmax.output)[-1] != keys:
-        return None  # a softmax over other elements than a query's keys
-    if scope.shape(product.output)[-1] != keys:
         return None
+    product = scope.made_by(_same_place(scope, rounding.inputs[0]), "Scores")
+    if product is None:
+        return None
+    keys = scope.shape(product.output)
+    if scope.shape(weighted.inputs[0]) != keys or scope.shape(softmax.output)[-1] != keys[-1]:
+        return None  # a softmax over other elements than a query's keys
     rounded = scope.quant(_same_place(scope, weighted.inputs[0]))
-    mask = _mask(softmax, scope.shape(product.output)[1])
+    mask, same = _one_for_all(softmax, scope.shape(product.output)[1])
+    if not same:
+        return None
     found = Core(product, softmax, weighted, order, context, scores, rounded, mask)
     if found.alpha <= 0 or found.weighing <= 0 or (found.own_table and scores.scale != 1):
         return None
     return found
 
 
-def _mask(softmax: Node, tokens: int) -> U8 | None:
+def _one_for_all(softmax: Node, tokens: int) -> tuple[U8 | None, bool]:
+    """(mask of a head's rows, whether every head has the same)."""
     assert isinstance(softmax.op, Float)
     mask: U8 | None = softmax.op.attrs.get("mask")
     if mask is None or len(mask) in (1, tokens):
-        return mask
+        return mask, True
     heads = mask.reshape(-1, tokens, mask.shape[1])
-    if not np.all(heads == heads[0]):
-        raise TinygenError(
-            f"node {softmax.name} (Softmax) has another mask for each head: tinygen takes one for "
-            "all of them"
-        )
     first: U8 = heads[0]
-    return first
+    return first, bool(np.all(heads == first))
 
 
 @rule("Quant")

@@ -2,8 +2,9 @@
 """Constant attention masks: which keys a row of queries sees.
 
 A constant of zeros and large negative numbers added to the scores, or a Where that puts one in
-their place, becomes ``Mask`` x [..., S, T] (attr seen: uint8 [S or 1, T]), and that an attribute of
-the softmax behind it. A key that is not seen has the weight 0 there, as exp(-1e4) has.
+their place, becomes ``Mask`` x [..., S, T] (attrs seen: uint8 [S or 1, T], low: the number), and
+that an attribute of the softmax behind it. A key that is not seen has the weight 0 there, as
+exp(-1e4) has.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from tinygen.errors import TinygenError
 from tinygen.graph import Node
 from tinygen.graph.ops import U8, Float
 from tinygen.passes.constants import is_constant, real
-from tinygen.passes.engine import Result, Scope, rule
+from tinygen.passes.engine import Result, Scope, kind_of, rule
 from tinygen.passes.moves import index_of, move
 from tinygen.passes.quantisation import quant
 
@@ -34,7 +35,7 @@ def mask_added(scope: Scope, node: Node) -> Result:
             continue
         low = values <= NEVER
         if low.any() and np.all(low | (values == 0)):
-            return _mask(scope, node, node.inputs[side], ~low)
+            return _mask(scope, node, node.inputs[side], ~low, float(values[low].max()))
     return None
 
 
@@ -50,19 +51,19 @@ def mask_chosen(scope: Scope, node: Node) -> Result:
         x = sides[side]
         if values is None or is_constant(scope, x) or not np.all(values <= NEVER):
             continue
-        return _mask(scope, node, x, chosen != 0 if side == 0 else chosen == 0)
+        seen = chosen != 0 if side == 0 else chosen == 0
+        return _mask(scope, node, x, seen, float(values.max()))
     return None
 
 
-def _mask(scope: Scope, node: Node, x: str, seen: NDArray[Any]) -> str | None:
-    """The Mask of x, if the constant is the same for every head."""
+def _mask(scope: Scope, node: Node, x: str, seen: NDArray[Any], low: float) -> str | None:
+    """The Mask of x: of one head's rows where the constant is the same for all, else of every row."""
     shape = scope.shape(x)
     if len(shape) < 2 or scope.shape(node.output) != shape:
         return None
     table = np.broadcast_to(seen, shape).reshape(-1, *shape[-2:])
-    if not np.all(table == table[0]):
-        return None
-    rows: U8 = table[0].astype(np.uint8)
+    same = bool(np.all(table == table[0]))
+    rows: U8 = (table[0] if same else table.reshape(-1, shape[-1])).astype(np.uint8)
     blind = np.flatnonzero(~rows.any(axis=1))
     if blind.size:
         raise TinygenError(
@@ -71,19 +72,32 @@ def _mask(scope: Scope, node: Node, x: str, seen: NDArray[Any]) -> str | None:
         )
     if np.all(rows == rows[0]):
         rows = rows[:1]
-    return scope.emit(Float("Mask", {"seen": rows}), (x,), shape)
+    return scope.emit(Float("Mask", {"seen": rows, "low": low}), (x,), shape)
+
+
+def _low(mask: Node) -> float:
+    assert isinstance(mask.op, Float)
+    return float(mask.op.attrs["low"])
+
+
+def _again(scope: Scope, mask: Node, x: str, low: float) -> str:
+    assert isinstance(mask.op, Float)
+    return scope.emit(Float("Mask", {**mask.op.attrs, "low": low}), (x,), scope.shape(mask.output))
 
 
 @rule("Mul", "Div")
 def factor_after_mask(scope: Scope, node: Node) -> Result:
-    """Mask(x) c = Mask(x c) for a positive number c."""
+    """Mask(x) c = Mask(x c) for a positive number c that leaves what was low at most `NEVER`."""
     x, c = node.inputs
     factor = real(scope, c)
     before = scope.made_by(x, "Mask")
     if before is None or factor is None or factor.size != 1 or factor.flat[0] <= 0:
         return None
+    times = float(factor.flat[0]) if kind_of(node) == "Mul" else 1 / float(factor.flat[0])
+    if _low(before) * times > NEVER:
+        return None
     inner = scope.emit(node.op, (before.inputs[0], c), scope.shape(node.output))
-    return scope.emit(before.op, (inner,), scope.shape(node.output))
+    return _again(scope, before, inner, _low(before) * times)
 
 
 @rule("Quant")
@@ -94,7 +108,8 @@ def rounding_of_a_mask(scope: Scope, node: Node) -> Result:
     if before is None or grid is None or (-128 - grid.zero_point) * grid.scale > NEVER:
         return None
     inner = quant(scope, before.inputs[0], grid)
-    return scope.emit(before.op, (inner,), scope.shape(node.output))
+    low = max(_low(before), (-128 - grid.zero_point) * grid.scale)
+    return _again(scope, before, inner, low)
 
 
 @rule("Softmax")
@@ -109,16 +124,27 @@ def mask_before_softmax(scope: Scope, node: Node) -> Result:
     before = scope.made_by(x if moved is None else moved.inputs[0], "Mask")
     if before is None or "weights" in node.op.attrs:
         return None
+    if scope.shape(before.output)[-1] != scope.shape(x)[-1]:
+        return None  # the softmax is along another axis
+    if _low(before) * node.op.attrs.get("beta", 1.0) > NEVER:
+        return None  # what is hidden weighs something after all
     assert isinstance(before.op, Float)
     seen = before.op.attrs["seen"]
     if moved is not None and index_of(moved) is not None:
         seen = _moved(scope, node, before, moved)
     known = node.op.attrs.get("mask")
-    both = seen if known is None else np.minimum(seen, known)
+    both = seen if known is None else _both(seen, known)
     index = None if moved is None else index_of(moved)
     source = move(scope, before.inputs[0], index, scope.shape(x))
     op = Float("Softmax", {**node.op.attrs, "mask": both})
     return scope.emit(op, (source,), scope.shape(node.output))
+
+
+def _both(a: U8, b: U8) -> U8:
+    """What two masks leave; rows of the shorter one come again and again."""
+    rows = int(np.lcm(len(a), len(b)))
+    y: U8 = np.minimum(np.resize(a, (rows, a.shape[1])), np.resize(b, (rows, b.shape[1])))
+    return y
 
 
 def _moved(scope: Scope, softmax: Node, mask: Node, moved: Node) -> U8:
@@ -126,7 +152,8 @@ def _moved(scope: Scope, softmax: Node, mask: Node, moved: Node) -> U8:
     assert isinstance(mask.op, Float)
     index = index_of(moved)
     assert index is not None
-    full = np.broadcast_to(mask.op.attrs["seen"], scope.shape(mask.output)).reshape(-1)
+    shape = scope.shape(mask.output)
+    full = np.resize(mask.op.attrs["seen"], (int(np.prod(shape[:-1])), shape[-1])).reshape(-1)
     rows: U8 = full[index.reshape(-1)].reshape(-1, scope.shape(moved.output)[-1])
     if not rows.any(axis=1).all():
         raise TinygenError(

@@ -8,7 +8,7 @@ import numpy as np
 from semantics.case import Case, each, live, reals, scalar
 
 POSITIVE = (1 / 32, -128)
-SMALL = (1 / 64, 0)
+SMALL = (1 / 64, -3)
 RANKS = (live(3), live(2, 3), live(2, 3, 4), live(1, 2, 3, 4))
 
 PLAIN = ("Relu", "Erf", "Tanh", "Sigmoid", "Mish", "HardSwish", "Softplus", "Softsign", "Exp")
@@ -54,7 +54,7 @@ def binary() -> list[Case]:
     shapes = [((2, 3), (2, 3)), ((2, 3, 4), (4,)), ((2, 3, 4), (3, 1)), ((4,), (2, 3, 4))]
     shapes += [((2, 3, 4), (1,)), ((2, 3, 4), ()), ((1, 2, 1, 4), (1, 1, 3, 1)), ((3, 1), (1, 4))]
     for op in ("Add", "Sub", "Mul", "Div", "Pow", "Min", "Max"):
-        grid = POSITIVE if op in ("Div", "Pow") else (1 / 16, 0)
+        grid = POSITIVE if op in ("Div", "Pow") else (1 / 16, 5)
         for a, b in shapes:
             low = 0.5 if op in ("Div", "Pow") else -2
             c = reals(*b, low=low)
