@@ -327,7 +327,8 @@ def check(
     with progress("Running both models") as update:
         result = fidelity.check(imported.graph, model, x, y, update)
         fused = fidelity.check_fused(imported.graph, model, x, y, wishes, update)
-    record, table = records.check_record(result, fused), tables.check_table(result, fused)
+    record = {**records.check_record(result, fused), "notes": list(imported.graph.notes)}
+    table = tables.with_notes(tables.check_table(result, fused), imported.graph.notes)
     if not per_layer:
         show(json, record, table)
         return
@@ -345,7 +346,7 @@ def quantize(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Default: <model>_int8.onnx beside it.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file; write a worthless result too.")] = False,
     json: Json = False,
 ) -> None:
     """Quantise a float model to the form that tinygen takes best.

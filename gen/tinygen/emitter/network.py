@@ -13,6 +13,7 @@ from tinygen.emitter import cfile, operators, staging
 from tinygen.emitter.attention import Names, attention_calls
 from tinygen.emitter.weights import symbol
 from tinygen.planner import plan as p
+from tinygen.reference.decision import threshold_step
 
 _HEADERS = {
     "linear": "linear.h",
@@ -281,19 +282,35 @@ void {m}_dequantise_output(const int8_t *y, float *out) {{
     out[i] = (float)(y[i] - {up}_OUTPUT_ZERO_POINT) * {up}_OUTPUT_SCALE;
 }}
 
-int32_t {m}_argmax(const int8_t *y) {{
-  int32_t best = 0;
-  for (int32_t i = 1; i < {up}_OUTPUT_SIZE; i++)
-    if (y[i] > y[best])
-      best = i;
-  return best;
-}}
+{_answer(plan)}
 
 const char {m}_model_hash[] = "{plan.model_hash}";
 const char {m}_generator[] = "{__version__}";
 const char *const {m}_layer_names[{up}_LAYERS] = {{{layers}
 }};
 """
+
+
+def _answer_is(plan: p.Plan) -> str:
+    if math.prod(plan.output_shape) == 1:
+        return f"1 where the one output is above {plan.threshold:g}, else 0."
+    return "Index of the largest output, the first of equals."
+
+
+def _answer(plan: p.Plan) -> str:
+    """<model>_argmax."""
+    m, up = plan.model, plan.model.upper()
+    if math.prod(plan.output_shape) == 1:
+        above = threshold_step(plan.output_quant, plan.threshold)
+        body = f"  return y[0] > {above}; /* real: above {plan.threshold:g} */\n"
+    else:
+        body = f"""  int32_t best = 0;
+  for (int32_t i = 1; i < {up}_OUTPUT_SIZE; i++)
+    if (y[i] > y[best])
+      best = i;
+  return best;
+"""
+    return f"int32_t {m}_argmax(const int8_t *y) {{\n{body}}}"
 
 
 def _normalised(plan: p.Plan) -> tuple[str, str]:
@@ -395,7 +412,7 @@ void {m}_quantise_input(const float *x, int8_t *q);
 /* int8 -> float. */
 void {m}_dequantise_output(const int8_t *y, float *out);
 
-/* Index of the largest output, the first of equals. */
+/* {_answer_is(plan)} */
 int32_t {m}_argmax(const int8_t *y);
 
 extern const char {m}_model_hash[]; /* SHA-256 of the ONNX file */

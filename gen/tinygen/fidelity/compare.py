@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,29 @@ from tinygen.errors import TinygenError
 from tinygen.fidelity.quantlib import Evaluator, is_quantlib
 from tinygen.graph import Graph
 from tinygen.importer.quantlib import DOMAIN, KINDS, with_domain
+from tinygen.importer.spell import spell_out
+from tinygen.reference.decision import answers
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
+class Yardstick:
+    """Mean distances in LSB of onnxruntime on this processor from the definition of the model.
+
+    plain: graph optimisations off.  optimised: on.  spelled: whether the definition was run as
+    dequantised float operators, because the model has fused integer ones.
+    """
+
+    plain: float
+    optimised: float
+    spelled: bool
+
+
+@dataclass(frozen=True)
 class CheckResult:
-    """LSB: one step of the output's scale. Accuracies are None without labels."""
+    """LSB: one step of the output's scale. Accuracies are None without labels.  onnxruntime: how
+    far it is from the model's definition itself, None where that was not measured."""
 
     samples: int
     top1_agreement: float
@@ -31,6 +47,7 @@ class CheckResult:
     max_abs_lsb: float
     accuracy_onnx: float | None
     accuracy_int: float | None
+    onnxruntime: Yardstick | None = None
 
 
 def check(
@@ -41,7 +58,9 @@ def check(
     progress: Progress | None = None,
 ) -> CheckResult:
     """x float [N, *input shape], y labels [N]. Needs the extra `check` (onnxruntime)."""
-    return compare(graph, onnx_outputs(model, x), x, y, progress)
+    theirs = definition(graph, model, x)
+    result = compare(graph, theirs, x, y, progress)
+    return replace(result, onnxruntime=yardstick(graph, model, x, theirs))
 
 
 def compare(
@@ -62,7 +81,7 @@ def compare(
     quant = graph.values[graph.output].quant
     assert quant is not None
     difference = np.abs(ours - theirs) / quant.scale
-    mine, their = ours.argmax(axis=1), theirs.argmax(axis=1)
+    mine, their = (answers(real, graph.threshold) for real in (ours, theirs))
     return CheckResult(
         samples=len(x),
         top1_agreement=float((mine == their).mean()),
@@ -92,11 +111,11 @@ def runtime() -> Any:
     return onnxruntime
 
 
-def session(model: Path | bytes) -> Any:
+def session(model: Path | bytes, *, optimised: bool = False) -> Any:
     """An inference session on one thread.
 
-    Graph optimisations are off: a fused operator would not be the model that was quantised.
-    QuantLib's nodes run in ONNX's reference evaluator instead.
+    Graph optimisations are off, unless they are asked for: a fused operator would not be the model
+    that was quantised. QuantLib's nodes run in ONNX's reference evaluator instead.
     """
     content = model if isinstance(model, bytes) else model.read_bytes()
     if DOMAIN.encode() in content or any(k.encode() in content for k in KINDS):
@@ -105,7 +124,10 @@ def session(model: Path | bytes) -> Any:
             return Evaluator(proto)
     onnxruntime = runtime()
     options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    levels = onnxruntime.GraphOptimizationLevel
+    options.graph_optimization_level = (
+        levels.ORT_ENABLE_ALL if optimised else levels.ORT_DISABLE_ALL
+    )
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
     source = model if isinstance(model, bytes) else str(model)  # a path finds its external data
@@ -129,10 +151,57 @@ def session_with_outputs(model: onnx.ModelProto, names: list[str]) -> Any:
     return session(model.SerializeToString())
 
 
-def onnx_outputs(model: Path, x: NDArray[Any]) -> NDArray[np.float32]:
-    """onnxruntime's outputs, one sample at a time -> float32 [N, outputs]."""
+def definition(graph: Graph, model: Path, x: NDArray[Any]) -> NDArray[np.float32]:
+    """What the model means: its outputs [N, outputs] with every fused integer operator spelled
+    out, since kernels that add products in 16 bits saturate on some processors."""
+    return onnx_outputs(model, x, tensor=graph.logits, spelled=True)
+
+
+def yardstick(
+    graph: Graph, model: Path, x: NDArray[Any], theirs: NDArray[np.float32]
+) -> Yardstick | None:
+    """How far onnxruntime's own runs are from the definition; None where they cannot run."""
+    quant = graph.values[graph.output].quant
+    assert quant is not None
+    found = []
+    for optimised in (False, True):
+        try:
+            own = onnx_outputs(model, x, tensor=graph.logits, optimised=optimised)
+        except TinygenError:
+            return None
+        distance = np.abs(real_outputs(graph, own) - real_outputs(graph, theirs))
+        found.append(float(distance.mean() / quant.scale))
+    return Yardstick(*found, spelled=_spelled(model) is not None)
+
+
+def _spelled(model: Path) -> bytes | None:
+    """The file with its fused integer operators spelled out, None where it has none."""
+    proto = onnx.load(str(model))
+    before = len(proto.graph.node)
+    spelled = spell_out(proto, model)
+    return None if len(spelled.graph.node) == before else bytes(spelled.SerializeToString())
+
+
+def onnx_outputs(
+    model: Path,
+    x: NDArray[Any],
+    *,
+    tensor: str = "",
+    spelled: bool = False,
+    optimised: bool = False,
+) -> NDArray[np.float32]:
+    """onnxruntime's outputs, one sample at a time -> float32 [N, outputs].
+
+    tensor: another one than the output.  spelled: fused integer operators as float ones.
+    """
     try:
-        ready = session(model)
+        source: Path | bytes = (_spelled(model) if spelled else None) or model
+        if tensor:
+            proto = onnx.load_from_string(source if isinstance(source, bytes) else source.read_bytes())
+            del proto.graph.output[:]
+            proto.graph.output.append(onnx.ValueInfoProto(name=tensor))
+            source = proto.SerializeToString()
+        ready = session(source, optimised=optimised)
         rows = [ready.run(None, fed(ready, sample))[0].reshape(-1) for sample in x]
     except TinygenError:
         raise

@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygen import reference
-from tinygen.fidelity.compare import CheckResult, Progress, compare, onnx_outputs
+from tinygen.fidelity.compare import CheckResult, Progress, compare, definition
 from tinygen.graph import Graph
 from tinygen.graph.ops import I8, Attention, Fusion
 from tinygen.passes import fuse, is_exponential
+from tinygen.reference.decision import integer_answers
 
 LOST_POINTS = 0.5
 """Of accuracy, in percentage points, that fused weights may cost on labelled samples."""
@@ -74,7 +75,7 @@ def fuse_within(
     fused = _without(made.graph, graph, refused)
     before, after = _outputs(graph, fused, inputs, progress)
     labels = None if y is None else y[: len(inputs)]
-    plain, other = (_accuracy(out, labels) for out in (before, after))
+    plain, other = (_accuracy(graph, out, labels) for out in (before, after))
     if plain is not None and other is not None and 100 * (plain - other) > LOST_POINTS:
         lost = f"accuracy falls from {100 * plain:.1f} % to {100 * other:.1f} %"
         refused |= {name: f"{lost} on {len(inputs)} samples" for name in made.errors}
@@ -84,7 +85,9 @@ def fuse_within(
         refused=refused,
         errors=made.errors,
         samples=len(inputs),
-        top1_agreement=float((before.argmax(axis=1) == after.argmax(axis=1)).mean()),
+        top1_agreement=float(
+            (integer_answers(graph, before) == integer_answers(graph, after)).mean()
+        ),
         mean_abs_lsb=float(np.abs(before - after).mean()),
         accuracy_unfused=plain,
         accuracy_fused=other,
@@ -122,7 +125,7 @@ def check_fused(
     forms = [f for f in wishes or ("fused-scores", "fused") if f != "unfused"]
     if not layers or not forms:
         return []
-    theirs = onnx_outputs(model, x)
+    theirs = definition(graph, model, x)
     inputs = [reference.quantise(graph, sample) for sample in x[:SCALES]]
     found = []
     for form in forms:
@@ -152,5 +155,7 @@ def _outputs(
     return np.array(both[0], np.int64), np.array(both[1], np.int64)
 
 
-def _accuracy(outputs: NDArray[Any], labels: NDArray[Any] | None) -> float | None:
-    return None if labels is None else float((outputs.argmax(axis=1) == labels).mean())
+def _accuracy(
+    graph: Graph, outputs: NDArray[Any], labels: NDArray[Any] | None
+) -> float | None:
+    return None if labels is None else float((integer_answers(graph, outputs) == labels).mean())

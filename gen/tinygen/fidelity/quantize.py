@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from tinygen.errors import TinygenError
 from tinygen.fidelity.compare import Progress, onnx_outputs, runtime
 from tinygen.fidelity.grids import complete, with_rounded_input
+from tinygen.fidelity.honest import fitness, judged
 from tinygen.fidelity.noise import LayerNoise, layer_noise
 from tinygen.fidelity.prepare import MOVES, scale_scores
 from tinygen.fidelity.samples import read_samples
@@ -32,6 +33,7 @@ from tinygen.importer import IDS, fix_shape, load, read_model, without_contrib
 from tinygen.passes import import_model
 from tinygen.passes.ends import without_batch
 from tinygen.passes.normcone import norms_within
+from tinygen.reference.decision import answers
 
 QUANTISED = {
     "QuantizeLinear",
@@ -40,6 +42,7 @@ QUANTISED = {
     "QLinearMatMul",
     "DynamicQuantizeLinear",
 }
+ANYWAY = "nothing was written (--force writes it all the same)"
 ERRORS_ONLY = 3
 """Of onnxruntime's log levels."""
 INSIDE = {"Erf", "Tanh", "Sigmoid", "Div", "Mul", "Add", "Sub", "Pow", "Sqrt", "ReduceMean", "Gelu"}
@@ -51,6 +54,7 @@ class Quantised:
     """top1_agreement: float and quantised model, on the samples. Accuracies: None without labels.
 
     left_out: the nodes that stay in float.  layers: the noise that quantising adds, in order.
+    warnings: sentences about the samples and the result.
     """
 
     output: Path
@@ -60,6 +64,7 @@ class Quantised:
     accuracy_quantised: float | None
     left_out: tuple[str, ...]
     layers: tuple[LayerNoise, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def quantize(
@@ -76,6 +81,9 @@ def quantize(
     shape = _fix_batch(proto, model)
     proto = without_contrib(proto, model)
     x, y = read_samples(calibration, shape, model.stem)
+    fit, usual = fitness(x)
+    if fit.worthless and not force:
+        raise TinygenError(f"{calibration}: {fit.worthless}: {ANYWAY}")
     with tempfile.TemporaryDirectory() as scratch:
         prepared, made = Path(scratch, "prepared.onnx"), Path(scratch, "quantised.onnx")
         with _quietly(model):
@@ -86,16 +94,23 @@ def quantize(
         complete(made, x)
         _imports(made, model, output)
         layers = layer_noise(prepared, made, x)
-        before, after = (onnx_outputs(p, x).argmax(axis=1) for p in (prepared, made))
+        above = load(made).threshold
+        outputs = [onnx_outputs(p, x) for p in (prepared, made)]
+        before, after = (answers(out, above) for out in outputs)
+        right = tuple(None if y is None else float((z == y).mean()) for z in (before, after))
+        verdict = judged(fit, usual, outputs[0], outputs[1], (right[0], right[1]))
+        if verdict.worthless and not force:
+            raise TinygenError(f"{model}: quantised, {verdict.worthless}: {ANYWAY}")
         _write(made.read_bytes(), output)
     return Quantised(
         output=output,
         samples=len(x),
         top1_agreement=float((before == after).mean()),
-        accuracy_float=None if y is None else float((before == y).mean()),
-        accuracy_quantised=None if y is None else float((after == y).mean()),
+        accuracy_float=right[0],
+        accuracy_quantised=right[1],
         left_out=tuple(left_out),
         layers=tuple(layers),
+        warnings=(*verdict.warnings, *([verdict.worthless] if verdict.worthless else [])),
     )
 
 

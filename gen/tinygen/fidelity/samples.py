@@ -27,11 +27,13 @@ def load_samples(path: Path, graph: Graph) -> Samples:
     Raises `TinygenError` naming the file for anything else.
     """
     x, y = read_samples(path, graph.values[graph.input].shape, graph.name)
-    classes = math.prod(graph.values[graph.output].shape)
+    outputs = math.prod(graph.values[graph.output].shape)
+    classes = max(2, outputs)  # one output says yes or no
     if y is not None and (y.min() < 0 or y.max() >= classes):
         raise TinygenError(
             f"{path}: y holds labels from {y.min()} to {y.max()} but {graph.name} has "
-            f"{classes} outputs: number the classes from 0 in the order of the outputs"
+            f"{outputs} outputs: number the classes from 0 in the order of the outputs (0 and 1 for one "
+            "output)"
         )
     return x, y
 

@@ -73,7 +73,9 @@ class Graph:
     model_hash: SHA-256 of the source file, hex.  notes: what the importer decided and the user
     should know (a scale it chose, say).  integer_input, integer_output: the model itself takes or
     gives integers of this type ("": real numbers), on the grids of the graph's input and output.
-    normalisation: of the input before it is rounded, None: nothing is done.
+    normalisation: of the input before it is rounded, None: nothing is done.  threshold: of the
+    real output, where there is one only: above it the class is 1.  logits: the tensor of the file
+    that the output is, where that is not the file's own output.
     """
 
     name: str
@@ -86,6 +88,8 @@ class Graph:
     integer_input: Integers = ""
     integer_output: Integers = ""
     normalisation: Normalisation | None = None
+    threshold: float = 0.0
+    logits: str = ""
 
     def consumers(self, value: str) -> list[Node]:
         return [n for n in self.nodes if value in n.inputs]

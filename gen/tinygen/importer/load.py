@@ -19,6 +19,7 @@ from tinygen.importer.contrib import expand, is_contrib
 from tinygen.importer.ends import IDS, fix_shape, with_real_ends
 from tinygen.importer.fold import fold, foldable
 from tinygen.importer.infer import infer
+from tinygen.importer.last import without_last_softmax
 from tinygen.importer.read import NOT_QUANTISED, read_model
 from tinygen.importer.spell import spell_out
 from tinygen.importer.upgrade import upgraded, version_of
@@ -73,7 +74,7 @@ def load(path: Path, *, name: str | None = None, quantised: bool = True) -> Grap
         graph = with_real_ends(graph, (kinds_of_ends[0], kinds_of_ends[1]))
     except TinygenError as error:
         raise TinygenError(f"{path}: {error}") from error
-    return verify(graph)
+    return verify(without_last_softmax(graph))
 
 
 def without_contrib(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:

@@ -52,7 +52,7 @@ class Speller:
         self.count += 1
         output = f"{q}_real_{self.count}"
         inputs = [q, self.parameter(scale), *([self.parameter(zero)] if zero else [])]
-        made = helper.make_node("DequantizeLinear", inputs, [output], f"{node.name}_in")
+        made = helper.make_node("DequantizeLinear", inputs, [output], f"{node.name}_in{self.count}")
         if self.value(scale).size > 1:
             made.attribute.append(helper.make_attribute("axis", axis))
         self.made.append(made)

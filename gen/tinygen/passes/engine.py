@@ -173,6 +173,13 @@ def _attempt(candidate: Rule, scope: Scope, node: Node) -> Result:
     """Apply a rule; what it does not expect of a node is that node's fault, said in a sentence."""
     try:
         return candidate.apply(scope, node)
+    except TinygenError as error:
+        message = str(error)
+        if message.startswith(("node ", "input ")):
+            raise
+        stem = scope.producers.get(node.inputs[0]) if kind_of(node) == "Quant" else node
+        name = (stem or node).name
+        raise TinygenError(f"node {name} ({kind_of(stem or node)}): {message}") from error
     except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
         raise TinygenError(
             f"node {node.name} ({kind_of(node)}) is malformed: its attributes and inputs do not "

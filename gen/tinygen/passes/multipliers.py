@@ -26,6 +26,8 @@ LSB of mean logit difference on activity."""
 WIDE_LIMIT = 1 << 14
 """Bound of the multiplier of a constant of 16 bits."""
 NORM_SHIFT = 22
+MOST_LOST = 0.5
+"""Steps of an output that rounding a bias may cost."""
 BIAS_LIMIT = 1 << 30
 """Biases stay below; products then have as much room again."""
 
@@ -65,11 +67,29 @@ def projection(
     q, scales = _fit_bias(q, scales.copy(), bias, x, y)
     flat = q.reshape(len(q), -1).astype(np.float64)
     start = bias / (x.scale * scales) - x.zero_point * flat.sum(axis=1)
+    _check_sums(flat, start, x.scale * scales / y.scale)
     return Projection(
         q.astype(np.int8),
         np.clip(np.rint(start), -(2**31), 2**31 - 1).astype(np.int32),
         requant(x.scale * scales / y.scale, y.zero_point),
     )
+
+
+def _check_sums(q: F64, start: F64, ratio: F64) -> None:
+    """Sums stay within int32, and rounding their first term does not show in the output."""
+    largest = 128 * np.abs(q).sum(axis=1) + np.abs(start)
+    if np.any(largest >= 1 << 31):
+        raise TinygenError(
+            f"sums of {q.shape[1]} products overflow int32: quantise the model again, or split the "
+            "product"
+        )
+    lost = float((np.abs(start - np.rint(start)) * ratio).max())
+    if lost > MOST_LOST:
+        raise TinygenError(
+            f"its bias is rounded by {lost:.1f} steps of its output, because one step of its sums "
+            f"is {float(ratio.max()):.3g} steps of it: the scale of its input or of its weights is "
+            "too large, so calibrate the model again"
+        )
 
 
 def _fit_int8(q: NDArray[Any], scales: F64) -> tuple[NDArray[Any], F64]:

@@ -464,6 +464,8 @@ class Plan:
     """None: all constants lie in flash, which on a cluster is L2."""
     normalisation: Normalisation | None = None
     """Of the input, before it is rounded."""
+    threshold: float = 0.0
+    """Of the real output, where there is one only: above it the class is 1."""
     integer_input: Integers = ""
     """What the model itself takes."""
 

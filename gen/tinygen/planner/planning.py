@@ -188,6 +188,7 @@ def _finish(
         notes=graph.notes,
         normalisation=graph.normalisation,
         integer_input=graph.integer_input,
+        threshold=graph.threshold,
         alternatives={
             name: tuple(replace(a, chosen=a.schedule == low.schedules[name]) for a in every)
             for name, every in layers.items()

@@ -16,6 +16,7 @@ from tinygen.fidelity import load_samples
 from tinygen.graph import Graph
 from tinygen.passes.short import MEASURED, shorten
 from tinygen.planner import Options, Plan, make_plan
+from tinygen.reference.decision import integer_answers
 
 TARGETS = ("xpulpv2",)
 """Those that have no quick 64-bit product."""
@@ -40,7 +41,7 @@ def with_offer(plan: Plan, graph: Graph, board: Board, options: Options, samples
         np.stack([reference.run(g, one).reshape(-1) for one in inputs]).astype(int)
         for g in (graph, short)
     )
-    same = int((before.argmax(axis=1) == after.argmax(axis=1)).sum())
+    same = int((integer_answers(graph, before) == integer_answers(graph, after)).sum())
     note = (
         f"--short would take {cycles:,} cycles ({100 * (cycles / plan.cycles - 1):+.0f} %): "
         f"multipliers of 22 fractional bits, attention weights of 8 where samples allow; on "

@@ -120,6 +120,18 @@ def _check_record(result: CheckResult) -> Record:
         "max_abs_lsb": result.max_abs_lsb,
         "accuracy_onnx": result.accuracy_onnx,
         "accuracy_int": result.accuracy_int,
+        **_yardstick(result),
+    }
+
+
+def _yardstick(result: CheckResult) -> Record:
+    own = result.onnxruntime
+    if own is None:
+        return {}
+    return {
+        "onnxruntime_mean_abs_lsb": own.plain,
+        "onnxruntime_optimised_mean_abs_lsb": own.optimised,
+        "compared_with": "the spelled-out model" if own.spelled else "the model",
     }
 
 
@@ -138,6 +150,7 @@ def quantised_record(result: Quantised) -> Record:
         "accuracy_quantised": result.accuracy_quantised,
         "left_out": list(result.left_out),
         "layers": [vars(layer) for layer in result.layers],
+        "warnings": list(result.warnings),
     }
 
 

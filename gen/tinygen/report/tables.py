@@ -150,6 +150,11 @@ def check_table(result: CheckResult, fused: Sequence[FusedCheck] = ()) -> Render
     row("same answer (top 1)", *(f"{100 * r.top1_agreement:.2f} %" for r in every))
     row("mean logit difference", *(f"{r.mean_abs_lsb:.3f} LSB" for r in every))
     row("largest logit difference", *(f"{r.max_abs_lsb:.2f} LSB" for r in every))
+    own = result.onnxruntime
+    if own is not None:
+        apart = f"{own.plain:.3f} LSB"
+        row("onnxruntime from the definition", apart)
+        row("onnxruntime, optimised, from it", f"{own.optimised:.3f} LSB")
     if result.accuracy_onnx is not None:
         row("accuracy, onnxruntime", f"{100 * result.accuracy_onnx:.2f} %")
         row("accuracy, integer", *(f"{100 * (r.accuracy_int or 0):.2f} %" for r in every))
@@ -157,6 +162,11 @@ def check_table(result: CheckResult, fused: Sequence[FusedCheck] = ()) -> Render
         params = [fused[0].params[0], *(f.params[1] for f in fused)]
         row("attention parameters", *(f"{n:,}" for n in params))
     return table
+
+
+def with_notes(table: RenderableType, notes: Sequence[str]) -> RenderableType:
+    """What the importer decided, under a table."""
+    return Group(table, *(Text(f"note: {note}") for note in notes))
 
 
 def layers_table(layers: list[LayerDifference], whole: RenderableType) -> RenderableType:
@@ -187,7 +197,8 @@ def quantised_tables(result: Quantised) -> RenderableType:
     if result.left_out:
         lines.append(f"left in float (the device keeps 15 bits): {', '.join(result.left_out)}")
     lines.append(f"Created {result.output}")
-    return Group(table, Text(), Text("\n".join(lines)))
+    warned = [Text(f"warning: {w}", style="yellow") for w in result.warnings]
+    return Group(table, Text(), *warned, Text("\n".join(lines)))
 
 
 def run_table(result: RunResult) -> RenderableType:

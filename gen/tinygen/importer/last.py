@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The last step of a classifier: a softmax goes, since the largest logit is the class without it;
+a single output is compared with a threshold."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from tinygen.graph import Graph, Node
+from tinygen.graph.ops import Float
+
+PASSED = {"QuantizeLinear", "DequantizeLinear", "Identity", "Reshape", "Squeeze", "Flatten"}
+PASSED |= {"Unsqueeze", "Cast"}
+
+
+def without_last_softmax(graph: Graph) -> Graph:
+    """A last Softmax or LogSoftmax of all outputs is dropped, with a note; `Graph.logits` names the
+    tensor that is the output then. One output gets its `Graph.threshold`."""
+    node = _before(graph, graph.output)
+    size = math.prod(graph.values[graph.output].shape)
+    if node is None or not isinstance(node.op, Float):
+        return graph
+    if size == 1:
+        above = 0.5 if node.op.kind in ("Sigmoid", "HardSigmoid") else 0.0
+        return replace(graph, threshold=above)
+    if node.op.kind not in ("Softmax", "LogSoftmax"):
+        return graph
+    shape = graph.values[node.output].shape
+    axis = int(node.op.attrs.get("axis", -1)) % max(1, len(shape))
+    if not shape or shape[axis] != size:
+        return graph
+    name = node.inputs[0]
+    while "~" in name and (step := graph.producer(name)) is not None:
+        name = step.inputs[0]  # what the import added is no tensor of the file
+    note = (
+        f"the last {node.op.kind} ({node.name}) is left out: the largest logit is the class, and "
+        f"the outputs are those of {name}"
+    )
+    return replace(graph, output=node.inputs[0], logits=name, notes=(*graph.notes, note))
+
+
+def _before(graph: Graph, name: str) -> Node | None:
+    """What makes a value, roundings and changes of shape aside."""
+    node = graph.producer(name)
+    while node is not None and isinstance(node.op, Float) and node.op.kind in PASSED:
+        node = graph.producer(node.inputs[0])
+    return node
