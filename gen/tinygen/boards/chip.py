@@ -38,7 +38,7 @@ Address = Annotated[int, Field(ge=0, le=0xFFFFFFFF)]
 class Ready(_Strict):
     """Bits of a register that the hardware sets.
 
-    bits    ready bit -> the bit that it follows, which lies in `source` (default: the same register)
+    bits    ready bit -> the bit that it follows, in `source` (default: the same register)
     always  mask of bits that always read as one
     """
 

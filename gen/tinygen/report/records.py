@@ -25,7 +25,9 @@ def board_record(board: Board) -> Record:
         "ram_bytes": sum(r.size for r in board.ram),
         "flash_bytes": sum(r.size for r in board.flash),
         "templates": list(board.templates),
-        "emulated": bool(board.emulation.qemu_machine or board.emulation.host),
+        "emulated": bool(
+            board.emulation.qemu_machine or board.emulation.host or board.emulation.chip
+        ),
     }
 
 

@@ -46,6 +46,7 @@ def boards_table(boards: list[Board]) -> RenderableType:
                 ("qemu", run.qemu_machine),
                 ("unicorn", run.unicorn_cpu),
                 ("gvsoc", run.gvsoc),
+                ("chip", run.chip),
             )
             if there
         ]
@@ -311,6 +312,8 @@ def next_steps(created: Created) -> RenderableType:
         lines.append(f"Next: see {created.folder / 'README.md'}")
     elif emulation.host or emulation.qemu_machine or emulation.unicorn_cpu:
         lines.append(f"Next: tinygen run {created.folder}")
+    elif emulation.chip and created.template == "zephyr":
+        lines.append(f"Next: tinygen run {created.folder}, then west flash in that folder")
     elif board.zephyr and created.template == "zephyr":
         lines.append(
             f"Next: cd {created.folder} && west build -b {board.zephyr.board} && west flash"

@@ -259,15 +259,18 @@ class Machine:
                     return moved
                 pc = moved
                 continue
-            if self.state.want_stop or self.state.instructions >= self.state.stop_at:
-                pass
-            elif self.state.pending < self.state.active:
-                pass
-            elif not self._sleep():
+            if not self._stopped() and not self._sleep():
                 return Ending("sleep", at)
             if time.monotonic() - looked > 0.2 and (why := limit()):
                 return Ending(why, at)
             pc = self._dispatch(at | 1)
+
+    def _stopped(self) -> bool:
+        """hooks.c stopped the core; else it has gone to sleep."""
+        state = self.state
+        return bool(
+            state.want_stop or state.instructions >= state.stop_at or state.pending < state.active
+        )
 
     def _prepare(self) -> None:
         """What hooks.c must know before the core goes on."""

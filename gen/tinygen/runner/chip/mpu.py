@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 _TYPE, _CTRL, _RNR, _RBAR, _RASR = 0x00, 0x04, 0x08, 0x0C, 0x10
 _ENABLE, _PRIVDEFENA = 1, 4
@@ -85,7 +86,7 @@ class Mpu:
         regions = [r for n in range(self._count) for r in self._regions(n)]
         cuts = sorted({0, 1 << 32, *(r.first for r in regions), *(r.last + 1 for r in regions)})
         found: list[Denied] = []
-        for first, end in zip(cuts, cuts[1:], strict=False):
+        for first, end in pairwise(cuts):
             covering = [r for r in regions if r.first <= first and end - 1 <= r.last]
             if not covering:
                 if self._ctrl & _PRIVDEFENA:
@@ -97,9 +98,7 @@ class Mpu:
                 r = covering[-1]
                 if r.read and r.write and r.execute:
                     continue
-                denied = Denied(
-                    first, end - 1, not r.read, not r.write, not r.execute, r.number
-                )
+                denied = Denied(first, end - 1, not r.read, not r.write, not r.execute, r.number)
             found.append(denied)
         return found
 
@@ -121,9 +120,7 @@ class Mpu:
             return [_Region(number, start, start + size - 1, read, write, execute)]
         eighth, off = size // 8, attributes >> 8 & 0xFF
         return [
-            _Region(
-                number, start + i * eighth, start + (i + 1) * eighth - 1, read, write, execute
-            )
+            _Region(number, start + i * eighth, start + (i + 1) * eighth - 1, read, write, execute)
             for i in range(8)
             if not off >> i & 1
         ]
