@@ -167,8 +167,8 @@ def _run_chip(
         console.done = Done(samples=len(samples), equal=equal, stack=-1)
     result = _result(description, "chip", built, console, 0)
     notes.extend([ran.note] if ran.note else [])
-    counter = None if result.counter is None else "instructions"
-    return replace(result, counter=counter, note="; ".join(notes))
+    result = replace(result, note="; ".join(notes))
+    return replace(result, counter="instructions") if result.counter else result
 
 
 def _image(project: Path, board: Board, elf: Path | None) -> tuple[Built, list[str]]:

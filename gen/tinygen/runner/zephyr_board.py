@@ -12,7 +12,8 @@ from typing import Any
 
 import yaml
 
-from tinygen.boards import Board, Core, Region, Zephyr
+from tinygen.boards import Board, Core, Emulation, Region, Zephyr
+from tinygen.boards.chip import chip_names
 from tinygen.errors import TinygenError
 from tinygen.runner.zephyr import configure_only, zephyr_base
 
@@ -103,8 +104,15 @@ def describe(name: str, config: Config, tree: Any) -> Board:
         ),
         memory=memory,
         templates=("zephyr",),
+        emulation=Emulation(chip=_chip(config)),
         zephyr=Zephyr(board=name, conf=tuple(conf), overlay=overlay),
     )
+
+
+def _chip(config: Config) -> str | None:
+    """The family whose model runs the board's image; Zephyr's series are stm32h7x and the like."""
+    series = config.get("SOC_SERIES", "").removesuffix("x")
+    return series if series in chip_names() else None
 
 
 def _title(tree: Any, name: str) -> str:

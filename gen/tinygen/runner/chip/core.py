@@ -109,7 +109,7 @@ class Core:
                 uc.reg_write(register, value)
             self.set("FPSCR", words[24])
         self._settle()
-        return words[6] | 1
+        return int(words[6]) | 1
 
     def _settle(self) -> None:
         """Of all registers, only the write of this one makes Unicorn look at its mode again."""

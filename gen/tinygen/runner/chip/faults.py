@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tinygen.runner.chip.machine import Machine
 
-_NO_EXECUTE, _UNALIGNED, _GUARD, _NO_FPU, _DENIED = 1, 2, 3, 4, 5
+_NO_EXECUTE, _UNALIGNED, _NO_FPU, _DENIED = 1, 2, 3, 4
+
+_FRAME = 128
+"""Bytes from the stack pointer within which a store is one of the stack's."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +79,15 @@ def fault_of(machine: Machine, number: int | None = None, error: str = "") -> Fa
     if state.fault == _UNALIGNED:
         access = _access(state.fault_bytes, bool(state.fault_store))
         return Fault(f"{access} at 0x{address:08x}, which is not aligned: the core traps it", pc)
-    if state.fault == _GUARD:
-        return Fault(f"the stack has grown to 0x{address:08x}, into its guard", pc)
     if state.fault == _NO_FPU:
         return Fault("a floating-point instruction while the FPU is off", pc)
     if state.fault == _DENIED:
+        if state.fault_store and abs(address - core.get("SP")) < _FRAME:
+            return Fault(
+                f"the stack has grown to 0x{address:08x}, into its guard, which "
+                f"{_why(machine, address)} forbids: it is too small",
+                pc,
+            )
         access = _access(state.fault_bytes, bool(state.fault_store))
         return Fault(f"{access} at 0x{address:08x}, which {_why(machine, address)} forbids", pc)
     pc = core.get("PC")

@@ -21,7 +21,7 @@
 #define RANGES 32
 #define UNKNOWN 16
 
-enum fault { NONE, NO_EXECUTE, UNALIGNED, GUARD, NO_FPU, DENIED };
+enum fault { NONE, NO_EXECUTE, UNALIGNED, NO_FPU, DENIED };
 
 /* An access that traps unless (register + offset) & mask is zero. */
 struct check {
@@ -57,7 +57,6 @@ struct chip {
 
   uint32_t aligned; /* 0: only what always traps, 1: every access of a word or half word */
   uint32_t fpu_off; /* floating-point instructions trap */
-  uint32_t guard_first, guard_last; /* the stack pointer must not get there; 0, 0: anywhere */
   uint32_t ranges;
   struct range no_execute[RANGES];
 
@@ -328,11 +327,6 @@ static int faulty(struct chip *c, void *uc, const struct block *b) {
       return found(c, NO_EXECUTE, b->address, b->address);
   if (b->floating && c->fpu_off)
     return found(c, NO_FPU, b->address, b->address);
-  if (c->guard_last) {
-    const uint32_t sp = get(c, uc, c->registers[13]);
-    if (c->guard_first <= sp && sp <= c->guard_last)
-      return found(c, GUARD, b->address, sp);
-  }
   for (uint32_t i = 0; i < b->checks; i++) {
     const struct check *k = &b->check[i];
     const uint32_t address = get(c, uc, c->registers[k->reg]) + (uint32_t)k->offset;

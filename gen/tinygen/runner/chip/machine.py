@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -53,17 +54,16 @@ class Machine:
 
     def __post_init__(self) -> None:
         try:
-            import unicorn
+            self._unicorn: Any = importlib.import_module("unicorn")
         except ImportError:
             raise TinygenError(
                 "the package unicorn is not installed: pip install 'tinygen[run]'"
             ) from None
-        from unicorn import arm_const
-
-        self._unicorn = unicorn
-        uc = self._uc = unicorn.Uc(
+        unicorn, arm_const = self._unicorn, importlib.import_module("unicorn.arm_const")
+        self._uc: Any = unicorn.Uc(
             unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS
         )
+        uc = self._uc
         cpu = self.board.core.cpu
         known = cpu.removesuffix("plus").upper().replace("-", "_")
         model = getattr(arm_const, f"UC_CPU_ARM_{known}", None)
@@ -88,7 +88,7 @@ class Machine:
             self._on_bad_access,
         )
         hooks.add(unicorn.UC_HOOK_BLOCK, "on_block")
-        self._guards: list[int] = []
+        self._guards: dict[tuple[int, int, int], int] = {}
 
     @property
     def elapsed(self) -> int:
@@ -115,7 +115,8 @@ class Machine:
                 uc.mem_write(address, word.to_bytes(4, "little"))
         flash = self.board.flash[0]
         self._alias = 0, 0
-        if flash.base and not any(r.base == 0 for r in self.board.memory):
+        others = [r.base for r in self.board.memory] + [m.base for m in self.chip.memory]
+        if flash.base and 0 not in others:
             # After reset, flash appears at address zero too.
             self._map_span(0, flash.size, read_only)
             self._alias = flash.base, flash.size
@@ -294,7 +295,32 @@ class Machine:
         state.stop_at = min(stop, NEVER)
 
     def _protect(self) -> None:
+        """Put what the MPU forbids into hooks.c and, for data, into hooks of Unicorn."""
+        unicorn, hooks = self._unicorn, self._hooks
         self.scs.mpu.changed = False
+        denied = self.scs.mpu.denied()
+        memories = [(r.base, r.base + r.size - 1, r.kind == "flash") for r in self.board.memory]
+        memories += [(m.base, m.base + m.size - 1, m.kind == "rom") for m in self.chip.memory]
+        no_execute, wanted = [], set[tuple[int, int, int]]()
+        for d in denied:
+            for first, last, read_only in memories:
+                low, high = max(first, d.first), min(last, d.last)
+                if low > high:
+                    continue
+                if d.execute:
+                    no_execute.append((low, high))
+                if d.read:
+                    wanted.add((unicorn.UC_HOOK_MEM_READ, low, high))
+                if d.write and not read_only:
+                    wanted.add((unicorn.UC_HOOK_MEM_WRITE, low, high))
+        self.state.forbid_execution(no_execute)
+        had = bool(self._guards)
+        for key in self._guards.keys() - wanted:
+            hooks.remove(self._guards.pop(key))
+        for key in sorted(wanted - self._guards.keys()):
+            self._guards[key] = hooks.add(key[0], "on_memory", key[1], key[2])
+        if self._guards and not had:
+            self._uc.ctl_flush_tb()  # blocks translated until now go round the hooks
 
     def _dispatch(self, pc: int) -> int:
         """Take the most urgent exception, if it may be taken now; where to go on."""

@@ -45,8 +45,6 @@ class State(ctypes.Structure):
         ("active", ctypes.c_int32),
         ("aligned", ctypes.c_uint32),
         ("fpu_off", ctypes.c_uint32),
-        ("guard_first", ctypes.c_uint32),
-        ("guard_last", ctypes.c_uint32),
         ("ranges", ctypes.c_uint32),
         ("no_execute", _Range * _RANGES),
         ("fault", ctypes.c_uint32),
