@@ -34,7 +34,9 @@ class Family:
             "ABSENT": 0x2F000000,
             **self.defines,
         }
-        lines = [f"#define {n} {hex(v) + 'u' if isinstance(v, int) else v}" for n, v in macros.items()]
+        lines = [
+            f"#define {n} {hex(v) + 'u' if isinstance(v, int) else v}" for n, v in macros.items()
+        ]
         if any("mfpu" in f for f in board.core.cflags):
             lines.append("#define HAS_FPU")
         if board.core.cpu != "cortex-m0plus":

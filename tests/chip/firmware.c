@@ -457,11 +457,9 @@ KEEP void sleep_for_ever(void) {
 
 KEEP void reset_itself(void) {
   REG(0xE000ED0C) = 0x05FA0004;
-  __asm volatile("dsb");
-  hang_here();
+  for (;;)
+    __asm volatile("dsb");
 }
-
-KEEP void nothing(void) {}
 
 /* ---- The vector table ---- */
 

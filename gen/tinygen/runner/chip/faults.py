@@ -101,6 +101,8 @@ def fault_of(machine: Machine, number: int | None = None, error: str = "") -> Fa
         19: f"the stack pointer 0x{core.get('SP'):08x} is below its limit: the stack is too small",
         22: "an access that is not aligned: the core traps it",
     }
+    if "Invalid instruction" in error and not core.get("XPSR") >> 24 & 1:
+        number = 18
     if number in known:
         return Fault(known[number], pc)
     if "fetch" in error.lower():

@@ -23,6 +23,7 @@ _PERIPHERALS = ((0x40000000, 0x20000000), (0xA0000000, 0x00010000))
 _UNTIL = 0xFFFFFFFE  # no address of code, and no return from an exception
 _SLICE = 20_000_000  # instructions between two looks at the clock
 _PAGE = 0x400
+_ERASED = b"\xff"
 _SEMIHOSTING = b"\xab\xbe"
 _UDEF, _SWI, _BKPT, _RETURN, _STKOF = 1, 2, 7, 8, 19
 
@@ -108,6 +109,8 @@ class Machine:
                 continue
             rights = read_only if region.kind == "flash" else unicorn.UC_PROT_ALL
             self._map_span(region.base, region.size, rights)
+            if region.kind == "flash":
+                uc.mem_write(region.base, _ERASED * region.size)
         for memory in self.chip.memory:
             rights = read_only if memory.kind == "rom" else unicorn.UC_PROT_ALL
             self._map_span(memory.base, memory.size, rights)
@@ -119,6 +122,7 @@ class Machine:
         if flash.base and 0 not in others:
             # After reset, flash appears at address zero too.
             self._map_span(0, flash.size, read_only)
+            uc.mem_write(0, _ERASED * flash.size)
             self._alias = flash.base, flash.size
         for address, data in self.segments:
             uc.mem_write(address, data)
