@@ -60,7 +60,7 @@ def update_project(
     graph = load_graph(model, old["model"], samples)
     planned = plan_model(graph, _board(old), options, samples, progress)
     graph, plan = planned.graph, planned.plan
-    x, y = samples_of(graph, samples, self_test)
+    x, y = samples_of(graph, samples, self_test, plan)
     promised = promise(graph, x, y, progress)
     with tempfile.TemporaryDirectory(prefix="tinygen-") as scratch:
         name = folder.resolve().name
