@@ -12,6 +12,8 @@ from tinygen.resources import resource
 
 BEGIN, END = "# >>> tinygen", "# <<< tinygen"
 """Lines around the part of app.cmake that `tinygen update` replaces."""
+INCLUDE = "include_directories(${CMAKE_CURRENT_LIST_DIR}/include)\n"
+"""Here and not in CMakeLists.txt, which is the user's and may be older."""
 _FOLDERS = ("src/model/", "src/tinygen/", "include/")
 _OURS = ("sources.cmake", PLAN, "cmake/tinygen.cmake", "src/memory_clocks.c")
 
@@ -36,20 +38,19 @@ def write(path: Path, text: str) -> None:
 
 def write_generated(plan: Plan, samples: Samples | None, template: str, made: Path) -> None:
     """Beside what the template rendered."""
-    public = (
-        {f"{plan.model}.h", f"{plan.model}_samples.h"} if template == "zephyr-module" else set()
-    )
     for name, text in emit(plan, samples).items():
-        write(made / ("include" if name in public else "src/model") / name, text)
+        write(made / ("include" if name.endswith(".h") else "src/model") / name, text)
     for name, data in emit_binary(plan).items():
         (made / "src/model" / name).write_bytes(data)
     write(made / PLAN, plan_record(plan, samples, template))
     _write_kernels(plan, made)
     if template == "pulp-sdk":
         l3 = "".join(f"TG_L3_FILE = src/model/{name}\n" for name in emit_binary(plan))
-        write(made / "sources.mk", _head() + _makefile("TG_SOURCES", _sources(made, True)) + l3)
+        listed = _makefile("TG_SOURCES", _sources(made, True))
+        write(made / "sources.mk", _head() + listed + l3 + "APP_CFLAGS += -Iinclude\n")
     if template in ("baremetal", "pulp-sdk"):
-        write(made / "sources.cmake", _head() + _listing("TG_SOURCES", _sources(made, True)))
+        listed = _listing("TG_SOURCES", _sources(made, True))
+        write(made / "sources.cmake", _head() + listed + INCLUDE)
     else:
         write(made / "app.cmake", _app_cmake(made))
 

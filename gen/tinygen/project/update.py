@@ -11,7 +11,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from tinygen.project.create import render_project
 from tinygen.project.files import BEGIN, END, generated_block, is_generated
 from tinygen.project.manifest import MANIFEST, digest
 from tinygen.project.new import load_graph, samples_of
+from tinygen.project.older import header_note
 from tinygen.project.planned import plan_model
 from tinygen.project.promise import Progress, promise
 
@@ -31,7 +32,8 @@ _APP = "app.cmake"
 
 @dataclass(frozen=True, eq=False)
 class Updated:
-    """written, kept (edited by the user), removed: paths in the project."""
+    """written, kept (edited by the user), removed: paths in the project.  note: what the user must
+    change by hand, or empty."""
 
     folder: Path
     graph: Graph
@@ -40,6 +42,7 @@ class Updated:
     written: tuple[str, ...]
     kept: tuple[str, ...]
     removed: tuple[str, ...]
+    note: str = ""
 
 
 def update_project(
@@ -57,7 +60,7 @@ def update_project(
     """
     old = read_manifest(folder)
     options = Options(**old.get("options", {}))
-    graph = load_graph(model, old["model"], samples)
+    graph = replace(load_graph(model, old["model"], samples), name=old["model"])
     planned = plan_model(graph, _board(old), options, samples, progress)
     graph, plan = planned.graph, planned.plan
     x, y = samples_of(graph, samples, self_test)
@@ -80,7 +83,8 @@ def update_project(
                 "update again"
             ) from None
     written = tuple(f for f in changes.written if f != MANIFEST)
-    return Updated(folder, graph, plan, len(x), written, changes.kept, changes.removed)
+    note = header_note(folder, old["model"], old["files"])
+    return Updated(folder, graph, plan, len(x), written, changes.kept, changes.removed, note)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

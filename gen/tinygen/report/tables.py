@@ -281,6 +281,7 @@ def updated_text(updated: Updated) -> RenderableType:
     lines = [f"Updated {updated.folder}: {len(updated.written)} files written"]
     lines += [f"  kept, edited by you: {name}" for name in updated.kept]
     lines += [f"  removed: {name}" for name in updated.removed]
+    lines += [f"Note: {updated.note}"] if updated.note else []
     return Text("\n".join(lines))
 
 
