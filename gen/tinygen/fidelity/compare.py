@@ -171,7 +171,7 @@ def yardstick(
             return None
         distance = np.abs(real_outputs(graph, own) - real_outputs(graph, theirs))
         found.append(float(distance.mean() / quant.scale))
-    return Yardstick(*found, spelled=_spelled(model) is not None)
+    return Yardstick(found[0], found[1], spelled=_spelled(model) is not None)
 
 
 def _spelled(model: Path) -> bytes | None:
@@ -197,7 +197,9 @@ def onnx_outputs(
     try:
         source: Path | bytes = (_spelled(model) if spelled else None) or model
         if tensor:
-            proto = onnx.load_from_string(source if isinstance(source, bytes) else source.read_bytes())
+            proto = onnx.load_from_string(
+                source if isinstance(source, bytes) else source.read_bytes()
+            )
             del proto.graph.output[:]
             proto.graph.output.append(onnx.ValueInfoProto(name=tensor))
             source = proto.SerializeToString()

@@ -32,8 +32,8 @@ def load_samples(path: Path, graph: Graph) -> Samples:
     if y is not None and (y.min() < 0 or y.max() >= classes):
         raise TinygenError(
             f"{path}: y holds labels from {y.min()} to {y.max()} but {graph.name} has "
-            f"{outputs} outputs: number the classes from 0 in the order of the outputs (0 and 1 for one "
-            "output)"
+            f"{outputs} outputs: number the classes from 0 in the order of the outputs (0 and 1 "
+            "for one output)"
         )
     return x, y
 
