@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 from functools import cache
 from pathlib import Path
 
@@ -47,9 +49,26 @@ def _kernels() -> frozenset[str]:
     return frozenset(f.stem for f in resource("kernels").rglob("*.c"))
 
 
+def in_utf8(name: str) -> str:
+    """A file's name as files hold it, whatever encoding the terminal has."""
+    return os.fsencode(name).decode("utf-8")
+
+
+def for_shell(path: Path) -> str:
+    """A path as a shell and an option parser take it."""
+    text = str(path)
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)
+
+
 def check_folder(folder: Path) -> None:
     """`TinygenError` if CMake could not build there."""
     path = str(folder.resolve())
+    try:
+        path = in_utf8(path)
+    except UnicodeDecodeError:
+        raise TinygenError(
+            f"{path!r} is no UTF-8, which CMake and Ninja read paths as: choose another folder"
+        ) from None
     found = next((c for c in path if c in _UNUSABLE or ord(c) < 32), None)
     if found:
         raise TinygenError(

@@ -3,16 +3,22 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 from tinygen import __version__
 from tinygen.boards import Board, Region
 from tinygen.emitter import cfile
 from tinygen.errors import TinygenError
+from tinygen.names import for_shell, in_utf8
 from tinygen.planner import Plan
 
 Variables = dict[str, Any]
 
+RENDERED = "project"
+"""Folder that a template is rendered to, whatever the project's own is called: cookiecutter takes
+the paths of what it writes for templates once more."""
 STACK_BESIDE = 1536
 """Bytes that main, printk, an exception's frame and the user's own calls may take."""
 
@@ -21,7 +27,7 @@ def variables(plan: Plan, template: str, folder: str) -> Variables:
     """The variables of one template; the common ones are in every cookiecutter.json."""
     board = plan.board
     common: Variables = {
-        "folder": folder,
+        "folder": RENDERED,
         "model": plan.model,
         "MODEL": plan.model.upper(),
         "board": board.name,
@@ -32,7 +38,19 @@ def variables(plan: Plan, template: str, folder: str) -> Variables:
     }
     if template == "pulp-sdk":
         return common | {"cores": board.core.count, "gvsoc": board.emulation.gvsoc or ""}
-    return common | (_zephyr(plan) if template.startswith("zephyr") else _baremetal(board))
+    if template.startswith("zephyr"):
+        return common | _zephyr(plan) | _spellings(folder)
+    return common | _baremetal(board)
+
+
+def _spellings(folder: str) -> Variables:
+    """The name of the project's folder for texts that take it."""
+    folder = in_utf8(folder)
+    return {
+        "folder_cmake": f'"${{CMAKE_CURRENT_SOURCE_DIR}}/{folder}"',
+        "folder_shell": for_shell(Path(folder)),
+        "folder_yaml": json.dumps(folder, ensure_ascii=False),
+    }
 
 
 def _baremetal(board: Board) -> Variables:

@@ -25,10 +25,15 @@ def is_generated(name: str) -> bool:
 
 def generated_block(path: Path) -> str:
     """The part of app.cmake between the marks, with them; empty unless there is exactly one."""
-    text = path.read_text()
+    text = read_own(path)
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
         return ""
     return text[text.index(BEGIN) : text.index(END) + len(END)]
+
+
+def read_own(path: Path) -> str:
+    """A file of the user's, in whatever encoding; `errors="surrogateescape"` writes it back."""
+    return path.read_text(encoding="utf-8", errors="surrogateescape")
 
 
 def write(path: Path, text: str) -> None:
@@ -59,13 +64,20 @@ def _write_kernels(plan: Plan, made: Path) -> None:
     """The kernels that this network calls, with the headers that they include."""
     root = resource("kernels")
     for source in plan.sources:
-        write(made / "src/tinygen/src" / source, (root / "src" / source).read_text())
+        write(
+            made / "src/tinygen/src" / source, (root / "src" / source).read_text(encoding="utf-8")
+        )
     folders = {"common", *(str(Path(s).parent) for s in plan.sources)}
     headers = [h for f in sorted(folders) for h in sorted((root / "src" / f).glob("*.h"))]
     for header in headers:
-        write(made / "src/tinygen/src" / header.relative_to(root / "src"), header.read_text())
+        write(
+            made / "src/tinygen/src" / header.relative_to(root / "src"),
+            header.read_text(encoding="utf-8"),
+        )
     for header in sorted((root / "include/tinygen").glob("*.h")):
-        write(made / "src/tinygen/include/tinygen" / header.name, header.read_text())
+        write(
+            made / "src/tinygen/include/tinygen" / header.name, header.read_text(encoding="utf-8")
+        )
 
 
 def _sources(made: Path, generated: bool) -> list[str]:

@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tinygen.boards import Board, load_board
+from tinygen.boards import Board, load_board, make_board
 from tinygen.errors import TinygenError
 from tinygen.graph import Graph
 from tinygen.planner import Options, Plan
 from tinygen.project.create import render_project
-from tinygen.project.files import BEGIN, END, generated_block, is_generated
+from tinygen.project.files import BEGIN, END, generated_block, is_generated, read_own
 from tinygen.project.manifest import MANIFEST, digest
 from tinygen.project.new import load_graph, samples_of
 from tinygen.project.older import header_note
@@ -89,7 +89,7 @@ def update_project(
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     try:
-        old: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
+        old: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         for key in ("model", "board", "template", "files"):
             old[key]
         return old
@@ -107,7 +107,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def _board(old: dict[str, Any]) -> Board:
     """As it was when the project was made; an imported board has no other place."""
     stored = old.get("board_description")
-    return load_board(old["board"]) if stored is None else Board.model_validate(stored)
+    return load_board(old["board"]) if stored is None else make_board(stored, MANIFEST)
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def _edited_block(folder: Path, recorded: dict[str, str]) -> list[str]:
     path = folder / _APP
     if not path.is_file() or f"{_APP}:block" not in recorded:
         return []
-    hashed = hashlib.sha256(generated_block(path).encode()).hexdigest()
+    hashed = hashlib.sha256(generated_block(path).encode("utf-8", "surrogateescape")).hexdigest()
     return [] if hashed == recorded[f"{_APP}:block"] else [f"{_APP} ({BEGIN})"]
 
 
@@ -187,4 +187,5 @@ def _merge_app(folder: Path, made: Path) -> None:
             f"{mine}: the lines `{BEGIN}` and `{END}` are gone, so its list of sources cannot be "
             f"updated: put them back around set(TG_SOURCES ...)"
         )
-    new.write_text(mine.read_text().replace(block, fresh), newline="\n")
+    merged = read_own(mine).replace(block, fresh)
+    new.write_text(merged, encoding="utf-8", errors="surrogateescape", newline="\n")

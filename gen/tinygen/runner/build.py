@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -56,12 +57,12 @@ def configure_and_build(
 ) -> None:
     """Run CMake in the build folder, anew where its arguments are not those of last time."""
     stamp = folder / "tinygen-configured"
-    command = "\n".join(configure)
-    if not stamp.is_file() or stamp.read_text() != command:
+    command = os.fsencode("\n".join(configure))
+    if not stamp.is_file() or stamp.read_bytes() != command:
         # Another compiler, or a project that was moved: CMake's cache would keep the old one.
         shutil.rmtree(folder, ignore_errors=True)
         run_tool(configure, project, "configuring", environment)
-        stamp.write_text(command)
+        stamp.write_bytes(command)
     run_tool([cmake, "--build", str(folder.resolve())], project, "building", environment)
 
 
@@ -90,7 +91,7 @@ def run_tool(
             command,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
             errors="replace",
             env=environment,
         )
@@ -109,7 +110,7 @@ def run_tool(
 
 def compiler_flags(folder: Path) -> str:
     """Of the first target in build.ninja."""
-    for line in (folder / "build.ninja").read_text().splitlines():
+    for line in (folder / "build.ninja").read_text(encoding="utf-8").splitlines():
         if line.startswith("  FLAGS = "):
             return line.removeprefix("  FLAGS = ")
     return ""
