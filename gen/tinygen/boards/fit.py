@@ -29,19 +29,39 @@ _FPUS = {
     "m55": {"fpv5-sp-d16", "fpv5-d16"},
     "m85": {"fpv5-sp-d16", "fpv5-d16"},
 }
-_EXTENSIONS = {"nodsp", "nofp", "nomve", "nopacbti", "nocdecp0"}
+_EXTENSIONS = {
+    "m0": {"small-multiply"},
+    "m0plus": {"small-multiply"},
+    "m1": {"small-multiply"},
+    "m4": {"nofp"},
+    "m7": {"nofp", "nofp.dp"},
+    "m33": {"nofp", "nodsp"},
+    "m35p": {"nofp", "nodsp"},
+    "m52": {"nofp", "nodsp", "nomve", "nomve.fp", "nopacbti"},
+    "m55": {"nofp", "nodsp", "nomve", "nomve.fp"},
+    "m85": {"nofp", "nodsp", "nomve", "nomve.fp", "nopacbti"},
+}
+"""What compilers take behind the core's name and a + (a dot before small-multiply)."""
 _MACHINE = {
     "-mthumb",
     "-mfloat-abi=soft",
     "-mfloat-abi=softfp",
     "-mfloat-abi=hard",
-    "-mcmse",
+    "-mfpu=auto",
     "-munaligned-access",
     "-mno-unaligned-access",
-    "-mslow-flash-data",
 }
+_SECURE = {"m23", "m33", "m35p", "m52", "m55", "m85"}
+"""Cores that take -mcmse."""
 _SECTIONS = {".text", ".rodata", ".data", ".bss", ".stack", ".vectors"}
 """Of the linker script itself."""
+_SCRIPT = {
+    *("KEEP", "COMMON", "SORT", "SORT_NONE", "SORT_BY_NAME", "SORT_BY_ALIGNMENT", "EXCLUDE_FILE"),
+    *("SORT_BY_INIT_PRIORITY", "INPUT_SECTION_FLAGS", "CONSTRUCTORS", "CREATE_OBJECT_SYMBOLS"),
+    *("BYTE", "SHORT", "LONG", "QUAD", "SQUAD", "FILL", "ASSERT", "PROVIDE", "HIDDEN", "ALIGN"),
+    *("PROVIDE_HIDDEN", "ENTRY", "GROUP", "INCLUDE", "INPUT", "OVERLAY", "SECTIONS", "MEMORY"),
+}
+"""Words of its language."""
 
 
 def core(core: Core, host: bool) -> None:
@@ -62,32 +82,35 @@ def core(core: Core, host: bool) -> None:
 
 
 def _cortex(core: Core) -> None:
-    kind, *extensions = core.cpu.split(".")[0].split("+")
+    kind, *extensions = core.cpu.replace(".small", "+small").split("+")
     name = kind.removeprefix("cortex-")
     if name == kind or name not in _DSP | _PLAIN:
         known = ", ".join(f"cortex-{n}" for n in sorted(_DSP | _PLAIN))
         raise ValueError(f"core.cpu: {core.cpu} is none of {known}")
-    if unknown := set(extensions) - _EXTENSIONS:
-        raise ValueError(f"core.cpu: +{min(unknown)} is none of {', '.join(sorted(_EXTENSIONS))}")
+    for extension in extensions:
+        if extension not in _EXTENSIONS.get(name, ()):
+            raise ValueError(f"core.cpu: cortex-{name} has no variant {extension}")
     if core.target == "armv7em" and (name in _PLAIN or "nodsp" in extensions):
         raise ValueError(
             f"core.target: armv7em needs DSP instructions, which {core.cpu} lacks: write portable"
         )
-    floating = name in _FPUS and "nofp" not in extensions
+    fpus = _FPUS.get(name, set()) if "nofp" not in extensions else set()
     for flag in core.cflags:
-        if flag.startswith(("-mcpu=", "-march=")):
-            raise ValueError(f"core.cflags: {flag}: core.cpu says that already, so remove it")
-        if flag.startswith("-mfpu=") and flag != "-mfpu=auto":
-            fpus = _FPUS[name] if floating else set()
-            if flag.removeprefix("-mfpu=") not in fpus:
-                has = " or ".join(sorted(fpus)) or "no FPU"
-                raise ValueError(f"core.cflags: {flag}: {core.cpu} has {has}")
-        elif flag.startswith("-mfloat-abi=") and not flag.endswith("=soft") and not floating:
-            raise ValueError(f"core.cflags: {flag}: {core.cpu} has no FPU")
-        elif flag.startswith("-m") and flag not in _MACHINE and flag != "-mfpu=auto":
-            raise ValueError(f"core.cflags: {flag} is none of {', '.join(sorted(_MACHINE))}")
-        elif not flag.startswith(("-m", "-f", "-D", "-g")):
-            raise ValueError(f"core.cflags: {flag}: only flags -m, -f, -g and -D are taken")
+        if wrong := _flag(flag, name, fpus):
+            raise ValueError(f"core.cflags: {flag}: {wrong}")
+
+
+def _flag(flag: str, name: str, fpus: set[str]) -> str:
+    """What is wrong with a flag on a Cortex-<name>."""
+    if flag.startswith(("-mcpu=", "-march=", "-mtune=")):
+        return "core.cpu says that already, so remove it"
+    if flag.startswith("-mfpu=") and flag != "-mfpu=auto":
+        has = " or ".join(sorted(fpus)) or "no FPU"
+        return "" if flag.removeprefix("-mfpu=") in fpus else f"cortex-{name} has {has}"
+    if flag in ("-mfloat-abi=hard", "-mfloat-abi=softfp", "-mfpu=auto") and not fpus:
+        return f"cortex-{name} has no FPU"
+    taken = _MACHINE | ({"-mcmse"} if name in _SECURE else set())
+    return "" if flag in taken else f"none of {', '.join(sorted(taken))} and -mfpu"
 
 
 def memory(regions: Sequence[Region], target: str) -> None:
@@ -141,7 +164,7 @@ def _baremetal(board: Board) -> None:
     if not board.flash:
         raise ValueError("memory: template baremetal needs a region of the kind flash")
     for at, region in enumerate(board.memory):
-        if region.section in _SECTIONS:
+        if region.section in _SECTIONS | _SCRIPT:
             raise ValueError(f"memory.{at}.section: {region.section} is the linker script's own")
         if region.clock and not board.emulation.host:
             raise ValueError(f"memory.{at}.clock: template baremetal turns on no clocks")

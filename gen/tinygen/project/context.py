@@ -19,6 +19,10 @@ Variables = dict[str, Any]
 RENDERED = "project"
 """Folder that a template is rendered to, whatever the project's own is called: cookiecutter takes
 the paths of what it writes for templates once more."""
+STACK = 16384
+"""Bytes of stack without an operating system, where there is room."""
+DATA = 2048
+"""Bytes of data beside the arena, in the default RAM: outputs, counts, the console."""
 STACK_BESIDE = 1536
 """Bytes that main, printk, an exception's frame and the user's own calls may take."""
 
@@ -40,7 +44,7 @@ def variables(plan: Plan, template: str, folder: str) -> Variables:
         return common | {"cores": board.core.count, "gvsoc": board.emulation.gvsoc or ""}
     if template.startswith("zephyr"):
         return common | _zephyr(plan) | _spellings(folder)
-    return common | _baremetal(board)
+    return common | _baremetal(plan)
 
 
 def _spellings(folder: str) -> Variables:
@@ -53,14 +57,34 @@ def _spellings(folder: str) -> Variables:
     }
 
 
-def _baremetal(board: Board) -> Variables:
+def _baremetal(plan: Plan) -> Variables:
+    board = plan.board
     keys = ("name", "kind", "base", "size", "section")
     return {
         "cpu": board.core.cpu,
         "cflags": " ".join(board.core.cflags),
         "linker": {"regions": [{k: getattr(r, k) for k in keys} for r in board.memory]},
-        "stack_bytes": "16384",
+        "stack_bytes": str(_stack(plan)),
     }
+
+
+def _stack(plan: Plan) -> int:
+    """Bytes of stack without an operating system: plenty where there is room.
+
+    Raises `TinygenError` where the arena leaves none.
+    """
+    if plan.board.emulation.host:
+        return STACK
+    ram = next((r for r in plan.board.ram if not r.section), plan.board.ram[0])
+    left = ram.size - DATA - sum(u.used for u in plan.regions if u.name == ram.name)
+    need = main_stack(plan)
+    if left < need:
+        raise TinygenError(
+            f"{plan.board.name}: region {ram.name} has {max(left, 0):,} bytes left for a stack of "
+            f"{need:,} bytes: write `reserved: {need + DATA}` there in the board's file, which "
+            "the arena then leaves free, or take a board with more RAM"
+        )
+    return min(STACK, left // 8 * 8)
 
 
 def _zephyr(plan: Plan) -> Variables:

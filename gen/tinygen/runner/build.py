@@ -16,6 +16,7 @@ from tinygen.runner.elf import read_elf
 from tinygen.runner.project import read_project
 from tinygen.runner.toolchain import Toolchain
 
+_COMPILER = re.compile(r"(?<!CMake )(?<!ninja: )\berror: (?!ld returned)")
 _ERROR = re.compile(
     r"error:|undefined reference|undefined symbol|overflowed by|will not fit|CMake Error"
 )
@@ -100,9 +101,9 @@ def run_tool(
     if done.returncode == 0:
         return
     lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
-    first = next(
-        (line for line in lines if _ERROR.search(line)), lines[-1] if lines else "no output"
-    )
+    # The compiler's own words before CMake's about them.
+    said = (next((n for n in lines if kind.search(n)), None) for kind in (_COMPILER, _ERROR))
+    first = next((n for n in said if n), lines[-1] if lines else "no output")
     if first.startswith("CMake Error"):
         first = " ".join(lines[lines.index(first) :][:3])
     raise TinygenError(f"{doing} {project} failed: {first}")
