@@ -4,27 +4,51 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from tinygen.boards.model import Board
+from tinygen.boards.read import fields
 from tinygen.errors import TinygenError
 from tinygen.resources import resource
+
+_SCHEMA = "boards/README.md has the schema"
 
 
 def read_board(path: Path) -> Board:
     """One YAML file; `TinygenError` names the field at fault."""
     try:
-        return Board.model_validate(yaml.safe_load(path.read_text()))
-    except (OSError, yaml.YAMLError) as e:
-        raise TinygenError(f"{path}: not a readable board description ({e})") from None
+        data = path.read_bytes()
+    except OSError as e:
+        raise TinygenError(f"{path}: cannot be read ({e.strerror or e})") from None
+    try:
+        found = fields(data)
+    except ValueError as e:
+        raise TinygenError(f"{path}: {e}") from None
+    return make_board(found, str(path))
+
+
+def make_board(found: Any, source: str) -> Board:
+    """A board of these fields; `TinygenError` names the source and the field at fault."""
+    if not isinstance(found, dict):
+        raise TinygenError(f"{source}: it holds no fields of a board; {_SCHEMA}")
+    try:
+        return Board.model_validate(found)
     except ValidationError as e:
-        first = e.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "board"
-        raise TinygenError(
-            f"{path}: {where}: {first['msg']}; see boards/README.md for the schema"
-        ) from None
+        raise TinygenError(f"{source}: {fault(e)}; {_SCHEMA}") from None
+
+
+def fault(error: ValidationError) -> str:
+    """The first field at fault, and what is wrong with it."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    said = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        said = "there is no such field"
+    if first["type"] == "missing":
+        said = "the field is missing"
+    return f"{where}: {said}" if where else said
 
 
 def all_boards() -> list[Board]:
