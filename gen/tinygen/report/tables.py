@@ -317,8 +317,7 @@ def next_steps(created: Created) -> RenderableType:
         lines.append(f"Next: tinygen run {for_shell(created.folder)}")
     elif emulation.chip and board.zephyr and created.template == "zephyr":
         build = f"west build -b {board.zephyr.board} && west flash"
-        folder = for_shell(created.folder)
-        lines.append(f"Next: tinygen run {folder}, then cd {folder} && {build}")
+        lines.append(f"Next: cd {for_shell(created.folder)} && tinygen run . && {build}")
     elif board.zephyr and created.template == "zephyr":
         build = f"west build -b {board.zephyr.board} && west flash"
         lines.append(f"Next: cd {for_shell(created.folder)} && {build}")
