@@ -4,14 +4,17 @@ counts for each layer, and the counts of the same core on an emulated board."""
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
-from zephyr_projects import MODELS, ProjectOf, board_of, build, make
+from zephyr_projects import MODELS, ProjectOf, board_of, build, environment, make
 
 from tinygen import runner
 from tinygen.boards import read_board
 from tinygen.runner import import_board
+from tinygen.runner.chip import run_chip
+from tinygen.runner.console import Console
 
 pytestmark = [pytest.mark.zephyr, pytest.mark.slow, pytest.mark.emulated]
 
@@ -75,3 +78,22 @@ def test_the_whole_command_builds_and_runs(tmp_path: Path) -> None:
     made = make("digits", board_of("nucleo_f401re"), tmp_path / "app")
     result = runner.run(made.folder, made.board)
     assert (result.on, result.passed, result.samples) == ("chip", True, 8)
+
+
+@pytest.mark.parametrize("name", ("nucleo_h743zi", "nucleo_u575zi_q", "nucleo_g071rb"))
+def test_threads_timers_and_a_deferred_log(name: str, tmp_path: Path) -> None:
+    """An application that has nothing of ours: what Zephyr needs of the core is there."""
+    board = board_of(name)
+    conf = tmp_path / "fpu.conf"
+    fpu = board.core.cpu != "cortex-m0plus"
+    conf.write_text("CONFIG_FPU=y\nCONFIG_FPU_SHARING=y\n" if fpu else "")
+    app, folder = Path(__file__).parent / "threads", tmp_path / "build"
+    configure = ["cmake", "-GNinja", "-S", app, "-B", folder, f"-DBOARD={name}"]
+    for command in ([*configure, f"-DEXTRA_CONF_FILE={conf}"], ["ninja", "-C", folder]):
+        subprocess.run(command, check=True, capture_output=True, env=environment())
+    elf = folder / "zephyr/zephyr.elf"
+    console = Console()
+    run_chip(elf, board, console, None, timeout=60)
+    assert "sum 45 both 1 ticks 1 slept 1" in console.other
+    assert console.other.count("spun 1") == 2
+    assert any("got 9" in line for line in console.other)
