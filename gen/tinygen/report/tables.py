@@ -207,12 +207,15 @@ def quantised_tables(result: Quantised) -> RenderableType:
 def run_table(result: RunResult) -> RenderableType:
     rows: list[RenderableType] = []
     if result.counter:
-        table = _table("layer", "operator", f">{result.counter}", ">share")
+        estimated = [c.cycles for c in result.layers if c.cycles is not None]
+        more = (">cycles, estimated",) if estimated else ()
+        table = _table("layer", "operator", f">{result.counter}", ">share", *more)
         for c in result.layers:
             share = f"{100 * c.count / result.total:.1f} %" if c.count and result.total else ""
-            table.add_row(c.name, c.op, "-" if c.count is None else f"{c.count:,}", share)
-        total = "-" if result.total is None else f"{result.total:,}"
-        table.add_row("total", "", total, "", style="bold")
+            cycles = [_number(c.cycles)] if estimated else []
+            table.add_row(c.name, c.op, _number(c.count), share, *cycles)
+        cycles = [_number(sum(estimated))] if estimated else []
+        table.add_row("total", "", _number(result.total), "", *cycles, style="bold")
         rows += [table, Text()]
     style = "green" if result.passed else "bold red"
     rows.append(
@@ -251,12 +254,15 @@ def profile_table(profile: Profile) -> RenderableType:
     """Measured beside predicted."""
     rows: list[RenderableType] = []
     if profile.counter:
-        table = _table("layer", "operator", f">{profile.counter}", ">predicted", ">ratio")
-        for c, guess in zip(profile.layers, profile.predicted, strict=True):
-            table.add_row(c.name, c.op, *_beside(c.count, guess))
+        chip = (">counted on the chip's model",) if profile.counted else ()
+        table = _table("layer", "operator", *chip, f">{profile.counter}", ">predicted", ">ratio")
+        counts = profile.counted or [None] * len(profile.layers)
+        for c, guess, count in zip(profile.layers, profile.predicted, counts, strict=True):
+            table.add_row(c.name, c.op, *[_number(count)] * len(chip), *_beside(c.count, guess))
         known = [p for p in profile.predicted if p is not None]
         guess = sum(known) if len(known) == len(profile.layers) else None
-        table.add_row("total", "", *_beside(profile.total, guess), style="bold")
+        whole = [_number(sum(n or 0 for n in counts))] * len(chip)
+        table.add_row("total", "", *whole, *_beside(profile.total, guess), style="bold")
         rows += [table, Text()]
     style = "green" if profile.passed else "bold red"
     verdict = f"{profile.matching}/{profile.samples} samples bit-equal on {profile.board}"
@@ -271,6 +277,10 @@ def profile_table(profile: Profile) -> RenderableType:
     if profile.milliseconds is not None:
         rows.append(Text(f"one inference {profile.milliseconds:.3g} ms"))
     return Group(*rows)
+
+
+def _number(n: int | None) -> str:
+    return "-" if n is None else f"{n:,}"
 
 
 def _beside(measured: int | None, predicted: int | None) -> tuple[str, str, str]:

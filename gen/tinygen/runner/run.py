@@ -18,7 +18,7 @@ from tinygen.runner.console import Console, Done, Fault, Progress, typical
 from tinygen.runner.elf import read_elf
 from tinygen.runner.gvsoc import build_gvsoc, run_gvsoc
 from tinygen.runner.host import run_host
-from tinygen.runner.project import Project, read_project
+from tinygen.runner.project import Layer, Project, read_project
 from tinygen.runner.qemu import run_qemu
 from tinygen.runner.toolchain import find_emulator, find_toolchain, has_unicorn
 from tinygen.runner.unicorn import run_unicorn
@@ -31,11 +31,15 @@ _UNICORN_SAMPLES = 8
 
 @dataclass(frozen=True)
 class LayerCount:
-    """count: of the sample that RunResult shows; None where nothing counts."""
+    """count: of the sample that RunResult shows; None where nothing counts.
+
+    cycles: estimated for the board from a count of instructions, None where nothing is.
+    """
 
     name: str
     op: str
     count: int | None
+    cycles: int | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,7 @@ class RunResult:
     mismatch: Mismatch | None
     elf: Path
     note: str = ""
+    model_hash: str = ""
 
     @property
     def labelled(self) -> int:
@@ -167,8 +172,22 @@ def _run_chip(
         console.done = Done(samples=len(samples), equal=equal, stack=-1)
     result = _result(description, "chip", built, console, 0)
     notes.extend([ran.note] if ran.note else [])
-    result = replace(result, note="; ".join(notes))
+    layers = tuple(
+        replace(found, cycles=estimated_cycles(layer, found.count))
+        for layer, found in zip(description.layers, result.layers, strict=True)
+    )
+    result = replace(
+        result, note="; ".join(notes), layers=layers, model_hash=description.model_hash
+    )
     return replace(result, counter="instructions") if result.counter else result
+
+
+def estimated_cycles(layer: Layer, count: int | None) -> int | None:
+    """Of a layer whose instructions were counted: as many cycles for each as the cost model
+    predicts, with the board's waits for memory."""
+    if count is None or not layer.instructions or layer.cycles is None:
+        return None
+    return round(count * layer.cycles / layer.instructions)
 
 
 def _image(project: Path, board: Board, elf: Path | None) -> tuple[Built, list[str]]:
