@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tinygen.boards import Board, Core, Emulation, Region, load_board
+from tinygen.boards import Board, Core, Emulation, Region, Zephyr, load_board
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,7 @@ def _board(name: str, chip: str, cpu: str, cflags: tuple[str, ...], ram: int) ->
             Region(name="sram", kind="ram", base=0x20000000, size=ram),
         ),
         templates=("zephyr",),
+        zephyr=Zephyr(board=name),
         emulation=Emulation(chip=chip),
     )
 
@@ -176,7 +177,7 @@ FAMILIES = {
         ),
         Family(
             "stm32h5",
-            "an H5",
+            "an_H5",
             {
                 **_clock(0x44020C00, 0x1C, 3, 3),
                 **_flash(0x40022000, 0x40022028, 1),
@@ -184,11 +185,11 @@ FAMILIES = {
                 "USART": 0x40004800,
             },
             "REG(0x44020810) = 3 << 4; while ((REG(0x44020814) & 0xE008) != 0xE008);",
-            description=_board("an H5", "stm32h5", "cortex-m33", _M33F, 0xA0000),
+            description=_board("an_H5", "stm32h5", "cortex-m33", _M33F, 0xA0000),
         ),
         Family(
             "stm32l0",
-            "an L0",
+            "an_L0",
             {
                 **_clock(0x40021000, 0x0C, 2, 3),
                 "FLASH_CONTROL": 0x40022004,
@@ -197,11 +198,11 @@ FAMILIES = {
                 "USART": 0x40004400,
             },
             "while (REG(0x40007004) & 1 << 4);",
-            description=_board("an L0", "stm32l0", "cortex-m0plus", (), 0x5000),
+            description=_board("an_L0", "stm32l0", "cortex-m0plus", (), 0x5000),
         ),
         Family(
             "stm32wb",
-            "a WB",
+            "a_WB",
             {
                 **_clock(0x58000000, 0x08, 2, 3),
                 **_flash(0x58004000, 0x58004014, 0),
@@ -209,7 +210,7 @@ FAMILIES = {
                 "USART": 0x40013800,
             },
             "while (REG(0x58001480 + 4 * 5) != 0x80000400); REG(0x58001400 + 4 * 5) = 0;",
-            description=_board("a WB", "stm32wb", "cortex-m4", _M4F, 0x30000),
+            description=_board("a_WB", "stm32wb", "cortex-m4", _M4F, 0x30000),
         ),
     )
 }
