@@ -55,6 +55,12 @@ def test_an_interrupt_waits_behind_primask(family: str, run: Run) -> None:
     assert (ran.error, ran.lines) == ("", ["order 123"])
 
 
+@pytest.mark.parametrize("family", ("stm32h7", "stm32u5", "stm32g0"))
+def test_a_usart_asks_for_characters(family: str, run: Run) -> None:
+    ran = run(family, "uart_interrupts")
+    assert (ran.error, ran.lines) == ("", ["sent by interrupts"])
+
+
 @pytest.mark.parametrize("family", CORES)
 def test_a_supervisor_call_finds_its_frame(family: str, run: Run) -> None:
     ran = run(family, "svc")

@@ -112,6 +112,10 @@ def test_a_hang_names_its_function(family: str, run: Run) -> None:
     )
 
 
+def test_a_wait_for_two_registers_is_a_hang_that_names_its_function(run: Run) -> None:
+    assert "hangs in wait_for_two+" in run("stm32l4", "wait_for_two").error
+
+
 @pytest.mark.parametrize("family", CORES)
 def test_a_sleep_that_nothing_ends(family: str, run: Run) -> None:
     error = run(family, "sleep_for_ever").error

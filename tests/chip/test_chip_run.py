@@ -150,9 +150,7 @@ def test_an_image_of_another_zephyr_board(build: Build, tmp_path: Path) -> None:
     """Zephyr's images hold the names of their options."""
     named = tmp_path / "named.elf"
     named.write_bytes(build("stm32h7", "hello").read_bytes() + b"\0CONFIG_BOARD_NUCLEO_X\0")
-    with pytest.raises(
-        TinygenError, match="Zephyr's board nucleo_x, not for nucleo_h743zi"
-    ):
+    with pytest.raises(TinygenError, match="Zephyr's board nucleo_x, not for nucleo_h743zi"):
         run(write_project(tmp_path / "app"), named)
 
 

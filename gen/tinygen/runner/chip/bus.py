@@ -9,8 +9,8 @@ from collections.abc import Callable
 from tinygen.boards.chip import Chip, Uart
 
 _PATIENCE = 300
-"""Reads of one register, without a write to it, before its bits begin to toggle: a status bit that
-no model knows is waited for by then."""
+"""Reads of one register, with no other access in between, before its bits begin to toggle: a status
+bit that no model knows is waited for by then."""
 _ALL = 0xFFFFFFFF
 
 # Of USARTs with SR and DR, and of those with ISR and TDR: CR1, status, receive, transmit register.
@@ -30,7 +30,7 @@ class Bus:
             for i in range(reset.count):
                 self.words[reset.register_ + 4 * i] = reset.value
         self._ready = {r.register_: r for r in chip.ready}
-        self._reads: dict[int, int] = {}
+        self._last, self._reads = -1, 0
         self.toggled: list[int] = []
         """Registers whose bits had to toggle, in the order of their first time."""
         control, status, receive, send = _OFFSETS[chip.usart]
@@ -51,7 +51,7 @@ class Bus:
 
     def write(self, address: int, size: int, value: int) -> None:
         base, shift = address & ~3, 8 * (address & 3)
-        self._reads.pop(base, None)
+        self._last = -1
         name = self._send.get(base)
         if name is not None:
             self._transmit(name, value & 0xFF)
@@ -70,7 +70,14 @@ class Bus:
     def is_uart_control(self, address: int) -> bool:
         return address & ~3 in self._control
 
+    @property
+    def waited_for(self) -> int | None:
+        """The register that was read again and again, last of all."""
+        return self._last if self._reads > _PATIENCE else None
+
     def _word(self, address: int) -> int:
+        self._reads = self._reads + 1 if address == self._last else 1
+        self._last = address
         if address in self._status:
             return _TXE | _TC | self._acknowledged
         if address in self._receive:
@@ -83,9 +90,8 @@ class Bus:
             for (low, count), (source_low, _) in ready.bits:
                 mask = (1 << count) - 1
                 word = word & ~(mask << low) | (source >> source_low & mask) << low
-        reads = self._reads[address] = self._reads.get(address, 0) + 1
-        if reads > _PATIENCE:
-            if reads == _PATIENCE + 1 and address not in self.toggled:
-                self.toggled.append(address)
-            return word ^ _ALL if reads & 1 else word
-        return word
+        if self._reads <= _PATIENCE:
+            return word
+        if address not in self.toggled:
+            self.toggled.append(address)
+        return word ^ _ALL if self._reads & 1 else word

@@ -22,6 +22,7 @@ from tinygen.runner.chip.scs import SystemControl
 _PERIPHERALS = ((0x40000000, 0x20000000), (0xA0000000, 0x00010000))
 _UNTIL = 0xFFFFFFFE  # no address of code, and no return from an exception
 _SLICE = 20_000_000  # instructions between two looks at the clock
+_LOADS = 20_000  # of registers, which are slow here: a look at the clock after so many
 _PAGE = 0x400
 _ERASED = b"\xff"
 _SEMIHOSTING = b"\xab\xbe"
@@ -48,6 +49,7 @@ class Machine:
     console: Callable[[str, int], None]
     finished: Callable[[], bool]
     slept: int = 0
+    _loads: int = 0
     _fault: Fault | None = None
     _error: BaseException | None = None
     _interrupt: int | None = None
@@ -148,6 +150,9 @@ class Machine:
         """An exception must not pass through Unicorn: it is kept and raised when the run stops."""
 
         def on_read(_: object, offset: int, width: int, __: object) -> int:
+            self._loads += 1
+            if self._loads % _LOADS == 0:
+                self.state.want_stop = 1
             try:
                 return read(base + offset, width)
             except BaseException as e:

@@ -136,8 +136,10 @@ def _sentence(
     words = console.last_words
     if ending.fault is not None:
         return f"{on} stopped: {ending.fault.what}, in {where}{_caller(machine, image)}; {words}"
+    register = machine.bus.waited_for
+    waits = "" if register is None else f", which reads 0x{register:08x} again and again"
     reasons = {
-        "hang": f"{on} printed nothing for {silence:.0f} s and hangs in {where}: {words}",
+        "hang": f"{on} printed nothing for {silence:.0f} s and hangs in {where}{waits}: {words}",
         "timeout": f"{on} did not end within {timeout:.0f} s, in {where}: {words}; raise the "
         "timeout or run fewer samples",
         "sleep": f"{on} sleeps and nothing can wake it, in {where}, before its self-test ended: "
