@@ -8,10 +8,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from zephyr_projects import MODELS, ProjectOf, board_of, build, environment, make
+from zephyr_projects import MODELS, Made, ProjectOf, board_of, build, environment, make
 
 from tinygen import runner
 from tinygen.boards import read_board
+from tinygen.errors import TinygenError
 from tinygen.runner import import_board
 from tinygen.runner.chip import run_chip
 from tinygen.runner.console import Console
@@ -78,6 +79,17 @@ def test_the_whole_command_builds_and_runs(tmp_path: Path) -> None:
     made = make("digits", board_of("nucleo_f401re"), tmp_path / "app")
     result = runner.run(made.folder, made.board)
     assert (result.on, result.passed, result.samples) == ("chip", True, 8)
+    assert "build-tinygen" in str(result.elf)
+
+
+def test_what_west_has_built_is_brought_up_to_date(built: ProjectOf) -> None:
+    made = built("digits", "nucleo_f401re")
+    before = made.elf.stat().st_mtime
+    config = made.folder / "src/main.c"
+    config.write_text(config.read_text().replace("no sensor yet", "no sensor so far"))
+    result = runner.run(made.folder, made.board)
+    assert result.passed and result.elf == made.elf.resolve()
+    assert made.elf.stat().st_mtime > before
 
 
 @pytest.mark.parametrize("name", ("nucleo_h743zi", "nucleo_u575zi_q", "nucleo_g071rb"))
@@ -97,3 +109,48 @@ def test_threads_timers_and_a_deferred_log(name: str, tmp_path: Path) -> None:
     assert "sum 45 both 1 ticks 1 slept 1" in console.other
     assert console.other.count("spun 1") == 2
     assert any("got 9" in line for line in console.other)
+
+
+def spread(folder: Path) -> Made:
+    """A project whose arena also lies in SRAM1 of domain D2, which starts without a clock."""
+    board = board_of("nucleo_h743zi")
+    small = {"dtcm": 256, "axi_sram": 256, "sram1": 512, "sram2": 0x400, "sram3": 0x200}
+    memory = tuple(
+        r.model_copy(update={"reserved": r.size - small[r.name]}) if r.name in small else r
+        for r in board.memory
+    )
+    return make("digits", board.model_copy(update={"memory": memory}), folder)
+
+
+def test_memory_of_domain_d2_works_once_its_clock_is_on(tmp_path: Path) -> None:
+    made = build(spread(tmp_path / "app"))
+    assert {"sram1", "sram2"} <= {r.name for r in made.plan.regions}
+    result = runner.run(made.folder, made.board, elf=made.elf)
+    assert result.passed and result.matching == 8
+
+
+def test_a_clock_that_was_forgotten(tmp_path: Path) -> None:
+    made = spread(tmp_path / "app")
+    clocks = made.folder / "src/memory_clocks.c"
+    text = clocks.read_text()
+    assert "LL_AHB2_GRP1_EnableClock(" in text
+    clocks.write_text(text.replace("LL_AHB2_GRP1_EnableClock(", "(void)("))
+    made = build(made)
+    with pytest.raises(TinygenError, match=r"in sram\d, before its clock is on: call LL_AHB2_GRP1"):
+        runner.run(made.folder, made.board, elf=made.elf)
+
+
+def test_a_stack_that_is_too_small(tmp_path: Path) -> None:
+    """Zephyr guards the stacks of its threads by the MPU, or by the core's limit of a stack."""
+    for name in ("nucleo_f401re", "nucleo_u575zi_q"):
+        made = make("digits", board_of(name), tmp_path / name)
+        main = made.folder / "src/main.c"
+        grow = (
+            "static int grow(int n) {\n  volatile int local[32];\n  local[n & 31] = n;\n"
+            "  return n ? grow(n - 1) + local[n & 31] : 0;\n}\n\nint main(void) {\n"
+            '  printk("%d\\n", grow(1000));\n'
+        )
+        main.write_text(main.read_text().replace("int main(void) {\n", grow))
+        made = build(made)
+        with pytest.raises(TinygenError, match=r"stack.* in grow\+.*main\.c:\d+"):
+            runner.run(made.folder, made.board, elf=made.elf)

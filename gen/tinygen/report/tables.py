@@ -231,6 +231,8 @@ def run_table(result: RunResult) -> RenderableType:
         rows.append(Text(f"correct on the labelled samples {share}"))
     if result.note:
         rows.append(Text(f"note: {result.note}", style="yellow"))
+    if result.on == "chip":
+        rows.append(Text(f"image {result.elf}"))
     stack = "" if result.stack is None else f", stack {size(result.stack)}"
     rows.append(
         Text(

@@ -22,7 +22,7 @@ from tinygen.runner.project import Layer, Project, read_project
 from tinygen.runner.qemu import run_qemu
 from tinygen.runner.toolchain import find_emulator, find_toolchain, has_unicorn
 from tinygen.runner.unicorn import run_unicorn
-from tinygen.runner.zephyr import build_zephyr, run_zephyr, zephyr_base
+from tinygen.runner.zephyr import bring_up_to_date, build_zephyr, run_zephyr, zephyr_base
 
 Place = Literal["host", "qemu", "unicorn", "gvsoc", "chip"]
 PLACES: tuple[Place, ...] = ("host", "qemu", "unicorn", "gvsoc", "chip")
@@ -203,7 +203,7 @@ def _image(project: Path, board: Board, elf: Path | None) -> tuple[Built, list[s
             elf = images[0]
             notes.append(f"no Zephyr tree is at hand, so {elf} ran as it is")
     if elf is None:
-        return build_zephyr(project, board), notes
+        return bring_up_to_date(project) or build_zephyr(project, board), notes
     if not elf.is_file():
         raise TinygenError(f"{elf} is not there: build the project, or correct --elf")
     try:

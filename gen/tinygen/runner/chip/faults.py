@@ -82,7 +82,7 @@ def fault_of(machine: Machine, number: int | None = None, error: str = "") -> Fa
     if state.fault == _NO_FPU:
         return Fault("a floating-point instruction while the FPU is off", pc)
     if state.fault == _DENIED:
-        if state.fault_store and abs(address - core.get("SP")) < _FRAME:
+        if state.fault_store and abs(address - int(state.fault_sp)) < _FRAME:
             return Fault(
                 f"the stack has grown to 0x{address:08x}, into its guard, which "
                 f"{_why(machine, address)} forbids: it is too small",

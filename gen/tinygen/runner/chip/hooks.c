@@ -60,7 +60,7 @@ struct chip {
   uint32_t ranges;
   struct range no_execute[RANGES];
 
-  uint32_t fault, fault_pc, fault_address, fault_bytes, fault_store;
+  uint32_t fault, fault_pc, fault_address, fault_bytes, fault_store, fault_sp, fault_lr;
 
   struct block *table;
   uint32_t capacity, used;
@@ -314,26 +314,28 @@ static int32_t masked_below(const struct chip *c, void *uc) {
   return level;
 }
 
-static int found(struct chip *c, uint32_t fault, uint32_t pc, uint32_t address) {
+static int found(struct chip *c, void *uc, uint32_t fault, uint32_t pc, uint32_t address) {
   c->fault = fault;
   c->fault_pc = pc;
   c->fault_address = address;
+  c->fault_sp = get(c, uc, c->registers[13]);
+  c->fault_lr = get(c, uc, c->registers[14]);
   return 1;
 }
 
 static int faulty(struct chip *c, void *uc, const struct block *b) {
   for (uint32_t i = 0; i < c->ranges; i++)
     if (c->no_execute[i].first <= b->address && b->address <= c->no_execute[i].last)
-      return found(c, NO_EXECUTE, b->address, b->address);
+      return found(c, uc, NO_EXECUTE, b->address, b->address);
   if (b->floating && c->fpu_off)
-    return found(c, NO_FPU, b->address, b->address);
+    return found(c, uc, NO_FPU, b->address, b->address);
   for (uint32_t i = 0; i < b->checks; i++) {
     const struct check *k = &b->check[i];
     const uint32_t address = get(c, uc, c->registers[k->reg]) + (uint32_t)k->offset;
     if (address & k->mask) {
       c->fault_bytes = k->bytes;
       c->fault_store = k->store;
-      return found(c, UNALIGNED, k->pc, address);
+      return found(c, uc, UNALIGNED, k->pc, address);
     }
   }
   return 0;
@@ -357,7 +359,8 @@ void on_block(void *uc, uint64_t address, uint32_t size, void *user) {
   c->instructions += b->count;
 }
 
-/* An access to what the MPU forbids: Unicorn calls this for that range only. */
+/* An access to what the MPU forbids: Unicorn calls this for that range only. The block goes on to
+ * its end, so what the sentence needs of the registers is kept now. */
 void on_memory(void *uc, int type, uint64_t address, int size, int64_t value, void *user) {
   struct chip *c = user;
   const uint32_t state = 0x01000000; /* Thumb, outside of an IT block */
@@ -367,6 +370,6 @@ void on_memory(void *uc, int type, uint64_t address, int size, int64_t value, vo
     return;
   c->fault_bytes = (uint32_t)size;
   c->fault_store = type == 17; /* UC_MEM_WRITE */
-  found(c, DENIED, get(c, uc, c->registers[15]), (uint32_t)address);
+  found(c, uc, DENIED, get(c, uc, c->registers[15]), (uint32_t)address);
   c->want_stop = 1;
 }

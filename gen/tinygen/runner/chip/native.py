@@ -52,6 +52,8 @@ class State(ctypes.Structure):
         ("fault_address", ctypes.c_uint32),
         ("fault_bytes", ctypes.c_uint32),
         ("fault_store", ctypes.c_uint32),
+        ("fault_sp", ctypes.c_uint32),
+        ("fault_lr", ctypes.c_uint32),
         ("table", ctypes.c_void_p),
         ("capacity", ctypes.c_uint32),
         ("used", ctypes.c_uint32),

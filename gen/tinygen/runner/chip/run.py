@@ -152,6 +152,7 @@ def _sentence(
 
 def _caller(machine: Machine, image: Image) -> str:
     """The function that LR names, where that is code of the image."""
-    link = machine.core.get("LR") & ~1
+    kept = machine.state.fault_lr if machine.state.fault else 0
+    link = int(kept or machine.core.get("LR")) & ~1
     inside = any(s.address <= link < s.address + len(s.data) for s in image.elf.segments)
     return f", called from {image.elf.describe(link)}" if inside else ""
