@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
-from tinygen.boards import Board, Core, Region, Zephyr
+from tinygen.boards import Board, Core, Region, Zephyr, fault
+from tinygen.boards.texts import FORBIDDEN, LONGEST
 from tinygen.errors import TinygenError
 from tinygen.runner.zephyr import configure_only, zephyr_base
 
@@ -44,6 +46,7 @@ _ON_CHIP = {"mmio-sram", "arm,dtcm", "arm,itcm", "st,stm32-ccm"}
 _ETHERNET = 0x30040000, 0x4000
 """Where the driver of the STM32H7 keeps its buffers, networking or not."""
 
+_BY_HAND = "write its file by hand, boards/README.md has the schema"
 Config = dict[str, str]
 
 
@@ -59,8 +62,13 @@ def import_board(name: str, output: Path | None = None) -> tuple[Board, Path]:
         build = configure_only(name, Path(scratch))
         config = read_config(build / "zephyr" / ".config")
         tree = _devicetree(build / "zephyr" / "zephyr.dts")
-        board = describe(name, config, tree)
-    path.write_text(_yaml(board), encoding="utf-8", newline="\n")
+        try:
+            board = describe(name, config, tree)
+        except ValidationError as e:
+            raise TinygenError(f"{name} cannot be described ({fault(e)}): {_BY_HAND}") from None
+        except ValueError as e:
+            raise TinygenError(f"{name} cannot be described ({e}): {_BY_HAND}") from None
+    path.write_text(_yaml(board, runs_from_ram(config)), encoding="utf-8", newline="\n")
     return board, path
 
 
@@ -101,7 +109,7 @@ def describe(name: str, config: Config, tree: Any) -> Board:
             cpu=cpu,
             target="armv7em" if cpu in _DSP or config.get("ARMV8_M_DSP") == "y" else "portable",
             cflags=_cflags(cpu, config),
-            clock_hz=int(config["SYS_CLOCK_HW_CYCLES_PER_SEC"], 0),
+            clock_hz=_number(config, "SYS_CLOCK_HW_CYCLES_PER_SEC", 1),
         ),
         memory=memory,
         templates=("zephyr",),
@@ -109,9 +117,23 @@ def describe(name: str, config: Config, tree: Any) -> Board:
     )
 
 
+def runs_from_ram(config: Config) -> bool:
+    """Whether the image lies in RAM: there is no flash, or none that the core fetches from."""
+    return config.get("XIP") != "y" or _number(config, "FLASH_SIZE", 1) == 0
+
+
+def _number(config: Config, symbol: str, unit: int) -> int:
+    """0 where the board has no such symbol."""
+    return int(config.get(symbol) or "0", 0) * unit
+
+
 def _title(tree: Any, name: str) -> str:
+    """What the devicetree calls the board, without the signs that a title cannot have."""
     model = tree.root.props.get("model")
-    return model.to_string() if model else name
+    text = "".join(c for c in (model.to_string() if model else name) if c.isprintable())
+    for sign in FORBIDDEN:
+        text = text.replace(sign, " ")
+    return " ".join(text.split())[:LONGEST] or name
 
 
 def _cflags(cpu: str, config: Config) -> tuple[str, ...]:
@@ -125,24 +147,32 @@ def _cflags(cpu: str, config: Config) -> tuple[str, ...]:
 
 def _memory(config: Config, tree: Any) -> tuple[tuple[Region, ...], str]:
     """Flash, default RAM, then every other RAM; the overlay names those that have no region yet."""
-    flash = int(config["FLASH_BASE_ADDRESS"], 0)
-    ram = int(config["SRAM_BASE_ADDRESS"], 0)
+    flash, code = (
+        _number(config, f"FLASH_{s}", u) for s, u in (("BASE_ADDRESS", 1), ("SIZE", 1024))
+    )
+    ram, size = (_number(config, f"SRAM_{s}", u) for s, u in (("BASE_ADDRESS", 1), ("SIZE", 1024)))
+    if size == 0:
+        raise ValueError("its devicetree chooses no RAM (zephyr,sram)")
     fast = any("arm,dtcm" in _strings(node, "compatible") for node in tree.node_iter())
+    if runs_from_ram(config):
+        # Code and constants run from the RAM too, in front of the data.
+        flash, code = ram, size // 2 // 1024 * 1024
+        ram, size = ram + code, size - code
     regions = [
         Region(
             name="flash",
             kind="flash",
             base=flash,
-            size=int(config["FLASH_SIZE"], 0) * 1024,
-            reserved=_FLASH_RESERVED,
+            size=code,
+            reserved=min(_FLASH_RESERVED, code // 2),
         ),
         Region(
             name="sram",
             kind="ram",
             base=ram,
-            size=int(config["SRAM_SIZE"], 0) * 1024,
+            size=size,
             speed=1.3 if fast else 1.0,
-            reserved=_RESERVED,
+            reserved=min(_RESERVED, size // 2),
         ),
     ]
     overlay = []
@@ -218,13 +248,21 @@ _Dumper.add_representer(
 )
 
 
-def _yaml(board: Board) -> str:
+def _yaml(board: Board, in_ram: bool) -> str:
     data = board.model_dump(mode="json", exclude_defaults=True)
     for region in data["memory"]:
         region.update({k: _Hex(region[k]) for k in ("base", "size", "reserved") if k in region})
+    shared = (
+        ""
+        if not in_ram
+        else (
+            "# The image runs from RAM: flash (code and constants) and sram are parts of one memory;\n"
+            "# the border between them may be moved.\n"
+        )
+    )
     text = yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=100)
     return (
         "# SPDX-License-Identifier: Apache-2.0\n"
         "# Imported from Zephyr's devicetree; check `reserved` (what the rest of the firmware\n"
-        f"# needs) and `speed` (cost of an access, 1.0 = the fastest).\n{text}"
+        f"# needs) and `speed` (cost of an access, 1.0 = the fastest).\n{shared}{text}"
     )
