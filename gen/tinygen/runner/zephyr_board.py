@@ -47,6 +47,10 @@ _ETHERNET = 0x30040000, 0x4000
 """Where the driver of the STM32H7 keeps its buffers, networking or not."""
 
 _BY_HAND = "write its file by hand, boards/README.md has the schema"
+_SHARED = (
+    "# The image runs from RAM: flash (code and constants) and sram are parts of one memory; the\n"
+    "# border between them may be moved.\n"
+)
 Config = dict[str, str]
 
 
@@ -252,14 +256,7 @@ def _yaml(board: Board, in_ram: bool) -> str:
     data = board.model_dump(mode="json", exclude_defaults=True)
     for region in data["memory"]:
         region.update({k: _Hex(region[k]) for k in ("base", "size", "reserved") if k in region})
-    shared = (
-        ""
-        if not in_ram
-        else (
-            "# The image runs from RAM: flash (code and constants) and sram are parts of one memory;\n"
-            "# the border between them may be moved.\n"
-        )
-    )
+    shared = _SHARED if in_ram else ""
     text = yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=100)
     return (
         "# SPDX-License-Identifier: Apache-2.0\n"
