@@ -62,7 +62,10 @@ def for_shell(path: Path) -> str:
 
 def check_folder(folder: Path) -> None:
     """`TinygenError` if CMake could not build there."""
-    path = str(folder.resolve())
+    try:
+        path = str(folder.resolve())
+    except (OSError, RuntimeError):  # a symbolic link to itself
+        raise TinygenError(f"{folder} leads nowhere: choose another folder") from None
     try:
         path = in_utf8(path)
     except UnicodeDecodeError:

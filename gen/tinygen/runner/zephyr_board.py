@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from tinygen.boards import Board, Core, Region, Zephyr, fault
-from tinygen.boards.texts import FORBIDDEN, LONGEST
+from tinygen.boards.texts import FORBIDDEN, LONGEST, ZephyrBoard
 from tinygen.errors import TinygenError
 from tinygen.runner.zephyr import configure_only, zephyr_base
 
@@ -59,7 +59,13 @@ def import_board(name: str, output: Path | None = None) -> tuple[Board, Path]:
 
     name: as `west build -b` takes it.  output: file to write, default <board>.yaml here.
     """
+    try:
+        TypeAdapter(ZephyrBoard).validate_python(name)
+    except ValidationError as e:
+        raise TinygenError(f"{fault(e)}: `west boards` lists them") from None
     path = output or Path(f"{name.replace('/', '_')}.yaml")
+    if not path.parent.is_dir():
+        raise TinygenError(f"{path.parent} is not a folder: create it first")
     if path.exists():
         raise TinygenError(f"{path} exists: remove it, or name another file with --output")
     with tempfile.TemporaryDirectory(prefix="tinygen-") as scratch:
@@ -86,7 +92,7 @@ def read_config(path: Path) -> Config:
 
 def _devicetree(path: Path) -> Any:
     """Zephyr's own reader of devicetrees."""
-    folder = str(zephyr_base(Path.cwd()) / "scripts/dts/python-devicetree/src")
+    folder = str(zephyr_base() / "scripts/dts/python-devicetree/src")
     sys.path.insert(0, folder)
     try:
         return importlib.import_module("devicetree.dtlib").DT(str(path))
