@@ -7,6 +7,7 @@ import importlib
 import re
 import sys
 import tempfile
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from tinygen.boards import Board, Core, Region, Zephyr, fault
 from tinygen.boards.texts import FORBIDDEN, LONGEST, ZephyrBoard
 from tinygen.errors import TinygenError
+from tinygen.names import identifier
 from tinygen.runner.zephyr import configure_only, zephyr_base
 
 _RESERVED = 0x4000
@@ -219,7 +221,7 @@ def _region(node: Any, known: list[Region], config: Config, slow: float) -> Regi
     h7 = config.get("SOC_SERIES_STM32H7X") == "y" and "CPU_CORTEX_M7" in config
     ethernet = config.get("DT_HAS_ST_STM32H7_ETHERNET_ENABLED") == "y"
     return Region(
-        name=label,
+        name=_free(label, {identifier(r.name) for r in known}),
         kind="code" if "arm,itcm" in on_chip else "ram",
         base=base,
         size=size,
@@ -228,6 +230,12 @@ def _region(node: Any, known: list[Region], config: Config, slow: float) -> Regi
         reserved=_ETHERNET[1] if ethernet and base == _ETHERNET[0] else 0,
         clock=_D2_CLOCKS.get(base) if h7 else None,
     )
+
+
+def _free(label: str, taken: set[str]) -> str:
+    """The label, or with a number where a region has that name."""
+    numbers = (f"{label}_{i}" for i in count(2))
+    return next(n for n in (label, *islice(numbers, len(taken))) if identifier(n) not in taken)
 
 
 def _reg(node: Any) -> tuple[int, int]:
