@@ -45,6 +45,37 @@ def scale_scores(model: onnx.ModelProto) -> list[str]:
     return names
 
 
+def plain_biases(model: onnx.ModelProto) -> None:
+    """A Gemm's third operand that is no bias of one number a column is added behind it, since
+    onnxruntime quantises biases of that form only."""
+    graph = model.graph
+    sizes = {t.name: tuple(t.dims) for t in graph.initializer}
+    nodes: list[onnx.NodeProto] = []
+    for node in graph.node:
+        nodes.append(node)
+        if node.op_type != "Gemm" or len(node.input) < 3 or not node.input[2]:
+            continue
+        how = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+        weight, c = sizes.get(node.input[1], ()), node.input[2]
+        if len(weight) == 2 and sizes.get(c) == (weight[0 if how.get("transB") else 1],):
+            continue
+        (output,) = node.output
+        name = node.name or output
+        del node.input[2:]
+        if "beta" in how:
+            (beta,) = (a for a in node.attribute if a.name == "beta")
+            node.attribute.remove(beta)
+            factor = f"{output}_beta"
+            graph.initializer.append(numpy_helper.from_array(np.float32(how["beta"]), factor))
+            nodes.insert(-1, helper.make_node("Mul", [c, factor], [f"{factor}_c"], f"{name}_beta"))
+            c = f"{factor}_c"
+        node.output[0] = f"{output}_product"
+        nodes.append(helper.make_node("Add", [node.output[0], c], [output], f"{name}_bias"))
+    kept = [onnx.NodeProto.FromString(n.SerializeToString()) for n in nodes]
+    del graph.node[:]
+    graph.node.extend(kept)
+
+
 def _numbers(graph: onnx.GraphProto) -> dict[str, float]:
     """Constants of one element."""
     stored = {t.name: t for t in graph.initializer}

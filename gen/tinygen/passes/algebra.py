@@ -30,6 +30,8 @@ def factor_of(scope: Scope, node: Node) -> tuple[str, F64] | None:
     c = real(scope, b)
     if c is None or is_constant(scope, a) or node.op.kind not in ("Mul", "Div"):
         return None
+    if node.op.kind == "Div" and not np.all(c):
+        return None
     return a, c if node.op.kind == "Mul" else 1.0 / c
 
 
@@ -177,7 +179,9 @@ def rounding_once(scope: Scope, node: Node) -> Result:
     if y is None:
         return None
     if first is not None and c.size == 1 and c.flat[0] > 0:
-        grid = coarser(Quant(first.scale * float(c.flat[0]), first.zero_point), grid)
+        first = Quant(first.scale * float(c.flat[0]), first.zero_point)
+        kept = coarser(first, grid)
+        grid = kept if within(kept, first) and within(kept, grid) else shared(first, grid)
     return quant(scope, y, grid)
 
 
@@ -216,10 +220,45 @@ def coarser(first: Quant, second: Quant) -> Quant:
     return second if cuts or second.scale >= first.scale else first
 
 
+SLACK = 1.5
+"""Steps by which the ends of two grids of one range may differ."""
+
+
+def ends(grid: Quant) -> tuple[float, float]:
+    """The least and the largest number on a grid."""
+    low, high = ((q - grid.zero_point) * grid.scale for q in (-128, 127))
+    return low, high
+
+
+def within(grid: Quant, other: Quant) -> bool:
+    """Whether what another grid cuts off is cut off by this one too."""
+    (low, high), (lowest, highest), slack = ends(grid), ends(other), SLACK * grid.scale
+    return low >= lowest - slack and high <= highest + slack
+
+
+def shared(a: Quant, b: Quant) -> Quant:
+    """The grid of what neither cuts off, finer than both; b where that is nothing but 0."""
+    low, high = max(ends(a)[0], ends(b)[0]), min(ends(a)[1], ends(b)[1])
+    scale = (high - low) / 255
+    if scale <= min(a.scale, b.scale) / 255:
+        return b
+    return Quant(scale, int(np.clip(np.rint(-128 - low / scale), -128, 127)))
+
+
 @rule("Quant")
 def rounding_to_two_grids(scope: Scope, node: Node) -> Result:
-    """round(round(x W)) onto a second grid = round(x W) onto the coarser: the parts of a packed
-    q/k/v that QOperator rounds together, then each by itself."""
+    """round(round(x W)) onto a second grid = round(x W) onto the coarser, if that is not wider."""
+    return _onto_the_coarser(scope, node, wider=False)
+
+
+@rule("Quant")
+def rounding_to_a_narrower_grid(scope: Scope, node: Node) -> Result:
+    """The same for the parts of a packed q/k/v that QOperator rounds together, then each by itself:
+    what the second grid would cut off of them is not there, but for a calibration that cut it."""
+    return _onto_the_coarser(scope, node, wider=True)
+
+
+def _onto_the_coarser(scope: Scope, node: Node, *, wider: bool) -> Result:
     inner = scope.made_by(node.inputs[0], "Quant")
     grid = scope.quant(node.output)
     if inner is None or grid is None or not alone(scope, inner.output):
@@ -229,7 +268,12 @@ def rounding_to_two_grids(scope: Scope, node: Node) -> Result:
         return None
     first = scope.quant(inner.output)
     assert first is not None
-    return quant(scope, product.output, coarser(first, grid))
+    kept = coarser(first, grid)
+    if (within(kept, first) and within(kept, grid)) == wider:
+        return None
+    if wider:
+        scope.notes.append(f"{product.name} {MERGED} once more to a narrower grid")
+    return quant(scope, product.output, kept)
 
 
 @rule("Scores")
@@ -342,5 +386,5 @@ ALGEBRA = (
     factor_before_softmax,
     packed_projection,
 )
-MERGING = (rounding_before_bias,)
+MERGING = (rounding_before_bias, rounding_to_a_narrower_grid)
 """Rules that drop a rounding which the model makes; only where that moves its outputs little."""
