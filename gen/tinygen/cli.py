@@ -346,7 +346,10 @@ def quantize(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Default: <model>_int8.onnx beside it.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing file; write a worthless result too.")] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Replace an existing file; write a worthless result too."),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Quantise a float model to the form that tinygen takes best.

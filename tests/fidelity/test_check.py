@@ -92,3 +92,12 @@ def test_samples_with_and_without_a_batch_axis(graph: Graph, tmp_path: Path) -> 
     np.savez(path, x=np.ones((3, 1, 6, 4)), y=np.arange(3))
     x, y = load_samples(path, graph)
     assert x.shape == (3, 6, 4) and y is not None and y.tolist() == [0, 1, 2]
+
+
+def test_samples_one_after_another(graph: Graph, tmp_path: Path) -> None:
+    """Without a batch axis: what a concatenation of inputs leaves."""
+    path = tmp_path / "s.npz"
+    one = np.arange(24, dtype=np.float32).reshape(6, 4)
+    np.savez(path, x=np.concatenate([one, 2 * one]), y=np.arange(2))
+    x, _ = load_samples(path, graph)
+    np.testing.assert_array_equal(x, [one, 2 * one])

@@ -136,7 +136,7 @@ def test_integers_that_are_no_ids(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     model = small(tmp_path / "in" / "f.onnx", TensorProto.INT64, node)
     data = tmp_path / "in" / "d.npz"
-    np.savez(data, x=np.ones((4, 4), np.int64))
+    np.savez(data, x=np.arange(16).reshape(4, 4))
     refused("cannot take the result|no embedding looks up", model, tmp_path / "q.onnx", data)
     other = small(tmp_path / "in" / "g.onnx", TensorProto.UINT8, node)
     refused("not float32: .*token ids in int32 or int64", other, tmp_path / "q.onnx", data)
@@ -146,7 +146,7 @@ def test_not_a_transformer(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     model = small(tmp_path / "in" / "f.onnx", 1, helper.make_node("Relu", ["x"], ["y"]))
     data = tmp_path / "in" / "d.npz"
-    np.savez(data, x=np.ones((4, 4), np.float32))
+    np.savez(data, x=np.arange(16, dtype=np.float32).reshape(4, 4))
     refused("cannot take the result.*was not written", model, tmp_path / "q.onnx", data)
 
 

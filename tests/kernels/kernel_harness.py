@@ -24,6 +24,7 @@ OPERATORS = (
     *("linear", "conv", "attention", "attention_stream", "attention_load", "attention_levels"),
     *("dot_product_attention", "layernorm", "layernorm_whole", "layernorm_steps"),
     *("add", "add_wide", "lut", "mean", "max", "embed"),
+    *("matmul", "mul", "sum", "div", "extreme", "softmax", "weighted", "rmsnorm", "move", "gather"),
 )
 WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wdouble-promotion", "-Werror")
 INCLUDES = (f"-I{KERNELS / 'include'}", f"-I{KERNELS / 'src'}", f"-I{HERE}")
@@ -94,23 +95,34 @@ def room(stream: bytes) -> int:
 # -- the host, with sanitizers -------------------------------------------------------------------
 
 
+DRIVER = HERE / "driver.c"
+
+
+def build_host(target: Target, build: Path, driver: Path = DRIVER) -> Path:
+    """driver: a C file that defines `run_cases`."""
+    program = build / f"host_{target.name}_{driver.stem}"
+    sanitize = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+    sources = [*target_sources(target), str(driver), str(HERE / "main_host.c")]
+    flags = ("-O1", "-g", "-DTG_HOST", *sanitize, *WARNINGS, *INCLUDES)
+    call(["cc", *flags, *sources, "-o", str(program)])
+    return program
+
+
+def on_host(program: Path, stream: bytes, most_out: int) -> bytes:
+    with tempfile.TemporaryDirectory(dir=program.parent) as folder:
+        paths = [str(Path(folder) / name) for name in ("in.bin", "out.bin")]
+        Path(paths[0]).write_bytes(stream)
+        call([str(program), *paths, str(most_out)])
+        return Path(paths[1]).read_bytes()
+
+
 @functools.cache
 def host(target_name: str, build: Path) -> Machine:
     target = get_target(target_name)
-    program = build / f"host_{target_name}"
-    sanitize = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-    sources = [*target_sources(target), str(HERE / "driver.c"), str(HERE / "main_host.c")]
-    flags = ("-O1", "-g", "-DTG_HOST", *sanitize, *WARNINGS, *INCLUDES)
-    call(["cc", *flags, *sources, "-o", str(program)])
-
-    def run(stream: bytes) -> bytes:
-        with tempfile.TemporaryDirectory(dir=build) as folder:
-            paths = [str(Path(folder) / name) for name in ("in.bin", "out.bin")]
-            Path(paths[0]).write_bytes(stream)
-            call([str(program), *paths, str(room(stream))])
-            return Path(paths[1]).read_bytes()
-
-    return Machine(f"host/{target_name}", target, run)
+    program = build_host(target, build)
+    return Machine(
+        f"host/{target_name}", target, lambda stream: on_host(program, stream, room(stream))
+    )
 
 
 # -- emulated cores ------------------------------------------------------------------------------
@@ -124,9 +136,11 @@ BOARDS = {  # core -> QEMU machine, GCC flags, Zig's name
 }
 
 
-def build_firmware(target: Target, core: str, compiler: str, build: Path) -> Path:
+def build_firmware(
+    target: Target, core: str, compiler: str, build: Path, driver: Path = DRIVER
+) -> Path:
     _, gcc_flags, zig_cpu = BOARDS[core]
-    program = build / f"{target.name}_{core}_{compiler}.elf"
+    program = build / f"{target.name}_{core}_{compiler}_{driver.stem}.elf"
     common = [
         "-O3",
         *WARNINGS,
@@ -139,7 +153,7 @@ def build_firmware(target: Target, core: str, compiler: str, build: Path) -> Pat
     if target.name == "portable":
         # The compiler itself may merge bytes into unaligned words; the sources must not.
         common += ["-DTG_TRAP_UNALIGNED", "-mno-unaligned-access"]
-    sources = [*target_sources(target), str(HERE / "driver.c"), str(HERE / "main_mps2.c")]
+    sources = [*target_sources(target), str(driver), str(HERE / "main_mps2.c")]
     if compiler == "gcc":
         command = [
             "arm-none-eabi-gcc",
@@ -164,20 +178,23 @@ def build_firmware(target: Target, core: str, compiler: str, build: Path) -> Pat
 def qemu(target_name: str, core: str, build: Path, compiler: str = "gcc") -> Machine:
     target = get_target(target_name)
     program = build_firmware(target, core, compiler, build)
-    board = BOARDS[core][0]
 
     def run(stream: bytes) -> bytes:
         assert len(stream) <= MOST_IN and room(stream) <= 8 * MOST_OUT
-        with tempfile.TemporaryDirectory(dir=build) as folder:
-            (Path(folder) / "in.bin").write_bytes(stream)
-            command = ["qemu-system-arm", "-M", board, "-nographic", "-monitor", "none"]
-            command += ["-serial", "none", "-icount", "shift=8", "-kernel", str(program)]
-            command += ["-semihosting-config", "enable=on,target=native"]
-            command += ["-device", f"loader,file=in.bin,addr={IN:#x},force-raw=on"]
-            call(command, Path(folder))
-            return (Path(folder) / "out.bin").read_bytes()
+        return in_qemu(program, core, stream)
 
     return Machine(f"qemu/{core}/{target_name}/{compiler}", target, run)
+
+
+def in_qemu(program: Path, core: str, stream: bytes) -> bytes:
+    with tempfile.TemporaryDirectory(dir=program.parent) as folder:
+        (Path(folder) / "in.bin").write_bytes(stream)
+        command = ["qemu-system-arm", "-M", BOARDS[core][0], "-nographic", "-monitor", "none"]
+        command += ["-serial", "none", "-icount", "shift=8", "-kernel", str(program)]
+        command += ["-semihosting-config", "enable=on,target=native"]
+        command += ["-device", f"loader,file=in.bin,addr={IN:#x},force-raw=on"]
+        call(command, Path(folder))
+        return (Path(folder) / "out.bin").read_bytes()
 
 
 def load_elf(program: Path) -> tuple[list[tuple[int, bytes]], dict[str, int]]:
@@ -194,26 +211,31 @@ def load_elf(program: Path) -> tuple[list[tuple[int, bytes]], dict[str, int]]:
 
 @functools.cache
 def unicorn(target_name: str, core: str, build: Path, compiler: str = "zig") -> Machine:
+    target = get_target(target_name)
+    program = build_firmware(target, core, compiler, build)
+    return Machine(
+        f"unicorn/{core}/{target_name}/{compiler}",
+        target,
+        lambda stream: in_unicorn(program, core, stream),
+    )
+
+
+def in_unicorn(program: Path, core: str, stream: bytes) -> bytes:
     import unicorn as uc
     from unicorn import arm_const
 
-    target = get_target(target_name)
-    segments, symbols = load_elf(build_firmware(target, core, compiler, build))
-    model = getattr(arm_const, "UC_CPU_ARM_" + core.upper().replace("-", "_"))
-
-    def run(stream: bytes) -> bytes:
-        machine = uc.Uc(uc.UC_ARCH_ARM, uc.UC_MODE_THUMB | uc.UC_MODE_MCLASS)
-        machine.ctl_set_cpu_model(model)
-        for base, size in ((0, 1 << 22), (0x20000000, 1 << 22), (0x40000000, 0x1000)):
-            machine.mem_map(base, size)
-        machine.mem_map(0xE000E000, 0x1000)
-        for base, data in segments:
-            machine.mem_write(base, bytes(data))
-        machine.mem_write(IN, stream)
-        stack, reset = struct.unpack("<II", machine.mem_read(0, 8))
-        machine.reg_write(arm_const.UC_ARM_REG_SP, stack)
-        machine.emu_start(reset | 1, symbols["finished"] & ~1)
-        size = struct.unpack("<I", machine.mem_read(OUT, 4))[0]
-        return bytes(machine.mem_read(OUT + 4, size))
-
-    return Machine(f"unicorn/{core}/{target_name}/{compiler}", target, run)
+    segments, symbols = load_elf(program)
+    machine = uc.Uc(uc.UC_ARCH_ARM, uc.UC_MODE_THUMB | uc.UC_MODE_MCLASS)
+    model = core.removesuffix("plus").upper().replace("-", "_")  # Unicorn has no M0+
+    machine.ctl_set_cpu_model(getattr(arm_const, f"UC_CPU_ARM_{model}"))
+    for base, size in ((0, 1 << 22), (0x20000000, 1 << 22), (0x40000000, 0x1000)):
+        machine.mem_map(base, size)
+    machine.mem_map(0xE000E000, 0x1000)
+    for base, data in segments:
+        machine.mem_write(base, bytes(data))
+    machine.mem_write(IN, stream)
+    stack, reset = struct.unpack("<II", machine.mem_read(0, 8))
+    machine.reg_write(arm_const.UC_ARM_REG_SP, stack)
+    machine.emu_start(reset | 1, symbols["finished"] & ~1)
+    size = struct.unpack("<I", machine.mem_read(OUT, 4))[0]
+    return bytes(machine.mem_read(OUT + 4, size))

@@ -228,9 +228,9 @@ def _call(plan: p.Plan, index: int, step: p.Step) -> str:
             table, (count, width) = symbol(plan, step, "table"), a.table.shape
             code = f"tg_embed_s8({table}, {count}, {width}, {x}, {a.rows}, {y});"
         case p.OperatorStep(op=op):
-            scratch = _place(plan, a.scratch) if a.scratch else None
-            names = operators.Names(tuple(_s8(plan, s) for s in step.inputs), y, scratch)
-            code = "\n  ".join(operators.calls(op, ident, names, lambda rows: f"0, {rows}"))
+            room = _place(plan, a.scratch) if a.scratch else None
+            places = operators.Names(tuple(_s8(plan, s) for s in step.inputs), y, room)
+            code = "\n  ".join(operators.calls(op, ident, places, lambda rows: f"0, {rows}"))
         case p.CopyStep():
             code = f"memcpy({y}, {symbol(plan, step, 'rows')}, {a.rows.size});"
             if a.copy_bytes:
@@ -323,7 +323,8 @@ def _normalised(plan: p.Plan) -> tuple[str, str]:
     period = next(n for n in range(1, size + 1) if size % n == 0 and _repeats(both, n))
     rows = [", ".join(cfile.float_literal(float(v)) for v in row[:period]) for row in both]
     tables = (
-        f"\n/* The model normalises its input: factor x + offset, each {period} elements alike. */\n"
+        f"\n/* The model normalises its input: factor x + offset, each {period} "
+        f"elements alike. */\n"
         f"static const float factors[{period}] = {{{rows[0]}}};\n"
         f"static const float offsets[{period}] = {{{rows[1]}}};\n"
     )

@@ -181,7 +181,7 @@ def yardstick(
             return None
         distance = np.abs(real_outputs(graph, own) - real_outputs(graph, theirs))
         found.append(float(distance.mean() / quant.scale))
-    return Yardstick(*found, spelled=_spelled(model) is not None)
+    return Yardstick(found[0], found[1], spelled=_spelled(model) is not None)
 
 
 OWN = frozenset({"QLinearSoftmax"})

@@ -155,7 +155,5 @@ def _outputs(
     return np.array(both[0], np.int64), np.array(both[1], np.int64)
 
 
-def _accuracy(
-    graph: Graph, outputs: NDArray[Any], labels: NDArray[Any] | None
-) -> float | None:
+def _accuracy(graph: Graph, outputs: NDArray[Any], labels: NDArray[Any] | None) -> float | None:
     return None if labels is None else float((integer_answers(graph, outputs) == labels).mean())

@@ -68,8 +68,12 @@ def round_tensor(model: onnx.ModelProto, name: str, grid: Quant) -> None:
     """Quantise and dequantise a tensor before all who read it."""
     graph = model.graph
     scale, zero = f"{name}_tinygen_scale", f"{name}_tinygen_zero"
-    graph.initializer.append(onnx.numpy_helper.from_array(np.float32(grid.scale), scale))
-    graph.initializer.append(onnx.numpy_helper.from_array(np.int8(grid.zero_point), zero))
+    graph.initializer.append(
+        onnx.numpy_helper.from_array(np.asarray(grid.scale, np.float32), scale)
+    )
+    graph.initializer.append(
+        onnx.numpy_helper.from_array(np.asarray(grid.zero_point, np.int8), zero)
+    )
     source, result = f"{name}_tinygen_real", name
     nodes = [onnx.NodeProto.FromString(n.SerializeToString()) for n in graph.node]
     at = next((i for i, n in enumerate(nodes) if name in n.output), None)

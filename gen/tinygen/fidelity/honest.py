@@ -46,7 +46,9 @@ def fitness(x: NDArray[Any]) -> tuple[Verdict, NDArray[np.bool_]]:
     if empty.size:
         found.append(f"sample {empty[0]} is all zeros{_more(reach == 0)}")
     if len(x) > 1 and np.all(flat == flat[0]):
-        found.append(f"all {len(x)} samples are the same (range {flat.min():.4g} to {flat.max():.4g})")
+        found.append(
+            f"all {len(x)} samples are the same (range {flat.min():.4g} to {flat.max():.4g})"
+        )
     elif len(x) < 8:
         found.append(f"only {len(x)} sample{'s' * (len(x) > 1)}: ranges are those of these alone")
     return Verdict(tuple(found)), usual

@@ -34,7 +34,7 @@ def scale_scores(model: onnx.ModelProto) -> list[str]:
         (output,) = node.output
         raw, number = f"{output}_unscaled", f"{output}_factor"
         node.output[0] = raw
-        graph.initializer.append(numpy_helper.from_array(np.float32(factor), number))
+        graph.initializer.append(numpy_helper.from_array(np.asarray(factor, np.float32), number))
         names.append(f"{node.name or output}_factor")
         nodes.append(helper.make_node("Mul", [raw, number], [output], names[-1]))
     read = {i for n in nodes for i in n.input} | {o.name for o in graph.output}

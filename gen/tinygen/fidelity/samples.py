@@ -32,8 +32,8 @@ def load_samples(path: Path, graph: Graph) -> Samples:
     if y is not None and (y.min() < 0 or y.max() >= classes):
         raise TinygenError(
             f"{path}: y holds labels from {y.min()} to {y.max()} but {graph.name} has "
-            f"{outputs} outputs: number the classes from 0 in the order of the outputs (0 and 1 for one "
-            "output)"
+            f"{outputs} outputs: number the classes from 0 in the order of the outputs (0 and 1 "
+            "for one output)"
         )
     return x, y
 
@@ -65,7 +65,7 @@ def read_samples(path: Path, shape: tuple[int, ...], name: str) -> Samples:
             f"{path}: holds no array x (found {', '.join(sorted(arrays)) or 'nothing'}): save the "
             "inputs as x [N, ...] with numpy.savez"
         )
-    x = arrays["x"]
+    x = _apart(arrays["x"], shape)
     if x.ndim < 1 or _wide(x.shape[1:]) != _wide(shape):
         raise TinygenError(
             f"{path}: x has the shape {list(x.shape)} but {name} takes "
@@ -88,6 +88,13 @@ def read_samples(path: Path, shape: tuple[int, ...], name: str) -> Samples:
             f"not {y.dtype} {list(y.shape)}"
         )
     return x, y.astype(np.int64)
+
+
+def _apart(x: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Inputs that lie one after another along the first axis of a model without a batch axis."""
+    if len(shape) > 1 and x.shape[1:] == shape[1:] and x.shape[0] % shape[0] == 0:
+        return x.reshape(-1, *shape)
+    return x
 
 
 def _wide(shape: tuple[int, ...]) -> tuple[int, ...]:

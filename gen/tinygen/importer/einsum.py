@@ -21,8 +21,8 @@ def einsum(e: Expansion) -> None:
     for term, shape in zip(terms, e.shapes, strict=True):
         e.need(len(term) == len(shape), f"the equation {e.attr('equation', '')}")
         e.need(len(set(term)) == len(term), "a letter twice in one operand (a diagonal)")
-        for letter, size in zip(term, shape, strict=True):
-            sizes[letter] = max(size, sizes.get(letter, 1))
+        for letter, n in zip(term, shape, strict=True):
+            sizes[letter] = max(n, sizes.get(letter, 1))
     names = list(e.node.input)
     for i, term in enumerate(terms):
         others = set(out).union(*(t for j, t in enumerate(terms) if j != i))
@@ -44,9 +44,9 @@ def einsum(e: Expansion) -> None:
         return math.prod(sizes[x] for x in letters)
 
     lead = [size(batch)] if batch else []
-    m, k, n = size(left), size(inner), size(right)
-    x = matrix(names[0], a, [*batch, *left, *inner], [*lead, m, k])
-    y = matrix(names[1], b, [*batch, *inner, *right], [*lead, k, n])
+    rows, depth, columns = size(left), size(inner), size(right)
+    x = matrix(names[0], a, [*batch, *left, *inner], [*lead, rows, depth])
+    y = matrix(names[1], b, [*batch, *inner, *right], [*lead, depth, columns])
     product = e.add("MatMul", x, y)
     made = "".join([*batch, *left, *right])
     full = e.reshaped(product, [sizes[x] for x in made])

@@ -112,8 +112,8 @@ def _real_output(graph: Graph, kind: Integers) -> Graph:
     if source is None or _kind(source) != "QuantizeLinear":
         made = "nothing" if source is None else f"node {source.name} ({_kind(source)})"
         raise TinygenError(
-            f"output {graph.output} is {kind} and {made} makes it, not a QuantizeLinear: export the "
-            "model with float logits"
+            f"output {graph.output} is {kind} and {made} makes it, not a QuantizeLinear: export "
+            "the model with float logits"
         )
     name = f"{graph.output}~real"
     inputs = (graph.output, *source.inputs[1:])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinygen.graph.operator import I8, Call, Constant, Operator, Ref, Shape
+from tinygen.graph.operator import I8, Call, Constant, Field, Operator, Ref, Shape
 from tinygen.graph.ops import I32
 from tinygen.operators.view import Strided, beyond
 
@@ -33,7 +33,7 @@ class Reorder(Operator):
 
     def calls(self) -> tuple[Call, ...]:
         dims = self.view.dims
-        block = {"dims": dims, "strides": self.view.strides, "y_row": dims[3]}
+        block: dict[str, Field] = {"dims": dims, "strides": self.view.strides, "y_row": dims[3]}
         return (Call("move", block, ((0, self.view.offset),), math.prod(dims[:3])),)
 
     def loops(self) -> Counter[str]:
@@ -70,7 +70,7 @@ class Gather(Operator):
         yield "index", self.index
 
     def calls(self) -> tuple[Call, ...]:
-        block = {"index": Ref("index"), "run": self.run, "fill": self.fill}
+        block: dict[str, Field] = {"index": Ref("index"), "run": self.run, "fill": self.fill}
         return (Call("gather", block, ((0, 0),), len(self.index)),)
 
     def loops(self) -> Counter[str]:
@@ -101,7 +101,7 @@ class Concat(Operator):
         calls, at = [], 0
         for i, run in enumerate(self.runs):
             dims, strides = (1, 1, self.outer, run), (0, 0, run, 1)
-            block = {"dims": dims, "strides": strides, "y_row": sum(self.runs)}
+            block: dict[str, Field] = {"dims": dims, "strides": strides, "y_row": sum(self.runs)}
             calls.append(Call("move", block, ((i, 0),), self.outer, at))
             at += run
         return tuple(calls)

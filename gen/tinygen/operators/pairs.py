@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Functions of two activations, element by element: what product, sum, quotient and extreme share."""
+"""Functions of two activations, element by element: what product, sum, quotient, extreme share."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class Softmax(Operator):
     def fault(self, inputs: Sequence[Shape]) -> str | None:
         if self.length * int(self.exp_table[0]) >= 1 << 31:
             return f"weights of {self.length} elements overflow 32 bits"
-        return scale_fault(self.scale) or mask_fault(self.mask)
+        return scale_fault(self.scale, self.exp_table) or mask_fault(self.mask)
 
     def constants(self) -> Iterator[Constant]:
         yield "exp", self.exp_table
@@ -96,7 +96,8 @@ def mask_fault(mask: U8 | None) -> str | None:
     return "a row of the mask sees nothing" if dark else None
 
 
-def scale_fault(scale: RowScale) -> str | None:
-    least = 47 - (32 - 15) + scale.frac - scale.s
+def scale_fault(scale: RowScale, table: U16) -> str | None:
+    """table: its first entry is the least that the weights of a row sum to."""
+    least = 47 - (32 - int(table[0]).bit_length()) + scale.frac - scale.s
     ok = 1 << 14 <= scale.mult < 1 << 15 and 33 <= scale.s <= 40 and least >= 0
     return None if ok and abs(scale.offset) < 1 << 30 else "the output's scale is out of range"

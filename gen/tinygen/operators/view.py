@@ -81,7 +81,7 @@ def factored(index: NDArray[np.int64]) -> Strided | None:
 
 
 def _run(flat: NDArray[np.int64]) -> int:
-    """The longest run that starts every block alike: flat is blocks of start + 0, step, 2 step..."""
+    """The longest run that starts every block alike: flat is blocks of start + 0, step, 2 step.."""
     step = flat[1] - flat[0]
     breaks = np.flatnonzero(np.diff(flat) != step)
     longest = int(breaks[0]) + 1 if breaks.size else flat.size

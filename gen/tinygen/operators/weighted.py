@@ -65,7 +65,7 @@ class Weighted(Operator):
         if 255 * tokens * int(self.exp_table[0]) >= 1 << 31:
             return f"weighted sums over {tokens} elements overflow int32"
         return (
-            scale_fault(self.scale)
+            scale_fault(self.scale, self.exp_table)
             or mask_fault(self.mask)
             or beyond(self.v, inputs[1])
             or (None if self._fits(math.prod(inputs[0])) else "scores do not fit values")

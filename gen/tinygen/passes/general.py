@@ -14,6 +14,7 @@ import numpy as np
 
 from tinygen import operators as g
 from tinygen.graph import Node, Quant
+from tinygen.graph.operator import Shape
 from tinygen.graph.ops import Float, Lut, Reshape
 from tinygen.operators.div import reciprocals
 from tinygen.operators.matmul import MOST_PRODUCTS
@@ -153,9 +154,10 @@ def pair(scope: Scope, names: tuple[str, ...], shape: tuple[int, ...]) -> Any:
         if view is None:  # the move runs by itself
             own = np.broadcast_to(positions(scope.shape(names[i])), shape)
             read[i], views[i] = (names[i], own), within(own, shape)
-    if any(v is None for v in views):
+    a, b = views
+    if a is None or b is None:
         return None
-    first, second = merged(views[0], views[1])
+    first, second = merged(a, b)
     if len(first.dims) > MOST_AXES:
         return None
     return (read[0][0], read[1][0]), (first, second)
@@ -209,7 +211,7 @@ def _kind(node: Node) -> str:
     return node.op.kind
 
 
-def _pair_op(kind: str, views: Any, a: Quant, b: Quant, y: Quant) -> Any:
+def _pair_op(kind: str, views: tuple[Shape, Strided, Strided], a: Quant, b: Quant, y: Quant) -> Any:
     match kind:
         case "Mul":
             ratio = requant(np.asarray([a.scale * b.scale / y.scale]), y.zero_point)
@@ -220,11 +222,11 @@ def _pair_op(kind: str, views: Any, a: Quant, b: Quant, y: Quant) -> Any:
             table, s = reciprocals(a.scale, b.scale, b.zero_point, y.scale)
             return g.Div(*views, a.zero_point, table, s, y.zero_point)
         case _:
-            tables = (to_grid(real_inputs(q), y) for q in (a, b))
-            return g.Extreme(*views, *tables, kind == "Min")
+            first, second = to_grid(real_inputs(a), y), to_grid(real_inputs(b), y)
+            return g.Extreme(*views, first, second, kind == "Min")
 
 
-def _sum(views: Any, a: Quant, b: Quant, y: Quant, sign: int) -> Any:
+def _sum(views: tuple[Shape, Strided, Strided], a: Quant, b: Quant, y: Quant, sign: int) -> Any:
     ra, rb = a.scale / y.scale, sign * b.scale / y.scale
     s = 20
     while s > 1 and max(abs(ra), abs(rb)) * 2**s >= ADD_LIMIT - 1:

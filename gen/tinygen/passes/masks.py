@@ -57,7 +57,7 @@ def mask_chosen(scope: Scope, node: Node) -> Result:
 
 
 def _mask(scope: Scope, node: Node, x: str, seen: NDArray[Any], low: float) -> str | None:
-    """The Mask of x: of one head's rows where the constant is the same for all, else of every row."""
+    """The Mask of x: one head's rows where the constant is the same for all, else every row."""
     shape = scope.shape(x)
     if len(shape) < 2 or scope.shape(node.output) != shape:
         return None

@@ -94,7 +94,7 @@ def _spelled_out(scope: Scope, node: Node, *, exact: bool) -> str | None:
 
 @rule("Add", "Sub", "Mul", "Div")
 def norm_by_behaviour(scope: Scope, node: Node) -> Result:
-    """What gives gamma (x - mean) / sqrt(variance + eps) + beta is a Norm, however it is spelled."""
+    """What gives gamma (x - mean) / sqrt(variance + eps) + beta is a Norm, however spelled."""
     return _by_behaviour(scope, node, exact=False)
 
 

@@ -42,7 +42,10 @@ from tinygen.passes.windows import WINDOWS
 
 Rules = tuple[Rule, ...]
 ATTENDING = (Attention, DotProductAttention, Weighted)
-NO_ATTENTION = "the model has no attention: it runs, but general deployment tools may serve such networks better"
+NO_ATTENTION = (
+    "the model has no attention: it runs, but general deployment tools may serve such networks "
+    "better"
+)
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from tinygen.graph import Node
 from tinygen.graph.ops import Float
 from tinygen.passes.constants import F64, is_constant, real
 from tinygen.passes.engine import Result, Scope, rule
-from tinygen.passes.moves import expanded, move, transposed
-from tinygen.passes.rows import attribute, linear, rows_of
+from tinygen.passes.moves import expanded, move, rows_of, transposed
+from tinygen.passes.rows import attribute, linear
 
 
 def _swapped(scope: Scope, name: str) -> str:

@@ -61,8 +61,8 @@ def _parameters(scope: Scope, node: Node) -> tuple[NDArray[Any], NDArray[Any] | 
         bad = scale.reshape(-1)[~(np.isfinite(scale.reshape(-1)) & (scale.reshape(-1) > 0))]
         what = f"the scale {float(bad[0]):g}" if bad.size else "no scale"
         raise TinygenError(
-            f"node {node.name} ({_kind(node)}) has {what} in {node.inputs[1].split('~')[0]}: a scale "
-            "is a positive number, so calibrate the model again"
+            f"node {node.name} ({_kind(node)}) has {what} in {node.inputs[1].split('~')[0]}: a "
+            "scale is a positive number, so calibrate the model again"
         )
     return scale, zero
 

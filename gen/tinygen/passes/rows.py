@@ -112,7 +112,7 @@ def norm_of_rows(scope: Scope, node: Node) -> Result:
 @rule("RMSNormalization")
 def rms_norm_of_rows(scope: Scope, node: Node) -> Result:
     """RMSNormalization over an axis and all after it."""
-    x, gamma = node.inputs
+    x, _gamma = node.inputs
     shape, g = scope.shape(x), real(scope, node.inputs[1])
     axis = attribute(node, "axis", -1) % len(shape)
     inner = shape[axis:]

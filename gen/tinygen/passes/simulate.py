@@ -50,8 +50,8 @@ def _run(node: Node, i: list[Any], shape: tuple[int, ...]) -> Array:
     kind, attrs = node.op.kind, node.op.attrs
     if kind == "Softmax" and attrs.get("axis", -1) not in (-1, i[0].ndim - 1):
         raise TinygenError(
-            f"node {node.name} (Softmax) is along axis {attrs['axis']}, which was not brought last: "
-            "open an issue with this model"
+            f"node {node.name} (Softmax) is along axis {attrs['axis']}, which was not brought "
+            "last: open an issue with this model"
         )
     special: dict[str, Callable[[], Any]] = {
         "Grid": lambda: i[0] * i[1],

@@ -95,12 +95,12 @@ def convolution_of_planes(scope: Scope, node: Node) -> Result:
     one_image(scope, node)
     shape, out = scope.shape(x), scope.shape(node.output)
     one = [1] * (2 - space)
-    w = windows(node, q.shape[2:], shape[2:], out[2:])
+    frame = windows(node, q.shape[2:], shape[2:], out[2:])
     nothing = [0] * (2 - space)
     attrs = {
-        "strides": [*one, *w.strides],
-        "dilations": [*one, *w.dilations],
-        "pads": [*nothing, *w.before, *nothing, *w.given],
+        "strides": [*one, *frame.strides],
+        "dilations": [*one, *frame.dilations],
+        "pads": [*nothing, *frame.before, *nothing, *frame.given],
         "group": attribute(node, "group", 1),
         "channels_last": False,
     }

@@ -314,8 +314,9 @@ class Step:
     """One layer of the schedule.
 
     op: linear | feed-forward | conv | attention | dot_product_attention | layernorm | add | lut |
-    mean | max | embed | prepend, or the word of a general operator.  schedule: how it runs, for people.  reads_until, writes_from: the
-    ticks within the step at which the inputs are last read and the output is first written.
+    mean | max | embed | prepend, or the word of a general operator.  schedule: how it runs, for
+    people.  reads_until, writes_from: the ticks within the step at which the inputs are last read
+    and the output is first written.
     """
 
     name: str

@@ -74,7 +74,8 @@ def run(graph: Graph, x: I8) -> I8:
 def quantise(graph: Graph, x: NDArray[Any]) -> I8:
     """float [...] -> int8 by the input's scale and zero point (round half even, as ONNX does).
 
-    A model that takes integers gets them as they are, uint8 less 128. Divides in float32 like onnxruntime, so that both see the same integers.
+    A model that takes integers gets them as they are, uint8 less 128. Divides in float32 like
+    onnxruntime, so that both see the same integers.
     """
     quant = graph.values[graph.input].quant
     assert quant is not None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Operators that the importer spells out: Einsum, onnxruntime's fused float ones; average pooling."""
+"""Operators that the importer spells out: Einsum, onnxruntime's fused ones; average pooling."""
 
 from __future__ import annotations
 
