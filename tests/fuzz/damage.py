@@ -285,8 +285,10 @@ def samples_file(content: bytes, rng: Rng) -> bytes:
         y = np.arange(len(x))
         arrays["y"] = pick(
             rng,
-            (y - 1, y + 10**12, y * 0.5, y[:-1], y[None], y.astype("U2"), y.astype(object), y > 0)
-            + (np.full(len(x), np.nan), np.full(len(x), 2**63, np.uint64)),
+            (
+                *(y - 1, y + 10**12, y * 0.5, y[:-1], y[None], y.astype("U2"), y.astype(object)),
+                *(y > 0, np.full(len(x), np.nan), np.full(len(x), 2**63, np.uint64)),
+            ),
         )
     elif how == "names":
         arrays = {pick(rng, ("X", "x ", "data", "y", "../x")): x}

@@ -43,7 +43,7 @@ class Verdict:
 
 def judge(drawn: Drawn, folder: Path, case: int = 0) -> Verdict:
     net, output = drawn.net, drawn.output
-    if output == net.input or output not in net.live or output in net.grids and not net.made:
+    if output == net.input or output not in net.live:
         return Verdict("empty", "no operator")
     path = folder / "drawn.onnx"
     path.write_bytes(drawn.model.SerializeToString())
@@ -63,6 +63,10 @@ def judge(drawn: Drawn, folder: Path, case: int = 0) -> Verdict:
         return refused(str(error), names, kinds, folder)
 
 
+RENAMED = re.compile(r"\(node \S+ ")
+"""In what `tinygen quantize` says: onnxruntime gives names when it fuses operators."""
+
+
 def refused(sentence: str, names: set[str], kinds: str, folder: Path) -> Verdict:
     """A sentence that names a node or a tensor of the file, on one line; nodes without a name are
     called by their kind and a number."""
@@ -75,6 +79,7 @@ def refused(sentence: str, names: set[str], kinds: str, folder: Path) -> Verdict
     if any(w in plain for w in ("is a float model without quantisation", "computes nothing")):
         return Verdict("refused", plain)
     numbered = any(re.fullmatch(rf"({kinds})_\d+", word) for word in said)
+    numbered |= plain.startswith("quantised, but") and RENAMED.search(plain) is not None
     if not said & (names - {""}) and not numbered:
         return Verdict("find", f"names nothing of the model: {plain}")
     if "~" in plain:

@@ -266,7 +266,7 @@ def norm(net: Net, x: str) -> str:
     gamma, beta = net.reals(e, low=0.3, high=1.5), net.reals(e)
     if how == 0 and net.opset >= 17:
         axis = -1 if net.chance(0.7) else some_axis(net, x)
-        size = shape[axis:] if axis < 0 else shape[axis:]
+        size = shape[axis:]
         gamma = net.reals(*size, low=0.3, high=1.5)
         rest = [net.reals(*size)] if net.chance(0.7) else []
         attrs = {"epsilon": float(net.pick((1e-5, 1e-3, 0.1)))} if net.chance(0.5) else {}

@@ -66,7 +66,9 @@ def plain_biases(model: onnx.ModelProto) -> None:
             (beta,) = (a for a in node.attribute if a.name == "beta")
             node.attribute.remove(beta)
             factor = f"{output}_beta"
-            graph.initializer.append(numpy_helper.from_array(np.float32(how["beta"]), factor))
+            graph.initializer.append(
+                numpy_helper.from_array(np.asarray(how["beta"], np.float32), factor)
+            )
             nodes.insert(-1, helper.make_node("Mul", [c, factor], [f"{factor}_c"], f"{name}_beta"))
             c = f"{factor}_c"
         node.output[0] = f"{output}_product"

@@ -89,7 +89,10 @@ def quantize(
     with tempfile.TemporaryDirectory() as scratch:
         prepared, made = Path(scratch, "prepared.onnx"), Path(scratch, "quantised.onnx")
         with _quietly(model):
-            left_out = _run(proto, x, prepared, made, progress)
+            try:
+                left_out = _run(proto, x, prepared, made, progress)
+            except TinygenError as error:  # of the copy that is worked on
+                raise TinygenError(str(error).replace(str(prepared), str(model))) from error
         tidy = with_rounded_input(onnx.load(str(made)), x)
         clean(tidy)
         made.write_bytes(tidy.SerializeToString(deterministic=True))

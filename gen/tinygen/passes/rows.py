@@ -26,8 +26,8 @@ from tinygen.passes.elementwise import BINARY
 from tinygen.passes.engine import Result, Scope, rule
 from tinygen.passes.moves import (
     Index,
-    expanded,
     bijective,
+    expanded,
     in_rows,
     index_of,
     inverse,
