@@ -226,6 +226,7 @@ def network(plans: list[Plan], flags: tuple[str, ...], scratch: Path) -> dict[st
     rows, measured, stack, beside = [], [], 0, 0
     for plan in plans:
         for name, text in emit(plan, None).items():
+            (scratch / name).parent.mkdir(exist_ok=True)
             (scratch / name).write_text(text)
         source = scratch / f"{plan.model}.c"
         obj = compile_one(source, flags, source.with_suffix(".o"), scratch)

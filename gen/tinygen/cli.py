@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console, RenderableType
@@ -477,14 +478,24 @@ def doctor(json: Json = False) -> None:
     show(json, records.doctor_record(checks), tables.doctor_table(checks))
 
 
+def _fail(sentence: str) -> NoReturn:
+    with suppress(OSError):
+        sys.stdout.flush()
+    print(f"tinygen: {sentence}", file=sys.stderr)
+    sys.exit(1)
+
+
 def main() -> None:
     """Entry point: a `TinygenError` becomes one sentence on stderr and exit status 1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may lack a sign: ? stands for it
+            stream.reconfigure(errors="replace")
     try:
         app()
     except TinygenError as e:
-        sys.stdout.flush()
-        print(f"tinygen: {e}", file=sys.stderr)
-        sys.exit(1)
+        _fail(str(e))
+    except OSError as e:
+        _fail(f"{e.filename}: {e.strerror}" if e.filename else str(e))
     except KeyboardInterrupt:
         print("tinygen: interrupted", file=sys.stderr)
         sys.exit(130)

@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
+from functools import cache
 from pathlib import Path
 
 from tinygen.errors import TinygenError
+from tinygen.resources import resource
 
 _KEYWORDS = """
 auto break case char const continue default do double else enum extern float for goto if inline int
@@ -16,23 +20,13 @@ false and bitand bitor catch class compl delete explicit export friend mutable n
 operator or private protected public template this throw try typename using virtual xor
 """
 """Of C and C++, in whose sources the header may be included."""
-_HEADERS = """
-assert complex ctype errno fenv inttypes iso646 limits locale math setjmp signal stdalign stdarg
-stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string tgmath threads time uchar wchar
-wctype aio alloca ar argz byteswap cpio dirent dlfcn elf endian envz err error execinfo fcntl
-features fnmatch ftw getopt glob grp iconv ieeefp ifaddrs langinfo libgen libio link malloc memory
-ndbm netdb newlib nl_types obstack poll pthread pwd reent regdef regex resolv rpc sched search
-semaphore sgtty spawn stab stdio_ext strings stropts syscall sysexits syslog tar termios ucontext
-ulimit unctrl unistd utime utmp values wait wordexp xlocale
-"""
-"""Of a libc: the model's folder is on the include path."""
 _PROJECT = """
 main memory_clocks platform print profile self_test startup syscalls tg tinygen app zephyr
 all clean depend edit_cache firmware help install package rebuild_cache run test con prn aux nul
 """
 """Files of the templates, targets of CMake, and what Windows keeps for devices."""
 _NOT_C = frozenset(_KEYWORDS.split())
-_RESERVED = _NOT_C.union(_HEADERS.split(), _PROJECT.split())
+_RESERVED = _NOT_C.union(_PROJECT.split())
 _UNUSABLE = ';"\\$#?<>[]|'
 
 
@@ -43,14 +37,38 @@ def identifier(text: str) -> str:
 
 
 def model_name(text: str) -> str:
-    """An identifier that may be the prefix of symbols and the name of a header as well."""
+    """An identifier that may be the prefix of symbols and the name of a source file as well."""
     clean = identifier(text)
-    return f"m_{clean}" if clean in _RESERVED or clean.startswith("tg_") else clean
+    taken = clean in _RESERVED or clean in _kernels() or clean.startswith("tg_")
+    return f"m_{clean}" if taken else clean
+
+
+@cache
+def _kernels() -> frozenset[str]:
+    """Files that lie beside the model's: PlatformIO names objects by the last part of the path."""
+    return frozenset(f.stem for f in resource("kernels").rglob("*.c"))
+
+
+def in_utf8(name: str) -> str:
+    """A file's name as files hold it, whatever encoding the terminal has."""
+    return os.fsencode(name).decode("utf-8")
+
+
+def for_shell(path: Path) -> str:
+    """A path as a shell and an option parser take it."""
+    text = str(path)
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
 
 def check_folder(folder: Path) -> None:
     """`TinygenError` if CMake could not build there."""
     path = str(folder.resolve())
+    try:
+        path = in_utf8(path)
+    except UnicodeDecodeError:
+        raise TinygenError(
+            f"{path!r} is no UTF-8, which CMake and Ninja read paths as: choose another folder"
+        ) from None
     found = next((c for c in path if c in _UNUSABLE or ord(c) < 32), None)
     if found:
         raise TinygenError(

@@ -12,7 +12,7 @@ def build(project: Path, sanitizer: str, cores: int, *defines: str) -> Path:
     program = project / f"net_{cores}{sanitizer[:6]}"
     sources = [str(f) for f in (project / "src").rglob("*.c") if "pulp" not in f.stem]
     sources = [f for f in sources if not f.endswith("platform_pmsis.c")]
-    folders = ("", "model", "tinygen", "tinygen/include", "tinygen/src")
+    folders = ("", "../include", "tinygen", "tinygen/include", "tinygen/src")
     flags = [
         "-O1",
         "-g",

@@ -13,7 +13,7 @@ import pytest
 from corpus.test_corpus import SUPPORTED, data, imported
 from tinygen import reference
 from tinygen.boards import load_board
-from tinygen.emitter import Samples, emit
+from tinygen.emitter import Samples, cfile, emit
 from tinygen.planner import make_plan
 from tinygen.resources import resource
 
@@ -37,6 +37,7 @@ def program(names: list[str], folder: Path) -> list[str]:
     board = load_board("host")
     sources: set[Path] = set()
     includes, checks, calls = [], [], []
+    (folder / cfile.HEADERS).mkdir()
     for name in names:
         graph = replace(imported(name), name=name.replace("-", "_"))
         x = [reference.quantise(graph, s) for s in data(name)["x"][:SAMPLES]]
@@ -47,7 +48,7 @@ def program(names: list[str], folder: Path) -> list[str]:
             (folder / file).write_text(text)
         sources |= {kernels / "src" / s for s in plan.sources}
         m = plan.model
-        includes.append(f'#include "{m}.h"\n#include "{m}_samples.h"\n')
+        includes.append(f'#include "{cfile.header(m, "samples")}"\n')
         checks.append(CHECK.format(m=m, M=m.upper()))
         calls.append(f'  printf("{name} %d\\n", check_{m}());\n')
     main = "#include <stdio.h>\n#include <string.h>\n" + "".join(includes) + "".join(checks)

@@ -12,10 +12,8 @@ import pytest
 from endtoend.test_examples import project
 
 MAIN = """
-#include "activity.h"
-#include "activity_samples.h"
-#include "digits.h"
-#include "digits_samples.h"
+#include "tinygen_model/activity_samples.h"
+#include "tinygen_model/digits_samples.h"
 #include <string.h>
 
 int main(void) {
@@ -48,7 +46,7 @@ def test_two_models_in_one_program(tmp_path: Path) -> None:
         model, library = folder / "src" / "model", folder / "src" / "tinygen"
         sources |= set(model.glob("*.c"))
         kernels |= {f.relative_to(library): f for f in library.rglob("*.c")}
-        includes += [f"-I{model}", f"-I{library / 'include'}", f"-I{library / 'src'}"]
+        includes += [f"-I{folder / 'include'}", f"-I{library / 'include'}", f"-I{library / 'src'}"]
     program = tmp_path / "program"
     warnings = ["-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wdouble-promotion", "-Werror"]
     flags = ["-O1", "-g", SANITIZE, "-fno-sanitize-recover=all", *warnings, *includes]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tinygen import reference
-from tinygen.emitter import Samples, emit
+from tinygen.emitter import Samples, cfile, emit
 from tinygen.graph import Graph
 from tinygen.planner import Plan
 from tinygen.resources import resource
@@ -18,7 +18,7 @@ MAIN = """
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "{m}_samples.h"
+#include "{header}"
 
 int main(void) {{
   int wrong = 0;
@@ -47,13 +47,14 @@ def random_samples(graph: Graph, count: int) -> Samples:
 
 def wrong_outputs(plan: Plan, samples: Samples, folder: Path) -> int:
     """Samples whose output differs, each run in a poisoned heap arena of just the planned size."""
-    folder.mkdir(parents=True)
+    (folder / cfile.HEADERS).mkdir(parents=True)
     for name, text in emit(plan, samples).items():
         (folder / name).write_text(text)
     names = [r.name for r in plan.regions]
     main = MAIN.format(
         m=plan.model,
         M=plan.model.upper(),
+        header=cfile.header(plan.model, "samples"),
         arenas=", ".join(f".{r.name} = malloc({r.used})" for r in plan.regions) or ".none = 0",
         fill="".join(f"    memset(arena.{r.name}, 0x5a, {r.used});\n" for r in plan.regions),
         input=INPUT_IN_ARENA.format(m=plan.model, M=plan.model.upper())
@@ -67,6 +68,7 @@ def wrong_outputs(plan: Plan, samples: Samples, folder: Path) -> int:
     command = [
         "cc", "-std=c11", "-O1", "-Wall", "-Wextra", "-Werror", "-fno-sanitize-recover=all",
         "-fsanitize=address,undefined", f"-I{kernels / 'include'}", f"-I{kernels / 'src'}",
+        f"-I{folder}",
         *map(str, files), "-o", str(folder / "net"),
     ]  # fmt: skip
     subprocess.run(command, check=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -115,6 +116,46 @@ def test_a_project_for_a_board_file_remembers_it(tmp_path: Path) -> None:
     new_project(Request(board, DIGITS / "model.onnx", None, folder, self_test=2))
     update(folder)
     assert json.loads((folder / "tinygen.json").read_text())["board"] == "my_own_board"
+
+
+def as_it_was(project: Path) -> None:
+    """Headers beside the sources, as versions before include/tinygen_model made projects."""
+    manifest = project / "tinygen.json"
+    record = json.loads(manifest.read_text())
+    for file in sorted((project / "include/tinygen_model").iterdir()):
+        old = f"src/model/{file.name}"
+        file.rename(project / old)
+        record["files"][old] = record["files"].pop(f"include/tinygen_model/{file.name}")
+    shutil.rmtree(project / "include")
+    main = project / "src/main.c"
+    main.write_text(main.read_text().replace("tinygen_model/digits.h", "digits.h"))
+    record["files"]["src/main.c"] = hashlib.sha256(main.read_bytes()).hexdigest()
+    manifest.write_text(json.dumps(record))
+
+
+def test_an_older_project_says_where_the_header_is(project: Path) -> None:
+    as_it_was(project)
+    main = project / "src/main.c"
+    main.write_text(main.read_text() + "/* mine */\n")
+    (project / "src/other.c").write_text("  #  include <digits_samples.h>\n")
+    (project / "src/apart.c").write_text('#include "mydigits.h"\n#include "sub/digits.h"\n')
+    model, samples = RETRAINED / "model.onnx", RETRAINED / "samples.npz"
+    updated = update_project(project, model, samples, self_test=4)
+    assert updated.note == (
+        'the model\'s header has moved: write #include "tinygen_model/digits.h" in src/main.c, '
+        "src/other.c"
+    )
+    assert "src/model/digits.h" in updated.removed
+    assert (project / "include/tinygen_model/digits.h").is_file()
+    assert not update_project(project, model, samples, self_test=4).note
+
+
+def test_an_older_project_that_nobody_edited_needs_nothing(project: Path) -> None:
+    as_it_was(project)
+    model, samples = RETRAINED / "model.onnx", RETRAINED / "samples.npz"
+    updated = update_project(project, model, samples, self_test=4)
+    assert not updated.note and "src/main.c" in updated.written
+    assert "tinygen_model/digits.h" in (project / "src/main.c").read_text()
 
 
 def test_what_is_no_project(tmp_path: Path) -> None:

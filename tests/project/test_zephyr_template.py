@@ -20,7 +20,7 @@ from tinygen.project import Request, new_project
 EXAMPLES = Path(__file__).parents[2] / "example_models"
 BOARDS = [b for b in all_boards() if "zephyr" in b.templates]
 STRICT = ("-std=c11", "-O3", "-Wall", "-Wextra", "-Wconversion", "-Wdouble-promotion", "-Werror")
-INCLUDES = ("src/model", "src/tinygen", "src/tinygen/include", "src/tinygen/src", "include")
+INCLUDES = ("include", "src/tinygen", "src/tinygen/include", "src/tinygen/src")
 MODELS = {"digits": "digits", "activity": "activity", "eegformer": "paper_shapes/eegformer"}
 
 
@@ -189,7 +189,7 @@ def test_no_heap_no_libm_little_stack(name: str, model: str, tmp_path: Path) -> 
     run = usage.pop(f"{model}_run")
     deepest = run + sum(sorted(usage.values())[-4:])
     assert deepest <= 2048, usage
-    header = (project / f"src/model/{model}.h").read_text()
+    header = (project / f"include/tinygen_model/{model}.h").read_text()
     (stated,) = re.findall(rf"#define {model.upper()}_STACK_BYTES (\d+)", header)
     assert run + max(usage.values()) <= int(stated) <= deepest + ASSEMBLY_FRAME + 8
     conf = (project / "zephyr/prj.conf").read_text()
@@ -229,7 +229,7 @@ def test_a_module(tmp_path: Path) -> None:
     described = yaml.safe_load((project / "zephyr/module.yml").read_text())
     assert described["name"] == "tinygen_digits"
     assert (project / described["build"]["kconfig"]).is_file()
-    assert (project / "include/digits.h").is_file()
+    assert (project / "include/tinygen_model/digits.h").is_file()
     assert not (project / "src/main.c").exists()
     listed = re.findall(r"^  (\S+\.c)$", (project / "app.cmake").read_text(), re.MULTILINE)
     assert set(listed) == sources(project)

@@ -13,6 +13,7 @@ import numpy as np
 from cookiecutter.main import cookiecutter
 
 from tinygen.boards.model import Board
+from tinygen.project.files import INCLUDE
 from tinygen.resources import resource
 
 FAKE = Path(__file__).parent / "fake"
@@ -75,16 +76,18 @@ def make_project(
     )
     model = folder / "src" / "model"
     model.mkdir()
-    shutil.copy(FAKE / "toy.h", model)
+    headers = folder / "include" / "tinygen_model"
+    headers.mkdir(parents=True)
+    shutil.copy(FAKE / "toy.h", headers)
     (model / "toy.c").write_text(f"{defines}\n{(FAKE / 'toy.c').read_text()}")
-    (model / "toy_samples.h").write_text(
-        f'#include "toy.h"\n#define TOY_SAMPLES {samples}\n'
+    (headers / "toy_samples.h").write_text(
+        f'#include "tinygen_model/toy.h"\n#define TOY_SAMPLES {samples}\n'
         "extern const int8_t toy_sample_inputs[][TOY_INPUT_SIZE];\n"
         "extern const int8_t toy_sample_outputs[][TOY_OUTPUT_SIZE];\n"
         "extern const int32_t toy_sample_labels[];\n"
     )
     (model / "toy_samples.c").write_text(
-        '#include "toy_samples.h"\n'
+        '#include "tinygen_model/toy_samples.h"\n'
         + _table("toy_sample_inputs", inputs)
         + _table("toy_sample_outputs", outputs)
         + f"const int32_t toy_sample_labels[] = {{{', '.join(map(str, labels))}}};\n"
@@ -94,7 +97,7 @@ def make_project(
     for header in ("profile.h", "types.h"):
         shutil.copy(resource("kernels") / "include" / "tinygen" / header, include)
     (folder / "sources.cmake").write_text(
-        "set(TG_SOURCES src/model/toy.c src/model/toy_samples.c)\n"
+        "set(TG_SOURCES src/model/toy.c src/model/toy_samples.c)\n" + INCLUDE
     )
     (folder / "tinygen.json").write_text(
         json.dumps(

@@ -137,7 +137,9 @@ def test_a_compiler_error_is_one_line(tmp_path: Path) -> None:
 
 def test_a_linker_error_is_named(tmp_path: Path) -> None:
     project = make_project(tmp_path / "p", HOST)
-    (project / "sources.cmake").write_text("set(TG_SOURCES src/model/toy_samples.c)\n")
+    (project / "sources.cmake").write_text(
+        "set(TG_SOURCES src/model/toy_samples.c)\ninclude_directories(include)\n"
+    )
     with pytest.raises(TinygenError, match="undefined"):
         run(project, HOST)
 

@@ -55,11 +55,16 @@ ProjectOf = Callable[[str, str], Made]
 
 
 def make(
-    model: str, board: Board, folder: Path, samples: int = 8, template: str = "zephyr"
+    model: str,
+    board: Board,
+    folder: Path,
+    samples: int = 8,
+    template: str = "zephyr",
+    name: str | None = None,
 ) -> Made:
     path = MODELS[model]
     request = Request(
-        board, path / "model.onnx", path / "samples.npz", folder, template, None, samples
+        board, path / "model.onnx", path / "samples.npz", folder, template, name, samples
     )
     return Made(folder, board, new_project(request).plan)
 

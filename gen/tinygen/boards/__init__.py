@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Board descriptions: schema and loading."""
 
-from tinygen.boards.load import all_boards, load_board, read_board
+from tinygen.boards.load import all_boards, fault, load_board, make_board, read_board
 from tinygen.boards.model import Board, Core, Emulation, Region, Zephyr
 
 __all__ = [
@@ -11,6 +11,8 @@ __all__ = [
     "Region",
     "Zephyr",
     "all_boards",
+    "fault",
     "load_board",
+    "make_board",
     "read_board",
 ]

@@ -6,60 +6,49 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from tinygen.boards.model import Board
+from tinygen.boards.read import fields
 from tinygen.errors import TinygenError
 from tinygen.resources import resource
+
+_SCHEMA = "boards/README.md has the schema"
 
 
 def read_board(path: Path) -> Board:
     """One YAML file; `TinygenError` names the field at fault."""
     try:
-        content = path.read_bytes()
+        data = path.read_bytes()
     except OSError as e:
-        raise TinygenError(
-            f"{path} cannot be read ({(e.strerror or 'error').lower()}): check the path"
-        ) from None
+        raise TinygenError(f"{path}: cannot be read ({e.strerror or e})") from None
     try:
-        return Board.model_validate(yaml.load(content.decode("utf-8"), _OneOfEach))
-    except UnicodeDecodeError as e:
-        raise TinygenError(
-            f"{path}: byte {e.start} is not UTF-8: save the board description as UTF-8"
-        ) from None
-    except (yaml.YAMLError, ValueError, RecursionError) as e:
-        if isinstance(e, ValidationError):
-            raise _named(path, e) from None
-        raise TinygenError(f"{path}: not a readable board description ({_reason(e)})") from None
+        found = fields(data)
+    except ValueError as e:
+        raise TinygenError(f"{path}: {e}") from None
+    return make_board(found, str(path))
 
 
-def _named(path: Path, error: ValidationError) -> TinygenError:
-    """The first field at fault."""
+def make_board(found: Any, source: str) -> Board:
+    """A board of these fields; `TinygenError` names the source and the field at fault."""
+    if not isinstance(found, dict):
+        raise TinygenError(f"{source}: it holds no fields of a board; {_SCHEMA}")
+    try:
+        return Board.model_validate(found)
+    except ValidationError as e:
+        raise TinygenError(f"{source}: {fault(e)}; {_SCHEMA}") from None
+
+
+def fault(error: ValidationError) -> str:
+    """The first field at fault, and what is wrong with it."""
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"]) or "board"
-    return TinygenError(f"{path}: {where}: {first['msg']}; see boards/README.md for the schema")
-
-
-def _reason(error: Exception) -> str:
-    """What YAML says is wrong, and where, on one line."""
-    mark = getattr(error, "problem_mark", None)
-    text = " ".join(str(getattr(error, "problem", None) or error).split())
-    return text if mark is None else f"{text} in line {mark.line + 1}"
-
-
-class _OneOfEach(yaml.SafeLoader):
-    """Of YAML's keys in a mapping: of two alike the first would be lost without a word."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value} stands there twice", key.start_mark
-                )
-            seen.add(str(key.value))
-        return super().construct_mapping(node, deep)
+    where = ".".join(str(part) for part in first["loc"])
+    said = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        said = "there is no such field"
+    if first["type"] == "missing":
+        said = "the field is missing"
+    return f"{where}: {said}" if where else said
 
 
 def all_boards() -> list[Board]:

@@ -3,37 +3,52 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from tinygen.boards import fit
+from tinygen.boards.texts import (
+    Alias,
+    Clock,
+    ConfLine,
+    Cpu,
+    Flag,
+    Integer,
+    Label,
+    Name,
+    Overlay,
+    Section,
+    Title,
+    ZephyrBoard,
+)
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Region(_Strict):
     """One memory. base and size in bytes."""
 
-    name: str
+    name: Label
     kind: Literal["flash", "ram", "code", "external"]
     """code: fast memory that the core fetches hot kernels from (ITCM).  external: RAM behind a
     serial port (L3), not in the address space: only copies reach it."""
-    base: int = Field(ge=0)
-    size: int = Field(gt=0)
+    base: Integer = Field(ge=0)
+    size: Integer = Field(gt=0)
     speed: float = Field(default=1.0, gt=0)
     """Cost of an access relative to the fastest memory of the board (1.0)."""
     wait: float = Field(default=0.0, ge=0)
     """Flash: cycles that the core waits for each byte of what it reads in sequence (weights)."""
     masters: tuple[Literal["core", "dma"], ...] = ("core",)
-    section: str | None = None
+    section: Section | None = None
     """Its linker section, in Zephyr the zephyr,memory-region of its devicetree node; None = the
     default RAM."""
-    clock: str | None = None
+    clock: Clock | None = None
     """STM32: what LL_<bus>_GRP1_EnableClock must get before the first access, e.g.
     LL_AHB2_GRP1_PERIPH_D2SRAM1; None = always clocked."""
-    reserved: int = Field(default=0, ge=0)
+    reserved: Integer = Field(default=0, ge=0)
     """Bytes the rest of the firmware needs here (stack, RTOS, libc)."""
 
     @property
@@ -44,12 +59,12 @@ class Region(_Strict):
 class Core(_Strict):
     """cpu: the compiler's name (-mcpu).  target: key of tinygen.targets."""
 
-    cpu: str
+    cpu: Cpu
     target: Literal["portable", "armv7em", "xpulpv2"]
-    cflags: tuple[str, ...] = ()
-    count: int = Field(default=1, ge=1)
-    clock_hz: int = Field(gt=0)
-    dcache: int = Field(default=0, ge=0)
+    cflags: tuple[Flag, ...] = ()
+    count: Integer = Field(default=1, ge=1, le=64)
+    clock_hz: Integer = Field(gt=0, le=100_000_000_000)
+    dcache: Integer = Field(default=0, ge=0)
     """Bytes of data cache."""
 
 
@@ -57,17 +72,17 @@ class Power(_Strict):
     """What the running core takes, and where that is from."""
 
     mw_per_mhz: float = Field(gt=0)
-    source: str
+    source: Title
 
 
 class Emulation(_Strict):
     """How the board is run without hardware."""
 
-    qemu_machine: str | None = None
-    unicorn_cpu: str | None = None
+    qemu_machine: Name | None = None
+    unicorn_cpu: Name | None = None
     host: bool = False
     """The project also builds for this computer (and, unless gvsoc, only for it)."""
-    gvsoc: str | None = None
+    gvsoc: Name | None = None
     """GVSoC's target; needs the PULP SDK."""
 
 
@@ -79,9 +94,9 @@ class Zephyr(_Strict):
     overlay  text of zephyr/boards/<board>.overlay
     """
 
-    board: str
-    conf: tuple[str, ...] = ()
-    overlay: str = ""
+    board: ZephyrBoard
+    conf: tuple[ConfLine, ...] = ()
+    overlay: Overlay = ""
 
     @property
     def file(self) -> str:
@@ -92,29 +107,24 @@ class Zephyr(_Strict):
 class Board(_Strict):
     """One YAML file under boards/."""
 
-    name: str
-    title: str
-    aliases: tuple[str, ...] = ()
+    name: Name
+    title: Title
+    aliases: tuple[Alias, ...] = ()
     core: Core
     memory: tuple[Region, ...] = Field(min_length=1)
-    templates: tuple[str, ...] = Field(min_length=1)
+    templates: tuple[Literal["zephyr", "baremetal", "pulp-sdk"], ...] = Field(min_length=1)
     emulation: Emulation = Emulation()
     power: Power | None = None
     """None: no energy is predicted."""
     zephyr: Zephyr | None = None
-    platformio_board: str | None = None
+    platformio_board: Name | None = None
 
-    @field_validator("memory")
-    @classmethod
-    def _distinct(cls, regions: tuple[Region, ...]) -> tuple[Region, ...]:
-        names = [r.name for r in regions]
-        if len(set(names)) != len(names):
-            raise ValueError("two regions have the same name")
-        spans = sorted((r.base, r.base + r.size, r.name) for r in regions)
-        for (_, end, a), (start, _, b) in pairwise(spans):
-            if start < end:
-                raise ValueError(f"regions {a} and {b} overlap")
-        return regions
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        fit.core(self.core, self.emulation.host)
+        fit.memory(self.memory, self.core.target)
+        fit.templates(self)
+        return self
 
     @property
     def ram(self) -> tuple[Region, ...]:

@@ -16,20 +16,20 @@ __all__ = ["Samples", "emit", "emit_binary"]
 
 
 def emit(plan: Plan, samples: Samples | None) -> dict[str, str]:
-    """File name -> C text of the model's library (and its samples)."""
+    """File name -> C text of the model's library (and samples); headers lie in cfile.HEADERS."""
     m = plan.model
     files = {
-        f"{m}.h": api_header(plan),
+        cfile.header(m): api_header(plan),
         f"{m}.c": cfile.wrap(
             cluster_source(plan) if plan.board.core.count > 1 else network_source(plan)
         ),
-        f"{m}_weights.h": weights_header(plan),
+        cfile.header(m, "weights"): weights_header(plan),
         f"{m}_weights.c": weights_source(plan),
-        f"{m}_arena.h": arena_header(plan),
+        cfile.header(m, "arena"): arena_header(plan),
         f"{m}_arena.c": arena_source(plan),
     }
     if samples is not None:
-        files[f"{m}_samples.h"] = samples_header(plan, samples)
+        files[cfile.header(m, "samples")] = samples_header(plan, samples)
         files[f"{m}_samples.c"] = samples_source(plan, samples)
     return files
 

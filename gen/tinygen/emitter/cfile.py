@@ -82,6 +82,27 @@ def _wrap_line(line: str) -> str:
     return "".join(done) + rest
 
 
+HEADERS = "tinygen_model"
+"""Folder of every model's headers. Only the folder above it is on an include path, so that a header
+can never stand for one of Zephyr, CMSIS or the libc, whatever the model's name is."""
+
+
+def header(model: str, part: str = "") -> str:
+    """Path of a model's header, as #include takes it. part: "", weights, arena or samples."""
+    return f"{HEADERS}/{model}{part and '_'}{part}.h"
+
+
+def own_headers(model: str) -> str:
+    """Lines that include what <model>.c needs of its own."""
+    parts = (header(model, part) for part in ("", "arena", "weights"))
+    return "".join(f'#include "{name}"\n' for name in parts)
+
+
+def guard(model: str, part: str = "") -> str:
+    """Its include guard."""
+    return f"TINYGEN_MODEL_{model}{part and '_'}{part}_H".upper()
+
+
 def offset_name(model: str, buffer: str) -> str:
     """Enumerator of a buffer's offset in its region, in <model>_arena.h."""
     return f"{model.upper()}_AT_{identifier(buffer).upper()}"

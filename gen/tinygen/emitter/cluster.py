@@ -33,7 +33,7 @@ def cluster_source(plan: p.Plan) -> str:
     store += _mark(len(plan.steps) - 1)  # with the output on its way, as the first has the input
     return (
         cfile.head(f"The network {m}, {len(plan.steps)} layers, on many cores.", model=m)
-        + f'#include "{m}.h"\n\n#include "{m}_arena.h"\n#include "{m}_weights.h"\n'
+        + cfile.own_headers(m)
         + '#include "tinygen/cluster.h"\n'
         + "".join(f'#include "tinygen/{h}"\n' for h in sorted(general_headers(plan)))
         + f'#include "tinygen/profile.h"\n{extra}#include "tinygen/team.h"\n{copy}\n'

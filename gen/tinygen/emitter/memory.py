@@ -9,7 +9,7 @@ from tinygen.planner.plan import TICKS, Buffer, Plan
 
 def arena_header(plan: Plan) -> str:
     """Offsets of every buffer, for debuggers and people."""
-    guard = f"{plan.model.upper()}_ARENA_H"
+    guard = cfile.guard(plan.model, "arena")
     ordered = sorted(plan.placements, key=lambda p: (p.region, p.offset, p.buffer.first))
     rows = "".join(
         f"  {cfile.offset_name(plan.model, p.buffer.name)} = {p.offset}, "
@@ -52,7 +52,7 @@ def arena_source(plan: Plan) -> str:
         fields.append(f".{ident} = {m}_arena_{ident}")
     return (
         cfile.head("The static arena.", model=m)
-        + f'#include "{m}_arena.h"\n#include "{m}.h"\n\n'
+        + f'#include "{cfile.header(m)}"\n#include "{cfile.header(m, "arena")}"\n\n'
         + "".join(arrays)
         + f"\nconst {m}_arena_t {m}_arena = {{{', '.join(fields) or '.none = 0'}}};\n"
     )

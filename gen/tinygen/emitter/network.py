@@ -42,8 +42,8 @@ def network_source(plan: p.Plan) -> str:
     unused = "" if plan.placements else "  (void)arena;\n"
     return (
         cfile.head(f"The network {plan.model}, {len(plan.steps)} layers.", model=plan.model)
-        + f'#include "{plan.model}.h"\n\n#include "{plan.model}_arena.h"\n'
-        f'#include "{plan.model}_weights.h"\n{includes}\n'
+        + cfile.own_headers(plan.model)
+        + f"{includes}\n"
         + structs
         + f"\nvoid {plan.model}_run(const {plan.model}_arena_t *arena, const int8_t *input,\n"
         f"    int8_t *output) {{\n{unused}  TG_PROFILE_START();\n{body}}}\n" + _helpers(plan)
@@ -337,7 +337,7 @@ def _repeats(rows: NDArray[np.float32], period: int) -> bool:
 
 def api_header(plan: p.Plan) -> str:
     """<model>.h: the generated library's public face."""
-    m, up = plan.model, plan.model.upper()
+    m, up, guard = plan.model, plan.model.upper(), cfile.guard(plan.model)
     members = "".join(
         f"  uint8_t *{cfile.identifier(r.name)}; /* {r.used} bytes, 8-byte aligned */\n"
         for r in plan.regions
@@ -374,8 +374,8 @@ def api_header(plan: p.Plan) -> str:
         reentrant = "Not reentrant: weights from L3 come to a buffer of which there is one."
     return (
         cfile.head(f"Public interface of the network {m}.", model=m)
-        + f"""#ifndef {up}_H
-#define {up}_H
+        + f"""#ifndef {guard}
+#define {guard}
 
 #include <stdint.h>
 

@@ -23,12 +23,13 @@ class Samples:
 
 def samples_header(plan: Plan, samples: Samples) -> str:
     m, up = plan.model, plan.model.upper()
+    guard = cfile.guard(m, "samples")
     return (
         cfile.head("Stored samples and the outputs promised for them.", model=m)
-        + f"""#ifndef {up}_SAMPLES_H
-#define {up}_SAMPLES_H
+        + f"""#ifndef {guard}
+#define {guard}
 
-#include "{m}.h"
+#include "{cfile.header(m)}"
 
 #define {up}_SAMPLES {len(samples.inputs)}
 
@@ -51,7 +52,7 @@ def samples_source(plan: Plan, samples: Samples) -> str:
     labels = cfile.numbers(samples.labels.astype(np.int32))
     return (
         cfile.head("Stored samples and the outputs promised for them.", model=m)
-        + f'#include "{m}_samples.h"\n'
+        + f'#include "{cfile.header(m, "samples")}"\n'
         + table("inputs", samples.inputs, f"{up}_INPUT_SIZE")
         + table("outputs", samples.outputs, f"{up}_OUTPUT_SIZE")
         + f"\nconst int32_t {m}_sample_labels[{up}_SAMPLES] = {{\n{labels}}};\n"

@@ -15,7 +15,7 @@ def symbol(plan: Plan, step: Step, role: str) -> str:
 def weights_source(plan: Plan) -> str:
     parts = [
         cfile.head("Packed weights, biases, multipliers and tables.", model=plan.model),
-        f'#include "{plan.model}_weights.h"\n',
+        f'#include "{cfile.header(plan.model, "weights")}"\n',
     ]
     beyond = staging.staged(plan)
     for step in plan.steps:
@@ -26,7 +26,7 @@ def weights_source(plan: Plan) -> str:
 
 
 def weights_header(plan: Plan) -> str:
-    guard = f"{plan.model.upper()}_WEIGHTS_H"
+    guard = cfile.guard(plan.model, "weights")
     lines = [
         cfile.head(
             "Constants of the network, in the layouts that its kernels read.", model=plan.model

@@ -35,7 +35,7 @@ def coefficients(target: str) -> Mapping[str, float] | None:
         return None
     found: dict[str, float] = {}
     for file in sorted(path.parent.glob(f"{target}*.json")):  # the plain ones last
-        found |= json.loads(file.read_text())["ri5cy"]["coefficients"]
+        found |= json.loads(file.read_text(encoding="utf-8"))["ri5cy"]["coefficients"]
     return found
 
 

@@ -72,7 +72,7 @@ def load_cost_model(target: str, cpu: str) -> CostModel | None:
     path = FOLDER / f"{target}.json"
     if not path.exists() or not cpu.startswith("cortex"):
         return None
-    fits = json.loads(path.read_text())
+    fits = json.loads(path.read_text(encoding="utf-8"))
     name = cpu if cpu in fits else min(fits)
     fit = fits[name]
     named = fit["cycle_model"] + ("" if name == cpu else f", fitted on {name}")

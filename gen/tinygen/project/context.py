@@ -3,16 +3,26 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 from tinygen import __version__
 from tinygen.boards import Board, Region
 from tinygen.emitter import cfile
 from tinygen.errors import TinygenError
+from tinygen.names import for_shell, in_utf8
 from tinygen.planner import Plan
 
 Variables = dict[str, Any]
 
+RENDERED = "project"
+"""Folder that a template is rendered to, whatever the project's own is called: cookiecutter takes
+the paths of what it writes for templates once more."""
+STACK = 16384
+"""Bytes of stack without an operating system, where there is room."""
+DATA = 2048
+"""Bytes of data beside the arena, in the default RAM: outputs, counts, the console."""
 STACK_BESIDE = 1536
 """Bytes that main, printk, an exception's frame and the user's own calls may take."""
 
@@ -21,7 +31,7 @@ def variables(plan: Plan, template: str, folder: str) -> Variables:
     """The variables of one template; the common ones are in every cookiecutter.json."""
     board = plan.board
     common: Variables = {
-        "folder": folder,
+        "folder": RENDERED,
         "model": plan.model,
         "MODEL": plan.model.upper(),
         "board": board.name,
@@ -32,17 +42,49 @@ def variables(plan: Plan, template: str, folder: str) -> Variables:
     }
     if template == "pulp-sdk":
         return common | {"cores": board.core.count, "gvsoc": board.emulation.gvsoc or ""}
-    return common | (_zephyr(plan) if template.startswith("zephyr") else _baremetal(board))
+    if template.startswith("zephyr"):
+        return common | _zephyr(plan) | _spellings(folder)
+    return common | _baremetal(plan)
 
 
-def _baremetal(board: Board) -> Variables:
+def _spellings(folder: str) -> Variables:
+    """The name of the project's folder for texts that take it."""
+    folder = in_utf8(folder)
+    return {
+        "folder_cmake": f'"${{CMAKE_CURRENT_SOURCE_DIR}}/{folder}"',
+        "folder_shell": for_shell(Path(folder)),
+        "folder_yaml": json.dumps(folder, ensure_ascii=False),
+    }
+
+
+def _baremetal(plan: Plan) -> Variables:
+    board = plan.board
     keys = ("name", "kind", "base", "size", "section")
     return {
         "cpu": board.core.cpu,
         "cflags": " ".join(board.core.cflags),
         "linker": {"regions": [{k: getattr(r, k) for k in keys} for r in board.memory]},
-        "stack_bytes": "16384",
+        "stack_bytes": str(_stack(plan)),
     }
+
+
+def _stack(plan: Plan) -> int:
+    """Bytes of stack without an operating system: plenty where there is room.
+
+    Raises `TinygenError` where the arena leaves none.
+    """
+    if plan.board.emulation.host:
+        return STACK
+    ram = next((r for r in plan.board.ram if not r.section), plan.board.ram[0])
+    left = ram.size - DATA - sum(u.used for u in plan.regions if u.name == ram.name)
+    need = main_stack(plan)
+    if left < need:
+        raise TinygenError(
+            f"{plan.board.name}: region {ram.name} has {max(left, 0):,} bytes left for a stack of "
+            f"{need:,} bytes: write `reserved: {need + DATA}` there in the board's file, which "
+            "the arena then leaves free, or take a board with more RAM"
+        )
+    return min(STACK, left // 8 * 8)
 
 
 def _zephyr(plan: Plan) -> Variables:

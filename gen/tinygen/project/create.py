@@ -53,14 +53,14 @@ def render_project(
     name: str,
     options: Options | None = None,
 ) -> Path:
-    """The whole project as <into>/<name>."""
+    """The whole project, for a folder of that name, in a folder of `into`."""
     # generate_files, not cookiecutter(): the latter also writes a replay file under HOME.
     rendered = generate_files(
         repo_dir=str(resource("templates") / template),
         context={"cookiecutter": variables(plan, template, name)},
         output_dir=str(into),
     )
-    made = Path(rendered)
+    made = Path(rendered).rename(into / "made")
     write_generated(plan, samples, template, made)
     write_manifest(plan, samples, template, made, options or Options())
     return made

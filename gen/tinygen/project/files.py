@@ -12,6 +12,8 @@ from tinygen.resources import resource
 
 BEGIN, END = "# >>> tinygen", "# <<< tinygen"
 """Lines around the part of app.cmake that `tinygen update` replaces."""
+INCLUDE = "include_directories(${CMAKE_CURRENT_LIST_DIR}/include)\n"
+"""Here and not in CMakeLists.txt, which is the user's and may be older."""
 _FOLDERS = ("src/model/", "src/tinygen/", "include/")
 _OURS = ("sources.cmake", PLAN, "cmake/tinygen.cmake", "src/memory_clocks.c")
 
@@ -23,10 +25,15 @@ def is_generated(name: str) -> bool:
 
 def generated_block(path: Path) -> str:
     """The part of app.cmake between the marks, with them; empty unless there is exactly one."""
-    text = path.read_text()
+    text = read_own(path)
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
         return ""
     return text[text.index(BEGIN) : text.index(END) + len(END)]
+
+
+def read_own(path: Path) -> str:
+    """A file of the user's, in whatever encoding; `errors="surrogateescape"` writes it back."""
+    return path.read_text(encoding="utf-8", errors="surrogateescape")
 
 
 def write(path: Path, text: str) -> None:
@@ -36,20 +43,19 @@ def write(path: Path, text: str) -> None:
 
 def write_generated(plan: Plan, samples: Samples | None, template: str, made: Path) -> None:
     """Beside what the template rendered."""
-    public = (
-        {f"{plan.model}.h", f"{plan.model}_samples.h"} if template == "zephyr-module" else set()
-    )
     for name, text in emit(plan, samples).items():
-        write(made / ("include" if name in public else "src/model") / name, text)
+        write(made / ("include" if name.endswith(".h") else "src/model") / name, text)
     for name, data in emit_binary(plan).items():
         (made / "src/model" / name).write_bytes(data)
     write(made / PLAN, plan_record(plan, samples, template))
     _write_kernels(plan, made)
     if template == "pulp-sdk":
         l3 = "".join(f"TG_L3_FILE = src/model/{name}\n" for name in emit_binary(plan))
-        write(made / "sources.mk", _head() + _makefile("TG_SOURCES", _sources(made, True)) + l3)
+        listed = _makefile("TG_SOURCES", _sources(made, True))
+        write(made / "sources.mk", _head() + listed + l3 + "APP_CFLAGS += -Iinclude\n")
     if template in ("baremetal", "pulp-sdk"):
-        write(made / "sources.cmake", _head() + _listing("TG_SOURCES", _sources(made, True)))
+        listed = _listing("TG_SOURCES", _sources(made, True))
+        write(made / "sources.cmake", _head() + listed + INCLUDE)
     else:
         write(made / "app.cmake", _app_cmake(made))
 
@@ -58,13 +64,20 @@ def _write_kernels(plan: Plan, made: Path) -> None:
     """The kernels that this network calls, with the headers that they include."""
     root = resource("kernels")
     for source in plan.sources:
-        write(made / "src/tinygen/src" / source, (root / "src" / source).read_text())
+        write(
+            made / "src/tinygen/src" / source, (root / "src" / source).read_text(encoding="utf-8")
+        )
     folders = {"common", *(str(Path(s).parent) for s in plan.sources)}
     headers = [h for f in sorted(folders) for h in sorted((root / "src" / f).glob("*.h"))]
     for header in headers:
-        write(made / "src/tinygen/src" / header.relative_to(root / "src"), header.read_text())
+        write(
+            made / "src/tinygen/src" / header.relative_to(root / "src"),
+            header.read_text(encoding="utf-8"),
+        )
     for header in sorted((root / "include/tinygen").glob("*.h")):
-        write(made / "src/tinygen/include/tinygen" / header.name, header.read_text())
+        write(
+            made / "src/tinygen/include/tinygen" / header.name, header.read_text(encoding="utf-8")
+        )
 
 
 def _sources(made: Path, generated: bool) -> list[str]:

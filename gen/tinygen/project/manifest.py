@@ -32,7 +32,9 @@ def manifest(
     }
     app = made / "app.cmake"
     if app.is_file():
-        files["app.cmake:block"] = hashlib.sha256(generated_block(app).encode()).hexdigest()
+        files["app.cmake:block"] = hashlib.sha256(
+            generated_block(app).encode("utf-8", "surrogateescape")
+        ).hexdigest()
     return {
         "generator": __version__,
         "model": plan.model,

@@ -11,18 +11,19 @@ import hashlib
 import json
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tinygen.boards import Board, load_board
+from tinygen.boards import Board, load_board, make_board
 from tinygen.errors import TinygenError
 from tinygen.graph import Graph
 from tinygen.planner import Options, Plan
 from tinygen.project.create import render_project
-from tinygen.project.files import BEGIN, END, generated_block, is_generated
+from tinygen.project.files import BEGIN, END, generated_block, is_generated, read_own
 from tinygen.project.manifest import MANIFEST, digest
 from tinygen.project.new import load_graph, samples_of
+from tinygen.project.older import header_note
 from tinygen.project.planned import plan_model
 from tinygen.project.promise import Progress, promise
 
@@ -31,7 +32,8 @@ _APP = "app.cmake"
 
 @dataclass(frozen=True, eq=False)
 class Updated:
-    """written, kept (edited by the user), removed: paths in the project."""
+    """written, kept (edited by the user), removed: paths in the project.  note: what the user must
+    change by hand, or empty."""
 
     folder: Path
     graph: Graph
@@ -40,6 +42,7 @@ class Updated:
     written: tuple[str, ...]
     kept: tuple[str, ...]
     removed: tuple[str, ...]
+    note: str = ""
 
 
 def update_project(
@@ -57,7 +60,7 @@ def update_project(
     """
     old = read_manifest(folder)
     options = Options(**old.get("options", {}))
-    graph = load_graph(model, old["model"], samples)
+    graph = replace(load_graph(model, old["model"], samples), name=old["model"])
     planned = plan_model(graph, _board(old), options, samples, progress)
     graph, plan = planned.graph, planned.plan
     x, y = samples_of(graph, samples, self_test)
@@ -80,12 +83,13 @@ def update_project(
                 "update again"
             ) from None
     written = tuple(f for f in changes.written if f != MANIFEST)
-    return Updated(folder, graph, plan, len(x), written, changes.kept, changes.removed)
+    note = header_note(folder, old["model"], old["files"])
+    return Updated(folder, graph, plan, len(x), written, changes.kept, changes.removed, note)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     try:
-        old: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
+        old: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         for key in ("model", "board", "template", "files"):
             old[key]
         return old
@@ -103,7 +107,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def _board(old: dict[str, Any]) -> Board:
     """As it was when the project was made; an imported board has no other place."""
     stored = old.get("board_description")
-    return load_board(old["board"]) if stored is None else Board.model_validate(stored)
+    return load_board(old["board"]) if stored is None else make_board(stored, MANIFEST)
 
 
 @dataclass(frozen=True)
@@ -168,7 +172,7 @@ def _edited_block(folder: Path, recorded: dict[str, str]) -> list[str]:
     path = folder / _APP
     if not path.is_file() or f"{_APP}:block" not in recorded:
         return []
-    hashed = hashlib.sha256(generated_block(path).encode()).hexdigest()
+    hashed = hashlib.sha256(generated_block(path).encode("utf-8", "surrogateescape")).hexdigest()
     return [] if hashed == recorded[f"{_APP}:block"] else [f"{_APP} ({BEGIN})"]
 
 
@@ -183,4 +187,5 @@ def _merge_app(folder: Path, made: Path) -> None:
             f"{mine}: the lines `{BEGIN}` and `{END}` are gone, so its list of sources cannot be "
             f"updated: put them back around set(TG_SOURCES ...)"
         )
-    new.write_text(mine.read_text().replace(block, fresh), newline="\n")
+    merged = read_own(mine).replace(block, fresh)
+    new.write_text(merged, encoding="utf-8", errors="surrogateescape", newline="\n")

@@ -191,6 +191,7 @@ def updated_record(updated: Updated) -> Record:
         "written": list(updated.written),
         "kept": list(updated.kept),
         "removed": list(updated.removed),
+        "note": updated.note or None,
         **plan_record(updated.plan),
     }
 

@@ -11,6 +11,8 @@ from rich.console import Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from tinygen.names import for_shell
+
 if TYPE_CHECKING:  # each command imports only the rooms that it uses
     from tinygen.boards import Board, Region
     from tinygen.fidelity import CheckResult, FusedCheck, LayerDifference, Quantised
@@ -240,7 +242,7 @@ def imported(board: Board, path: Path) -> RenderableType:
     table = _table("memory", ">address", ">size", "section")
     for r in board.memory:
         table.add_row(r.name, f"0x{r.base:08x}", size(r.size), r.section or "default")
-    use = Text(f"\nWrote {path}; use it: tinygen new --board {path}")
+    use = Text(f"\nWrote {path}; use it: tinygen new --board {for_shell(path)}")
     return Group(boards_table([board]), Text(), table, use)
 
 
@@ -281,6 +283,7 @@ def updated_text(updated: Updated) -> RenderableType:
     lines = [f"Updated {updated.folder}: {len(updated.written)} files written"]
     lines += [f"  kept, edited by you: {name}" for name in updated.kept]
     lines += [f"  removed: {name}" for name in updated.removed]
+    lines += [f"Note: {updated.note}"] if updated.note else []
     return Text("\n".join(lines))
 
 
@@ -310,11 +313,10 @@ def next_steps(created: Created) -> RenderableType:
     if created.template == "zephyr-module":
         lines.append(f"Next: see {created.folder / 'README.md'}")
     elif emulation.host or emulation.qemu_machine or emulation.unicorn_cpu:
-        lines.append(f"Next: tinygen run {created.folder}")
+        lines.append(f"Next: tinygen run {for_shell(created.folder)}")
     elif board.zephyr and created.template == "zephyr":
-        lines.append(
-            f"Next: cd {created.folder} && west build -b {board.zephyr.board} && west flash"
-        )
+        build = f"west build -b {board.zephyr.board} && west flash"
+        lines.append(f"Next: cd {for_shell(created.folder)} && {build}")
     else:
         lines.append(f"Next: see {created.folder / 'README.md'}")
     return Text("\n".join(lines))

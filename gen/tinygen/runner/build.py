@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ from tinygen.runner.elf import read_elf
 from tinygen.runner.project import read_project
 from tinygen.runner.toolchain import Toolchain
 
+_COMPILER = re.compile(r"(?<!CMake )(?<!ninja: )\berror: (?!ld returned)")
 _ERROR = re.compile(
     r"error:|undefined reference|undefined symbol|overflowed by|will not fit|CMake Error"
 )
@@ -56,12 +58,12 @@ def configure_and_build(
 ) -> None:
     """Run CMake in the build folder, anew where its arguments are not those of last time."""
     stamp = folder / "tinygen-configured"
-    command = "\n".join(configure)
-    if not stamp.is_file() or stamp.read_text() != command:
+    command = os.fsencode("\n".join(configure))
+    if not stamp.is_file() or stamp.read_bytes() != command:
         # Another compiler, or a project that was moved: CMake's cache would keep the old one.
         shutil.rmtree(folder, ignore_errors=True)
         run_tool(configure, project, "configuring", environment)
-        stamp.write_text(command)
+        stamp.write_bytes(command)
     run_tool([cmake, "--build", str(folder.resolve())], project, "building", environment)
 
 
@@ -90,7 +92,7 @@ def run_tool(
             command,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
             errors="replace",
             env=environment,
         )
@@ -99,9 +101,9 @@ def run_tool(
     if done.returncode == 0:
         return
     lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
-    first = next(
-        (line for line in lines if _ERROR.search(line)), lines[-1] if lines else "no output"
-    )
+    # The compiler's own words before CMake's about them.
+    said = (next((n for n in lines if kind.search(n)), None) for kind in (_COMPILER, _ERROR))
+    first = next((n for n in said if n), lines[-1] if lines else "no output")
     if first.startswith("CMake Error"):
         first = " ".join(lines[lines.index(first) :][:3])
     raise TinygenError(f"{doing} {project} failed: {first}")
@@ -109,7 +111,7 @@ def run_tool(
 
 def compiler_flags(folder: Path) -> str:
     """Of the first target in build.ninja."""
-    for line in (folder / "build.ninja").read_text().splitlines():
+    for line in (folder / "build.ninja").read_text(encoding="utf-8").splitlines():
         if line.startswith("  FLAGS = "):
             return line.removeprefix("  FLAGS = ")
     return ""

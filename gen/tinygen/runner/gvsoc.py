@@ -31,6 +31,12 @@ def build_gvsoc(project: Path, max_samples: int | None) -> Built:
         raise TinygenError(
             f"{wrong}: source the SDK's configuration, or set {PULP_SDK} to a script that does"
         )
+    place = str(project.resolve())
+    if any(c in place for c in " :%=~&'()*`"):
+        raise TinygenError(
+            f"{place!r}: make, with which the PULP SDK builds, takes no such path: move the "
+            "project to one of letters, digits and underscores"
+        )
     model = read_project(project).model
     samples = [] if max_samples is None else [f"SAMPLES={max_samples}"]
     run_tool(_make(project, "clean", "all", *samples), project, "building")
@@ -38,7 +44,9 @@ def build_gvsoc(project: Path, max_samples: int | None) -> Built:
     if path is None:
         raise TinygenError(f"{project} builds, but not to BUILD/*/*/{model}/{model}")
     elf = read_elf(path)
-    flags = re.search(r"^APP_CFLAGS \+= (.*)$", (project / "Makefile").read_text(), re.M)
+    flags = re.search(
+        r"^APP_CFLAGS \+= (.*)$", (project / "Makefile").read_text(encoding="utf-8"), re.M
+    )
     return Built(path, elf.flash_bytes, elf.ram_bytes, _compiler(), flags.group(1) if flags else "")
 
 
@@ -63,5 +71,5 @@ def _shell(command: str) -> list[str]:
 def _compiler() -> str:
     """First line of the version of the SDK's compiler."""
     command = '"$PULP_RISCV_GCC_TOOLCHAIN/bin/riscv32-unknown-elf-gcc" --version'
-    done = subprocess.run(_shell(command), capture_output=True, text=True, errors="replace")
+    done = subprocess.run(_shell(command), capture_output=True, encoding="utf-8", errors="replace")
     return done.stdout.splitlines()[0] if done.stdout else "the PULP SDK's compiler"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tinygen.boards import Board, load_board
+from tinygen.boards import Board, fault, load_board
 from tinygen.errors import TinygenError
 
 
@@ -45,12 +45,14 @@ def read_project(folder: Path) -> Project:
     """tinygen.json of a project; `TinygenError` when the folder is none."""
     path = folder / "tinygen.json"
     try:
-        return Project.model_validate(json.loads(path.read_text()))
+        return Project.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise TinygenError(
             f"{folder} is not a tinygen project (it has no tinygen.json): create one with "
             "`tinygen new`"
         ) from None
-    except (OSError, ValueError, ValidationError) as e:
+    except ValidationError as e:
+        raise TinygenError(f"{path} is damaged ({fault(e)}): create the project again") from None
+    except (OSError, ValueError, RecursionError) as e:
         reason = str(e).splitlines()[0]
         raise TinygenError(f"{path} is damaged ({reason}): create the project again") from None

@@ -264,7 +264,12 @@ def _version(command: tuple[str, ...]) -> str | None:
     """First line of `command --version`."""
     try:
         output = subprocess.run(
-            [*command, "--version"], capture_output=True, text=True, timeout=60, check=True
+            [*command, "--version"],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=60,
+            check=True,
         ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None

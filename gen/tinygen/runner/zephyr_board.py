@@ -66,7 +66,9 @@ def import_board(name: str, output: Path | None = None) -> tuple[Board, Path]:
 
 def read_config(path: Path) -> Config:
     """Kconfig symbol, without CONFIG_, -> value without quotes."""
-    found = re.findall(r"^CONFIG_(\w+)=(.*)$", path.read_text(), re.MULTILINE)
+    found = re.findall(
+        r"^CONFIG_(\w+)=(.*)$", path.read_text(encoding="utf-8", errors="replace"), re.MULTILINE
+    )
     return {name: value.strip('"') for name, value in found}
 
 

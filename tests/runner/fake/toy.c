@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "toy.h"
+#include "tinygen_model/toy.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The self-test of {{ cookiecutter.model }}, then your own code. -DTG_SELF_TEST=OFF leaves your own code. */
-#include "{{ cookiecutter.model }}.h"
+#include "tinygen_model/{{ cookiecutter.model }}.h"
 
 #include "platform.h"
 #include "self_test.h"

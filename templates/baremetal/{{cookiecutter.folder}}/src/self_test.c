@@ -2,8 +2,8 @@
 /* One JSON object a line goes to the console; README.md describes them. */
 #include "self_test.h"
 
-#include "{{ cookiecutter.model }}.h"
-#include "{{ cookiecutter.model }}_samples.h"
+#include "tinygen_model/{{ cookiecutter.model }}.h"
+#include "tinygen_model/{{ cookiecutter.model }}_samples.h"
 
 #include "platform.h"
 #include "print.h"

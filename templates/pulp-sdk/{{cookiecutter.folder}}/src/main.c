@@ -3,8 +3,8 @@
  * generator promised. One JSON object a line goes to the console; README.md describes them.
  *
  * This file runs on the fabric controller; the model runs on the cluster. */
-#include "{{ cookiecutter.model }}.h"
-#include "{{ cookiecutter.model }}_samples.h"
+#include "tinygen_model/{{ cookiecutter.model }}.h"
+#include "tinygen_model/{{ cookiecutter.model }}_samples.h"
 
 #include "platform.h"
 #include "print.h"

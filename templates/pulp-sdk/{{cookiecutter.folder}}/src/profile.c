@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "profile.h"
 
-#include "{{ cookiecutter.model }}.h"
+#include "tinygen_model/{{ cookiecutter.model }}.h"
 
 #include "platform.h"
 #include "tinygen/profile.h"

@@ -4,7 +4,7 @@ include(${CMAKE_CURRENT_LIST_DIR}/../app.cmake)
 
 zephyr_include_directories(include)
 zephyr_library_named(tinygen_{{ cookiecutter.model }})
-zephyr_library_include_directories(src/model src/tinygen src/tinygen/include src/tinygen/src)
+zephyr_library_include_directories(src/tinygen src/tinygen/include src/tinygen/src)
 zephyr_library_compile_options(-O3)
 if(NOT CONFIG_TINYGEN_{{ cookiecutter.MODEL }}_SAMPLES)
   list(FILTER TG_SOURCES EXCLUDE REGEX "_samples\\.c$")

@@ -8,7 +8,7 @@ list(TRANSFORM TG_SOURCES PREPEND ${TG_ROOT}/)
 target_sources(app PRIVATE ${APP_SOURCES} ${TG_SOURCES})
 target_include_directories(app PRIVATE
   ${TG_ROOT}/src
-  ${TG_ROOT}/src/model
+  ${TG_ROOT}/include
   ${TG_ROOT}/src/tinygen
   ${TG_ROOT}/src/tinygen/include
   ${TG_ROOT}/src/tinygen/src)

@@ -6,7 +6,7 @@
 #include <zephyr/kernel.h>
 #include <zephyr/logging/log.h>
 
-#include "{{ cookiecutter.model }}.h"
+#include "tinygen_model/{{ cookiecutter.model }}.h"
 #include "self_test.h"
 
 LOG_MODULE_REGISTER(app, CONFIG_TINYGEN_LOG_LEVEL);

@@ -4,7 +4,7 @@
 #include <zephyr/kernel.h>
 #include <zephyr/timing/timing.h>
 
-#include "{{ cookiecutter.model }}.h"
+#include "tinygen_model/{{ cookiecutter.model }}.h"
 #include "tinygen/profile.h"
 
 #ifdef CONFIG_TINYGEN_PROFILE

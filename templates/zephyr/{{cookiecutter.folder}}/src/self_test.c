@@ -4,8 +4,8 @@
 #include <zephyr/kernel.h>
 #include <zephyr/sys/printk.h>
 
-#include "{{ cookiecutter.model }}.h"
-#include "{{ cookiecutter.model }}_samples.h"
+#include "tinygen_model/{{ cookiecutter.model }}.h"
+#include "tinygen_model/{{ cookiecutter.model }}_samples.h"
 #include "profile.h"
 
 #ifdef CONFIG_TINYGEN_SELF_TEST
