@@ -179,6 +179,7 @@ class Net:
         made = helper.make_node(kind, inputs, names, label, domain=domain, **attrs)
         if not domain and _since(kind) > self.opset:
             raise Rejected("opset")
+        self._check(made)
         run = self._runner(made)
         found: list[Sample] = [[] for _ in names]
         for k in range(SAMPLES):
@@ -196,6 +197,17 @@ class Net:
             if any(i in self.live for i in inputs):
                 self.live.add(name)
         return names
+
+    def _check(self, node: onnx.NodeProto) -> None:
+        """As ONNX defines the operator at this opset; onnxruntime takes more."""
+        if node.domain:
+            return
+        context = onnx.checker.C.CheckerContext()
+        context.ir_version, context.opset_imports = 10, {"": self.opset}
+        try:
+            onnx.checker.check_node(node, context)
+        except onnx.checker.ValidationError as error:
+            raise Rejected(str(error)) from error
 
     @staticmethod
     def _usable(seen: Sample) -> None:
