@@ -63,6 +63,8 @@ def judge(drawn: Drawn, folder: Path, case: int = 0) -> Verdict:
         return refused(str(error), names, kinds, folder)
 
 
+NAMELESS = ("is a float model without quantisation", "computes nothing", "or later")
+"""Sentences about the whole file."""
 RENAMED = re.compile(r"\(node \S+ ")
 """In what `tinygen quantize` says: onnxruntime gives names when it fuses operators."""
 
@@ -76,7 +78,7 @@ def refused(sentence: str, names: set[str], kinds: str, folder: Path) -> Verdict
         return Verdict("find", f"more than a line: {sentence}")
     if vague := [w for w in VAGUE if w in plain]:
         return Verdict("find", f"vague ({vague[0]}): {plain}")
-    if any(w in plain for w in ("is a float model without quantisation", "computes nothing")):
+    if any(w in plain for w in NAMELESS):
         return Verdict("refused", plain)
     numbered = any(re.fullmatch(rf"({kinds})_\d+", word) for word in said)
     numbered |= plain.startswith("quantised, but") and RENAMED.search(plain) is not None

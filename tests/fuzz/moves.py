@@ -70,6 +70,7 @@ def squeeze(net: Net, x: str) -> str:
 
 def flatten(net: Net, x: str) -> str:
     rank = len(net.shape(x))
+    need(rank > 0)  # onnxruntime takes a scalar, ONNX does not
     return (
         net.node("Flatten", [x], axis=net.some(0, rank))
         if net.chance(0.8)

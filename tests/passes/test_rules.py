@@ -561,3 +561,23 @@ def test_a_factor_that_differs_between_rows_is_none() -> None:
     b = Bench(2, 2)
     y = b.quant(b.node("Mul", b.quant("x"), b.const([[1.0, 2.0], [3.0, 4.0]]), shape=(2, 2)))
     assert "Conv" not in kinds(rewrite(b.graph(y), integer.INTEGER))
+
+
+# what others than projections read
+
+
+def test_an_operand_that_broadcasts_does_not_move_back() -> None:
+    """f(Move(x), y): a part of x, as wide as the result only with y."""
+    b = Bench(2, 6)
+    part = b.node("Move", "x", shape=(1, 6), index=np.arange(6)[::-1])
+    other = b.node(
+        "Move", b.node("Relu", "x", shape=(2, 6)), shape=(2, 6), index=np.arange(12)[::-1]
+    )
+    y = b.node("Add", part, other, shape=(2, 6))
+    assert kinds(rewrite(b.graph(y), (rows.residual_of_one_move,)))[-1] == "Add"
+
+
+def test_a_division_by_zero_is_no_factor() -> None:
+    b = Bench(2, 3)
+    y = b.node("Div", b.linear("x", np.eye(3)), b.const(0.0), shape=(2, 3))
+    assert kinds(rewrite(b.graph(y), algebra.ALGEBRA)) == ["Linear", "Div"]

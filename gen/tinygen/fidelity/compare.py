@@ -147,6 +147,7 @@ def reason_of(error: Exception) -> str:
     """What onnxruntime says, on one line, without places in its own source."""
     text = " ".join(str(error).split())
     text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
+    text = re.sub(r"/\S+\.(?:cc|h|cpp):\d+: \S+ Assertion .*? failed: ", "", text)
     text = re.sub(r"/\S+\.(?:cc|h|cpp):\d+ [^()]*\(.*?\)(?: const)? (?=[A-Z(])", "", text)
     text = re.sub(r"Load model from \S+ failed: ?", "", text)
     return "".join(c for c in text if c.isprintable())[:200] or type(error).__name__

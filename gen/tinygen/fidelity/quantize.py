@@ -88,7 +88,7 @@ def quantize(
         raise TinygenError(f"{calibration}: {fit.worthless}: {ANYWAY}")
     with tempfile.TemporaryDirectory() as scratch:
         prepared, made = Path(scratch, "prepared.onnx"), Path(scratch, "quantised.onnx")
-        with _quietly(model):
+        with _quietly(model, opset_of(proto)):
             try:
                 left_out = _run(proto, x, prepared, made, progress)
             except TinygenError as error:  # of the copy that is worked on
@@ -358,7 +358,7 @@ def _write(content: bytes, output: Path) -> None:
 
 
 @contextmanager
-def _quietly(model: Path) -> Iterator[None]:
+def _quietly(model: Path, opset: int) -> Iterator[None]:
     """No notes of onnxruntime on the terminal, and its errors as one sentence."""
     level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)  # it logs tracebacks of what it then goes on without
@@ -370,8 +370,9 @@ def _quietly(model: Path) -> Iterator[None]:
     except TinygenError:
         raise
     except Exception as error:  # onnxruntime raises its own types, one for each status code
+        newer = "" if opset >= CHANNELS else f": export it with opset {CHANNELS} or later"
         raise TinygenError(
-            f"{model}: onnxruntime cannot quantise it ({reason_of(error)})"
+            f"{model}: onnxruntime cannot quantise it ({reason_of(error)}){newer}"
         ) from error
     finally:
         logging.disable(level)

@@ -62,6 +62,8 @@ def infer(
             f"{path}: node {label} ({node.op_type}) does not fit its inputs: export again"
         ) from error
     for output in filter(None, kept):
+        if output in found and node.op_type == "Transpose":
+            found[output].tensor_type.shape.SetInParent()  # left out where that is a scalar's
         shape = found[output].tensor_type.shape if output in found else None
         known = shape is not None and all(d.dim_value > 0 for d in shape.dim)
         if not known or not found[output].tensor_type.HasField("shape"):
