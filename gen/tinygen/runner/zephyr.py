@@ -39,6 +39,26 @@ def build_zephyr(project: Path, board: Board, max_samples: int | None = None) ->
     return Built(path, elf.flash_bytes, elf.ram_bytes, compiler, compiler_flags(folder))
 
 
+def bring_up_to_date(project: Path) -> Built | None:
+    """The image in <project>/build, which `west build` has configured and `west flash` will write;
+    None where west has not been there."""
+    folder = (project / "build").resolve()
+    path = folder / "zephyr" / "zephyr.elf"
+    cache = folder / "CMakeCache.txt"
+    if not (path.is_file() and cache.is_file()):
+        return None
+    if f"CMAKE_CACHEFILE_DIR:INTERNAL={folder}\n" not in cache.read_text(errors="replace"):
+        return None  # the project was moved or copied: CMake would refuse this folder
+    cmake = find_cmake()
+    if cmake is None:
+        raise TinygenError("no cmake found: apt-get install cmake")
+    environment = _environment(project, False)
+    run_tool([cmake, "--build", str(folder)], project, "building", environment)
+    elf = read_elf(path)
+    compiler = f"Zephyr, {environment.get('ZEPHYR_TOOLCHAIN_VARIANT', 'its SDK')}"
+    return Built(path, elf.flash_bytes, elf.ram_bytes, compiler, compiler_flags(folder))
+
+
 def configure_only(board: str, scratch: Path) -> Path:
     """Build folder of an empty application that was configured for a Zephyr board."""
     app, folder = scratch / "app", scratch / "build"
