@@ -45,6 +45,58 @@ def scale_scores(model: onnx.ModelProto) -> list[str]:
     return names
 
 
+def plain_biases(model: onnx.ModelProto) -> None:
+    """A Gemm's third operand that is no bias of one number a column is added behind it, and its
+    factor beta goes into it: onnxruntime quantises other forms wrongly or not at all."""
+    graph = model.graph
+    sizes = {t.name: tuple(t.dims) for t in graph.initializer}
+    nodes: list[onnx.NodeProto] = []
+    old = max((o.version for o in model.opset_import if o.domain == ""), default=0) < 11
+    for node in graph.node:
+        nodes.append(node)
+        if node.op_type != "Gemm" or len(node.input) < 3 or not node.input[2]:
+            continue
+        how = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+        weight, c = sizes.get(node.input[1], ()), node.input[2]
+        plain = len(weight) == 2 and sizes.get(c) == (weight[0 if how.get("transB") else 1],)
+        if plain and how.get("beta", 1) == 1:
+            continue
+        (output,) = node.output
+        name = node.name or output
+        if "beta" in how:
+            node.attribute.remove(next(a for a in node.attribute if a.name == "beta"))
+            c = _times(graph, nodes, c, how["beta"], name)
+        if plain:
+            node.input[2] = c
+            continue
+        del node.input[2:]
+        if old and len(weight) == 2:  # a bias is not optional there
+            zeros = np.zeros(weight[0 if how.get("transB") else 1], np.float32)
+            graph.initializer.append(numpy_helper.from_array(zeros, f"{name}_none"))
+            node.input.append(f"{name}_none")
+        node.output[0] = f"{output}_product"
+        nodes.append(helper.make_node("Add", [node.output[0], c], [output], f"{name}_bias"))
+    kept = [onnx.NodeProto.FromString(n.SerializeToString()) for n in nodes]
+    del graph.node[:]
+    graph.node.extend(kept)
+
+
+def _times(
+    graph: onnx.GraphProto, nodes: list[onnx.NodeProto], c: str, factor: float, name: str
+) -> str:
+    """A third operand times beta: a constant at once, else by a Mul before the last node."""
+    stored = next((t for t in graph.initializer if t.name == c), None)
+    made = f"{name}_beta"
+    if stored is not None:
+        data = numpy_helper.to_array(stored) * np.float32(factor)
+        graph.initializer.append(numpy_helper.from_array(np.asarray(data, np.float32), made))
+        return made
+    beta = numpy_helper.from_array(np.asarray(factor, np.float32), f"{made}_factor")
+    graph.initializer.append(beta)
+    nodes.insert(-1, helper.make_node("Mul", [c, beta.name], [made], made))
+    return made
+
+
 def _numbers(graph: onnx.GraphProto) -> dict[str, float]:
     """Constants of one element."""
     stored = {t.name: t for t in graph.initializer}

@@ -179,6 +179,10 @@ def score_grid(scores: NDArray[Any], factor: float = 1.0) -> Quant:
 def _into_softmax(graph: Graph, missing: list[str]) -> dict[str, float]:
     """Scores without a grid -> the factor that the softmax puts to them."""
     found = {}
+    readers: dict[str, list[Node]] = {}
+    for node in graph.nodes:
+        for name in node.inputs:
+            readers.setdefault(name, []).append(node)
     for node in graph.nodes:
         if not isinstance(node.op, Float) or _kind(node) != "Softmax":
             continue
@@ -186,8 +190,10 @@ def _into_softmax(graph: Graph, missing: list[str]) -> dict[str, float]:
         while before is not None and _kind(before) == "Move" and name not in missing:
             name, before = before.inputs[0], graph.producer(before.inputs[0])
         factor = float(node.op.attrs.get("beta", 1.0))
-        if name in missing and factor > 0 and "weights" not in node.op.attrs:
-            found[name] = factor
+        if name not in missing or factor <= 0 or "weights" in node.op.attrs:
+            continue
+        if all(_kind(n) == "Softmax" for n in _beyond_moves(readers, name)):
+            found[name] = factor  # whoever else reads them needs the low ones too
     return found
 
 
