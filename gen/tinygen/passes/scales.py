@@ -59,18 +59,22 @@ def chosen_grids(graph: Graph, x: NDArray[Any]) -> dict[str, Quant]:
     if not missing or graph.values[graph.input].quant is None:
         return {}
     low, high = ({m: 0.0 for m in missing} for _ in range(2))
-    factors = _into_softmax(graph, missing)
-    scores: dict[str, list[NDArray[Any]]] = {m: [] for m in factors}
+    readers = _into_softmax(graph, missing)
+    scores: dict[str, list[NDArray[Any]]] = {m: [] for m in readers}
     for sample in x:
         values = simulate(graph, sample)
         for name in missing:
             low[name] = min(low[name], float(values[name].min()))
             high[name] = max(high[name], float(values[name].max()))
         for name, seen in scores.items():
-            seen.append(values[name])
+            seen.append(values[readers[name].inputs[0]])
     grids = {m: grid_of(low[m], high[m]) for m in missing}
     for name, seen in scores.items():
-        grids[name] = score_grid(np.concatenate(seen), factors[name])
+        op = readers[name].op
+        assert isinstance(op, Float)
+        mask = _visible(op.attrs.get("mask"), seen[0].shape)
+        visible = None if mask is None else np.concatenate([mask] * len(seen))
+        grids[name] = score_grid(np.concatenate(seen), op.attrs.get("beta", 1.0), visible)
     return grids
 
 
@@ -157,28 +161,46 @@ def grid_of(low: float, high: float) -> Quant:
     return Quant(scale, int(np.clip(np.rint(-128 - low / scale), -128, 127)))
 
 
-def score_grid(scores: NDArray[Any], factor: float = 1.0) -> Quant:
+def score_grid(
+    scores: NDArray[Any], factor: float = 1.0, visible: NDArray[np.bool_] | None = None
+) -> Quant:
     """The int8 grid of attention scores [..., keys] whose softmax is nearest to the exact one.
 
     A low score weighs next to nothing, so that the lower end may be cut off for finer steps.
-    factor: what the softmax multiplies them by.
+    factor: what the softmax multiplies them by.  visible: those that a mask does not hide from
+    their row, None: all.
     """
-    exact = softmax(factor * scores)
-    low, high = float(scores.min()), float(scores.max())
+
+    def weights(real: NDArray[Any]) -> NDArray[Any]:
+        with np.errstate(invalid="ignore"):  # a row that sees nothing
+            return softmax(factor * (real if visible is None else np.where(visible, real, -np.inf)))
+
+    exact = weights(scores)
+    counting = scores if visible is None else scores[visible]
+    low, high = float(counting.min()), float(counting.max())
     best, least = grid_of(low, high), np.inf
     for part in CUTS if low < 0 else CUTS[:1]:
         grid = grid_of(low * part, high)
         q = np.clip(np.rint(scores / grid.scale) + grid.zero_point, -128, 127)
-        rounded = softmax(factor * grid.scale * (q - grid.zero_point))
+        rounded = weights(grid.scale * (q - grid.zero_point))
         error = float(((rounded - exact) ** 2).mean())
         if error < least:
             best, least = grid, error
     return best
 
 
-def _into_softmax(graph: Graph, missing: list[str]) -> dict[str, float]:
-    """Scores without a grid -> the factor that the softmax puts to them."""
-    found = {}
+def _visible(mask: NDArray[Any] | None, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
+    """Which scores count, a mask of some rows being that of the rows of every head."""
+    if mask is None:
+        return None
+    rows = np.resize(mask, shape) if len(mask) > 1 else np.broadcast_to(mask, shape)
+    seen: NDArray[np.bool_] = rows != 0
+    return seen
+
+
+def _into_softmax(graph: Graph, missing: list[str]) -> dict[str, Node]:
+    """Scores without a grid -> the softmax that is all that reads them."""
+    found: dict[str, Node] = {}
     readers: dict[str, list[Node]] = {}
     for node in graph.nodes:
         for name in node.inputs:
@@ -192,8 +214,8 @@ def _into_softmax(graph: Graph, missing: list[str]) -> dict[str, float]:
         factor = float(node.op.attrs.get("beta", 1.0))
         if name not in missing or factor <= 0 or "weights" in node.op.attrs:
             continue
-        if all(_kind(n) == "Softmax" for n in _beyond_moves(readers, name)):
-            found[name] = factor  # whoever else reads them needs the low ones too
+        if [n.name for n in _beyond_moves(readers, name)] == [node.name]:
+            found[name] = node  # whoever else reads them needs the low ones too
     return found
 
 
