@@ -68,6 +68,7 @@ OPERATORS = (
     *("linear", "conv", "attention", "attention_stream", "attention_load", "attention_levels"),
     *("dot_product_attention", "layernorm", "layernorm_whole", "layernorm_steps"),
     *("add", "add_wide", "lut", "mean", "max", "embed"),
+    *("matmul", "mul", "sum", "div", "extreme", "softmax", "weighted", "rmsnorm", "move", "gather"),
 )
 MODELS = ("digits", "activity", "paper_shapes/eegformer", "paper_shapes/ecgformer")
 

@@ -430,8 +430,8 @@ def profile(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A generated project.")],
     port: Annotated[str | None, typer.Option(help="The board's serial port: /dev/ttyACM0")] = None,
     log: Annotated[Path | None, typer.Option(help="Output of the board, captured.")] = None,
-    baud: Annotated[int, typer.Option(help="Speed of the port.")] = 115200,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for a self-test.")] = 120,
+    baud: Annotated[int, typer.Option(min=1, help="Speed of the port.")] = 115200,
+    timeout: Annotated[float, typer.Option(min=0, help="Seconds to wait for a self-test.")] = 120,
     json: Json = False,
 ) -> None:
     """Compare what a real board measured with what was promised and predicted.

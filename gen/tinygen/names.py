@@ -27,6 +27,8 @@ all clean depend edit_cache firmware help install package rebuild_cache run test
 """Files of the templates, targets of CMake, and what Windows keeps for devices."""
 _NOT_C = frozenset(_KEYWORDS.split())
 _RESERVED = _NOT_C.union(_PROJECT.split())
+_UNUSABLE_ZEPHYR = " '&(),:%*`"
+"""Besides: what Zephyr's build was seen to fail on (4.1.99)."""
 _UNUSABLE = ';"\\$#?<>[]|'
 
 
@@ -60,18 +62,24 @@ def for_shell(path: Path) -> str:
     return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
 
-def check_folder(folder: Path) -> None:
-    """`TinygenError` if CMake could not build there."""
-    path = str(folder.resolve())
+def check_folder(folder: Path, template: str = "") -> None:
+    """`TinygenError` if CMake could not build there, or Zephyr where the template is one of its."""
+    try:
+        path = str(folder.resolve())
+    except (OSError, RuntimeError):  # a symbolic link to itself
+        raise TinygenError(f"{folder} leads nowhere: choose another folder") from None
     try:
         path = in_utf8(path)
     except UnicodeDecodeError:
         raise TinygenError(
             f"{path!r} is no UTF-8, which CMake and Ninja read paths as: choose another folder"
         ) from None
-    found = next((c for c in path if c in _UNUSABLE or ord(c) < 32), None)
+    zephyr = template.startswith("zephyr")
+    unusable = _UNUSABLE + _UNUSABLE_ZEPHYR if zephyr else _UNUSABLE
+    found = next((c for c in path if c in unusable or ord(c) < 32), None)
     if found:
+        tool = "Zephyr" if zephyr else "CMake"
         raise TinygenError(
-            f"{path!r}: CMake cannot build in a folder whose path has the character {found!r}: "
+            f"{path!r}: {tool} cannot build in a folder whose path has the character {found!r}: "
             "choose another folder"
         )

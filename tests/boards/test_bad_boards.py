@@ -17,9 +17,7 @@ BAD = sorted((Path(__file__).parent / "bad").glob("*.yaml"))
 
 def words(file: Path) -> str:
     """Of the sentence, in whatever encoding the file is."""
-    data = file.read_bytes()
-    text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "latin-1")
-    return text.splitlines()[1].removeprefix("# ")
+    return file.read_text(encoding="latin-1").splitlines()[1].removeprefix("# ")
 
 
 @pytest.mark.parametrize("file", BAD, ids=lambda f: f.stem)
@@ -50,6 +48,14 @@ def test_an_umlaut_a_byte_order_mark_and_a_line_end(tmp_path: Path) -> None:
         file = tmp_path / "board.yaml"
         file.write_bytes(text.replace("\n", end).encode(encoding))
         assert read_board(file).title == "it's größer (x)"
+
+
+def test_another_encoding_of_all_signs(tmp_path: Path) -> None:
+    file = tmp_path / "board.yaml"
+    for encoding in ("utf-16", "utf-32"):
+        file.write_text("name: tiny\n", encoding=encoding)
+        with pytest.raises(TinygenError, match="line 1 is not UTF-8"):
+            read_board(file)
 
 
 @pytest.mark.parametrize("what", ("folder", "nothing", "unreadable"))

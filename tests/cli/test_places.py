@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 MODEL = Path(__file__).parents[2] / "example_models/digits/model.onnx"
-FOLDERS = (
+ANYWHERE = (
     "a{{b}}",
     "a{% raw %}b",
     "{{cookiecutter.model}}",
@@ -24,10 +24,13 @@ FOLDERS = (
     "--board",
     "grüß",
     "it's",
-    "a&b(c)*~`!",
+    "a&b(c)*~`!,:=^",
     "~",
     "%x",
 )
+ZEPHYR = ("a{{b}}", "{{cookiecutter.model}}", "-x", "--board", "grüß", "a~!@+^=", "~")
+"""Zephyr's build takes fewer."""
+NOT_ZEPHYR = ("a b", "`", "it's", "a&b", "(", "a,b", "a:b", "100%", "*")
 
 
 def tinygen(*args: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[bytes]:
@@ -45,21 +48,44 @@ def made(folder: str, cwd: Path, board: str = "nucleo_h743zi") -> str:
     return done.stdout.decode()
 
 
-@pytest.mark.parametrize("folder", FOLDERS)
+def next_step(printed: str) -> str:
+    (step,) = (line for line in printed.splitlines() if line.startswith("Next: "))
+    return step.removeprefix("Next: ")
+
+
+@pytest.mark.parametrize("folder", ANYWHERE)
 def test_a_folder_of_any_name(folder: str, tmp_path: Path) -> None:
+    printed = made(folder, tmp_path, "host")
+    assert [f.name for f in tmp_path.iterdir()] == [folder]
+    tinygen_, run, place = shlex.split(next_step(printed))
+    assert (tinygen_, run) == ("tinygen", "run")
+    assert place == (f"./{folder}" if folder.startswith("-") else folder)
+
+
+@pytest.mark.parametrize("folder", ZEPHYR)
+def test_a_zephyr_project_of_any_name(folder: str, tmp_path: Path) -> None:
     printed = made(folder, tmp_path)
     assert [f.name for f in tmp_path.iterdir()] == [folder]
     west = yaml.safe_load((tmp_path / folder / "zephyr/west.yml").read_text())
     assert west["manifest"]["self"]["path"] == folder
-    # The next step is a command that goes there.
-    (step,) = (line for line in printed.splitlines() if line.startswith("Next: "))
-    cd = step.removeprefix("Next: ").split(" && ")[0]
+    cd = next_step(printed).split(" && ")[0]  # the next step is a command that goes there
     there = subprocess.run(["sh", "-c", f"{cd} && pwd"], cwd=tmp_path, capture_output=True)
     assert Path(there.stdout.decode().rstrip("\n")) == tmp_path / folder
     readme = (tmp_path / folder / "README.md").read_text()
     (init,) = (line for line in readme.splitlines() if line.startswith("west init"))
     taken = shlex.split(init, comments=True)[-1]
     assert taken == (f"./{folder}" if folder.startswith("-") else folder)
+
+
+@pytest.mark.parametrize("folder", NOT_ZEPHYR)
+def test_a_folder_that_zephyr_cannot_build_in(folder: str, tmp_path: Path) -> None:
+    for kind in ("app", "module"):
+        command = ("new", "--board", "nucleo_h743zi", "--as", kind, folder)
+        done = tinygen(*command, cwd=tmp_path)
+        assert done.returncode == 1
+        assert done.stderr.startswith(b"tinygen: ") and done.stderr.count(b"\n") == 1
+        assert b"Zephyr cannot build in a folder whose path" in done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_update_in_a_folder_with_braces(tmp_path: Path) -> None:

@@ -18,9 +18,16 @@ from tinygen.operators.div import reciprocals
 from tinygen.operators.view import Strided
 from tinygen.passes import multipliers
 
-Rng = np.random.Generator
 I8 = NDArray[np.int8]
 EXTREMES = (-128, -127, -1, 0, 1, 127)
+
+
+class Rng(np.random.Generator):
+    """grow: how many times larger than usual the sizes may be."""
+
+    def __init__(self, seed: int, grow: int = 1) -> None:
+        super().__init__(np.random.PCG64(seed))
+        self.grow = grow
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,7 @@ def values(rng: Rng, *shape: int) -> I8:
 
 def size(rng: Rng, most: int) -> int:
     """Small sizes come more often; all up to `most` come."""
-    return int(rng.integers(1, rng.integers(2, most + 2)))
+    return int(rng.integers(1, rng.integers(2, rng.grow * most + 2)))
 
 
 def zero(rng: Rng) -> int:
@@ -82,7 +89,7 @@ def view(rng: Rng, dims: tuple[int, ...]) -> tuple[Strided, I8]:
 
 def axes(rng: Rng, most: int = 5) -> tuple[int, int, int, int]:
     a, b, c, d = (size(rng, most) for _ in range(4))
-    return a, b, c, size(rng, 9) if d > 1 else 1
+    return -(-a // rng.grow), -(-b // rng.grow), c, size(rng, 9) if d > 1 else 1
 
 
 def pairs(rng: Rng) -> tuple[tuple[int, ...], Strided, Strided, tuple[I8, I8]]:
@@ -92,7 +99,8 @@ def pairs(rng: Rng) -> tuple[tuple[int, ...], Strided, Strided, tuple[I8, I8]]:
 
 
 def matmul(rng: Rng) -> Case:
-    outer, inner, m, k, n = (size(rng, most) for most in (3, 3, 6, 40, 7))
+    outer, inner = int(rng.integers(1, 4)), int(rng.integers(1, 4))
+    m, k, n = (size(rng, most) for most in (6, 40 // rng.grow + 1, 7))
     (a, x), (b, y) = view(rng, (outer, inner, m, k)), view(rng, (outer, inner, k, n))
     op = g.BatchMatMul((outer * inner, m, n), a, b, zero(rng), zero(rng), requant(rng, 40_000 * k))
     return Case(op, (x, y), f"matmul {a} {b}")
@@ -160,7 +168,8 @@ def softmax(rng: Rng) -> Case:
 
 
 def weighted(rng: Rng) -> Case:
-    outer, inner, rows, tokens, cols = (size(rng, most) for most in (3, 3, 5, 20, 7))
+    outer, inner = int(rng.integers(1, 4)), int(rng.integers(1, 4))
+    rows, tokens, cols = (size(rng, most) for most in (5, 20, 7))
     v, y = view(rng, (outer, inner, tokens, cols))
     group = int(rng.choice([1, 1, rows]))
     table = exp_table(rng, group * tokens)
@@ -178,7 +187,7 @@ def weighted(rng: Rng) -> Case:
 
 
 def rms_norm(rng: Rng) -> Case:
-    rows, features = size(rng, 5), int(rng.choice([1, size(rng, 70), size(rng, 700)]))
+    rows, features = size(rng, 5), int(rng.choice([1, size(rng, 70), size(rng, 70)]))
     s = int(rng.integers(8, 20))
     gamma = rng.integers(-(1 << 15) + 1, 1 << 15, features).astype(np.int32)
     beta = np.full(features, (zero(rng) << s) + (1 << (s - 1)), np.int32)
@@ -222,6 +231,6 @@ MAKERS: dict[type[Operator], Callable[[Rng], Case]] = {
 }
 
 
-def many(seed: int, each: int) -> list[Case]:
-    rng = np.random.default_rng(seed)
+def many(seed: int, each: int, grow: int = 1) -> list[Case]:
+    rng = Rng(seed, grow)
     return [make(rng) for make in MAKERS.values() for _ in range(each)]

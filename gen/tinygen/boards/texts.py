@@ -11,6 +11,8 @@ from pydantic import AfterValidator, Strict
 
 LONGEST = 100
 """Characters of a name or title."""
+FORBIDDEN = ('"', "\\", "`", "$", "*/", "/*", "//", "??", "{", "}")
+"""In a title."""
 
 
 def _matching(pattern: str, what: str) -> AfterValidator:
@@ -43,12 +45,10 @@ def _title(text: str) -> str | None:
         return f"a line of 1 to {LONGEST} characters is needed"
     if not text.isprintable():
         return "it holds a line break or another sign that cannot be printed"
-    found = next(
-        (s for s in ('"', "\\", "`", "$", "*/", "/*", "//", "??", "{", "}") if s in text), ""
-    )
-    return (
-        f"{found} cannot stand in C and Kconfig, where the title goes: remove it" if found else None
-    )
+    for sign in FORBIDDEN:
+        if sign in text:
+            return f"{sign} cannot stand in C and Kconfig, where the title goes: remove it"
+    return None
 
 
 def _conf(text: str) -> str | None:

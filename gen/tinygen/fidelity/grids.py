@@ -25,10 +25,33 @@ def with_rounded_input(model: onnx.ModelProto, x: NDArray[Any]) -> onnx.ModelPro
     (entry,) = model.graph.input
     readers = [n for n in model.graph.node if entry.name in n.input]
     plain = entry.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+    if _normalised(model, entry.name):
+        return model
     if plain and any(n.op_type != "QuantizeLinear" for n in readers):
         largest = float(np.abs(x).max()) or 127.0
         round_tensor(model, entry.name, Quant(largest / 127, 0))
     return model
+
+
+AFFINE = {"Add", "Sub", "Mul", "Div"}
+KEPT = AFFINE | {"Reshape", "Unsqueeze", "Squeeze", "Flatten", "Identity"}
+
+
+def _normalised(model: onnx.ModelProto, name: str) -> bool:
+    """Factors and offsets of features stand before the first rounding: they stay in float, because
+    one scale for the raw features would round the smaller of them away."""
+    sizes = {t.name: int(np.prod(t.dims)) for t in model.graph.initializer}
+    features = False
+    while True:
+        readers = [n for n in model.graph.node if name in n.input]
+        if len(readers) != 1 or readers[0].op_type == "QuantizeLinear":
+            return features and len(readers) == 1
+        (node,) = readers
+        others = [i for i in node.input if i and i != name]
+        if node.op_type not in KEPT or any(i not in sizes for i in others):
+            return False
+        features |= node.op_type in AFFINE and any(sizes[i] > 1 for i in others)
+        name = node.output[0]
 
 
 def complete(path: Path, x: NDArray[Any]) -> None:

@@ -72,8 +72,9 @@ def _ratios(
         b = second.run(list(pairs.values()), fed(second, sample))
         for i, (u, v) in enumerate(zip(a, b, strict=True)):
             if u.dtype == np.float32 and u.shape == v.shape:
-                signal[i] += float(np.square(u, dtype=np.float64).sum())
-                noise[i] += float(np.square(u.astype(np.float64) - v).sum())
+                seen = np.isfinite(u) & np.isfinite(v)  # a mask may hold minus infinity
+                signal[i] += float(np.square(u[seen], dtype=np.float64).sum())
+                noise[i] += float(np.square(u[seen].astype(np.float64) - v[seen]).sum())
     return {n: _decibels(s, e) for n, s, e in zip(names, signal, noise, strict=True) if s > 0}
 
 

@@ -29,6 +29,10 @@ class Ref:
     role: str
 
 
+class Wide(int):
+    """In a parameter block: a number that C holds in 64 bits."""
+
+
 Field = int | Ref | tuple[int, ...] | Mapping[str, Any]
 
 
@@ -46,6 +50,19 @@ class Call:
     operands: tuple[tuple[int, int], ...]
     rows: int
     y: int = 0
+
+    @property
+    def block_bytes(self) -> int:
+        """Of the block on a core of 32 bits, alignment aside."""
+        return _bytes(self.block)
+
+
+def _bytes(field: Field) -> int:
+    if isinstance(field, Mapping):
+        return sum(_bytes(f) for f in field.values())
+    if isinstance(field, tuple):
+        return 4 * len(field)
+    return 8 if isinstance(field, Wide) else 4
 
 
 @dataclass(frozen=True, eq=False)

@@ -37,11 +37,15 @@ class Reorder(Operator):
         return (Call("move", block, ((0, self.view.offset),), math.prod(dims[:3])),)
 
     def loops(self) -> Counter[str]:
-        return moved(math.prod(self.view.dims[:3]), self.view.dims[3])
+        rows, width = math.prod(self.view.dims[:3]), self.view.dims[3]
+        if self.view.strides[3] == 1:
+            return copied(rows, width)
+        return Counter({"move.element": rows * width, "move.row": rows, "move.call": 1})
 
 
-def moved(rows: int, width: int) -> Counter[str]:
-    return Counter({"move.element": rows * width, "move.row": rows, "move.call": 1})
+def copied(rows: int, width: int) -> Counter[str]:
+    """Rows without gaps, which compilers copy by memcpy."""
+    return Counter({"move.byte": rows * width, "move.copy": rows, "move.call": 1})
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,8 +78,14 @@ class Gather(Operator):
         return (Call("gather", block, ((0, 0),), len(self.index)),)
 
     def loops(self) -> Counter[str]:
-        runs = len(self.index)
-        return Counter({"gather.element": runs * self.run, "gather.run": runs, "gather.call": 1})
+        filled = int((self.index < 0).sum())
+        taken = len(self.index) - filled
+        return Counter(
+            {
+                **{"gather.element": taken * self.run, "gather.run": taken, "gather.call": 1},
+                **{"gather.filled": filled * self.run, "gather.fill": filled},
+            }
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,5 +119,5 @@ class Concat(Operator):
     def loops(self) -> Counter[str]:
         counts: Counter[str] = Counter()
         for run in self.runs:
-            counts += moved(self.outer, run)
+            counts += copied(self.outer, run)
         return counts

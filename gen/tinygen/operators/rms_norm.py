@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinygen.graph.operator import I8, Call, Constant, Field, Operator, Ref, Shape
+from tinygen.graph.operator import I8, Call, Constant, Field, Operator, Ref, Shape, Wide
 from tinygen.graph.ops import I32
 from tinygen.reference.requant import clamp8, inverse_sqrt
 
@@ -67,7 +67,7 @@ class RmsNorm(Operator):
 
     def calls(self) -> tuple[Call, ...]:
         block: dict[str, Field] = {
-            **{"gamma": Ref("gamma"), "beta": Ref("beta"), "eps": self.eps_term},
+            **{"gamma": Ref("gamma"), "beta": Ref("beta"), "eps": Wide(self.eps_term)},
             **{"features": len(self.gamma), "frac": self.frac, "s": self.s, "x_zp": self.x_zp},
         }
         return (Call("rmsnorm", block, ((0, 0),), self._rows),)

@@ -63,8 +63,17 @@ class Softmax(Operator):
 
     def loops(self) -> Counter[str]:
         rows = self.outer * self.inner
-        name = "softmax.masked" if self.mask is not None else "softmax.element"
-        return Counter({name: rows * self.length, "softmax.row": rows, "softmax.call": 1})
+        name = "softmax.element" if self.inner == 1 else "softmax.strided"
+        counts = Counter({name: rows * self.length})
+        if self.mask is not None:
+            counts = masked("softmax", self.mask, rows)
+        return counts + Counter({"softmax.row": rows, "softmax.call": 1})
+
+
+def masked(word: str, mask: U8, rows: int) -> Counter[str]:
+    """What rows under a mask look at, and what of it they see."""
+    seen = int(np.resize((mask != 0).sum(axis=1), rows).sum())
+    return Counter({f"{word}.masked": rows * mask.shape[1], f"{word}.seen": seen})
 
 
 def row_weights(

@@ -16,6 +16,7 @@ from tinygen.operators.matmul import batches
 from tinygen.operators.softmax import (
     mask_bits,
     mask_fault,
+    masked,
     row_weights,
     scale_fault,
     weights_block,
@@ -106,11 +107,13 @@ class Weighted(Operator):
     def loops(self) -> Counter[str]:
         _, _, tokens, cols = self.v.dims
         rows, pairs = self._rows, math.ceil(cols / 2)
-        return Counter(
+        looks = Counter({"weighted.exp": rows * tokens})
+        if self.mask is not None:
+            looks = masked("weighted", self.mask, rows)
+        return looks + Counter(
             {
                 "weighted.step": rows * pairs * tokens,
                 "weighted.pair": rows * pairs,
-                "weighted.exp": rows * tokens * (1 if self.group == 1 else 1 + self.group),
                 "weighted.row": rows,
                 "weighted.call": 1,
             }

@@ -21,8 +21,8 @@ from tinygen.graph.ops import (
     SelectToken,
 )
 from tinygen.passes import multipliers
-from tinygen.passes.algebra import factor_of, offset_of, per_column
-from tinygen.passes.constants import as_grid, is_constant, real
+from tinygen.passes.algebra import factor_of, offset_of
+from tinygen.passes.constants import F64, as_grid, is_constant, real
 from tinygen.passes.engine import Result, Scope, rule
 from tinygen.passes.moves import index_of, move, positions
 from tinygen.passes.multipliers import projection
@@ -107,30 +107,63 @@ def integer_norm(scope: Scope, node: Node) -> Result:
 
 @rule("Quant")
 def integer_affine(scope: Scope, node: Node) -> Result:
-    """round(x c + d), a factor and an offset for each feature (BatchNorm) -> depthwise Conv 1x1, or
-    Linear with a diagonal where that is small: it takes a fraction of the instructions."""
-    y = scope.quant(node.output)
-    step = scope.made_by(node.inputs[0], "Mul", "Div", "Add", "Sub")
-    if step is None or y is None or len(scope.shape(step.output)) != 2:
+    """round(x c + d), factors and offsets that repeat over rows (BatchNorm over features, a table
+    over tokens) -> depthwise Conv 1x1, or Linear with a diagonal where that is small: it takes a
+    fraction of the instructions."""
+    y, shape = scope.quant(node.output), scope.shape(node.output)
+    found = _affine(scope, node.inputs[0]) if y is not None else None
+    if found is None or y is None:
         return None
-    rows, width = scope.shape(step.output)
-    name, d = offset_of(scope, step) or (step.output, np.zeros(1))
-    inner = scope.made_by(name, "Mul", "Div")
-    found = factor_of(scope, inner) if inner is not None else None
-    x = scope.quant(found[0]) if found else None
-    if found is None or x is None or scope.shape(found[0]) != (rows, width):
+    name, c, d, last = found
+    x = scope.quant(name)
+    assert x is not None
+    width, factors, offsets = _period(c, d)
+    if not np.all(np.isfinite(factors)) or not np.all(np.isfinite(offsets)):
         return None
-    c, offset = per_column(found[1], width), per_column(d, width)
-    if c is None or offset is None or not np.all(np.isfinite(c)):
-        return None
-    q = (127 * np.sign(c)).astype(np.int32).reshape(-1, 1, 1, 1)
-    p = projection(q, np.abs(c) / 127, offset, x, y)
+    rows = (math.prod(shape) // width, width)
+    flat = name if shape == rows else move(scope, name, None, rows)
+    q = (127 * np.sign(factors)).astype(np.int32).reshape(-1, 1, 1, 1)
+    none = np.abs(factors).max() or 1.0  # of a factor 0: any scale
+    p = projection(q, np.where(factors == 0, none, np.abs(factors)) / 127, offsets, x, y)
     if width <= DIAGONAL:
         dense = Linear(np.diag(p.weight.reshape(-1)), p.bias, p.requant)
-        return scope.emit(dense, found[:1], (rows, width), quant=y, name=step.name)
-    op = Conv(p.weight, p.bias, p.requant, (1, 1), groups=width, channels_last=True)
-    plane = move(scope, found[0], None, (rows, 1, width))
-    return scope.emit(op, (plane,), (rows, width), quant=y, name=step.name)
+        made = scope.emit(dense, (flat,), rows, quant=y, name=last.name)
+    else:
+        op = Conv(p.weight, p.bias, p.requant, (1, 1), groups=width, channels_last=True)
+        plane = move(scope, name, None, (rows[0], 1, width))
+        made = scope.emit(op, (plane,), rows, quant=y, name=last.name)
+    return made if shape == rows else move(scope, made, None, shape)
+
+
+def _affine(scope: Scope, name: str) -> tuple[str, F64, F64, Node] | None:
+    """(x, c, d, the last step) where the value is x c + d, x on a grid, at least one step a factor;
+    c and d in its shape."""
+    shape = scope.shape(name)
+    c, d, last, factors = np.ones(shape), np.zeros(shape), None, 0
+    while scope.quant(name) is None:
+        step = scope.made_by(name, "Mul", "Div", "Add", "Sub")
+        factor = factor_of(scope, step) if step is not None else None
+        offset = offset_of(scope, step) if step is not None and factor is None else None
+        found = factor or offset
+        if step is None or found is None or scope.shape(found[0]) != shape:
+            return None
+        last = last or step
+        if factor is not None:
+            c, factors = c * factor[1], factors + 1
+        else:
+            d = d + c * found[1]
+        name = found[0]
+    return (name, c, d, last) if last is not None and factors else None
+
+
+def _period(c: F64, d: F64) -> tuple[int, F64, F64]:
+    """The shortest run of last axes after which factors and offsets repeat, and theirs."""
+    width = 1
+    for size in reversed(c.shape or (1,)):
+        width *= size
+        if all(np.all(v.reshape(-1, width) == v.reshape(-1)[:width]) for v in (c, d)):
+            break
+    return width, c.reshape(-1)[:width], d.reshape(-1)[:width]
 
 
 @rule("Quant")

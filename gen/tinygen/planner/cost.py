@@ -46,10 +46,9 @@ class CostModel:
 
     def step(self, step: p.Step) -> Cost | None:
         """None for a general operator that was not measured on this core."""
-        counts = features(step, self.target)
-        if isinstance(step.args, p.OperatorStep) and not counts.keys() <= self.instructions.keys():
+        if isinstance(step.args, p.OperatorStep) and step.op not in self.error["instructions"]:
             return None
-        return self.evaluate(counts)
+        return self.evaluate(features(step, self.target))
 
     def attention(self, shape: AttentionShape, how: AttentionSchedule) -> Cost:
         return self.evaluate(attention_features(shape, how, self.target))
@@ -107,7 +106,7 @@ def features(step: p.Step, target: str) -> Counts:
         case p.EmbedStep(table=table, rows=rows):
             return loops.embed(rows, table.shape[1])
         case p.OperatorStep(op=op):
-            return Counter(op.loops())
+            return Counter({f"general.{name}": n for name, n in op.loops().items()})
         case p.CopyStep() as a:
             return loops.copy(tuple(n for n in (a.rows.size, a.copy_bytes) if n))
 

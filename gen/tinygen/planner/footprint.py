@@ -110,7 +110,7 @@ def footprint(
     fast = _fits(board.code_ram, resident)
     kernels = sum(model.sections[k].bytes for k in (linked | whole if fast else linked))
     code = model.fixed + model.call * calls(steps)
-    data = sum(_STRUCT.get(s.op, 0) for s in steps) + 4 * max(1, regions) + _HASH + _VERSION
+    data = sum(_block_bytes(s) for s in steps) + 4 * max(1, regions) + _HASH + _VERSION
     deepest = max((model.depth(k) for k in roots), default=0)
     return p.Footprint(
         kernels=kernels,
@@ -120,6 +120,13 @@ def footprint(
         resident=resident if fast else 0,
         compiler=model.compiler,
     )
+
+
+def _block_bytes(step: p.Step) -> int:
+    """Of a step's parameter block."""
+    if isinstance(step.args, p.OperatorStep):
+        return sum(call.block_bytes for call in step.args.op.calls())
+    return _STRUCT.get(step.op, 0)
 
 
 def _fits(region: Region | None, size: int) -> Region | None:

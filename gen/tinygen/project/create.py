@@ -31,7 +31,7 @@ def create_project(
 
     Raises `TinygenError` if the folder holds anything already or cannot be written.
     """
-    require_free(folder)
+    require_free(folder, template)
     try:
         with tempfile.TemporaryDirectory(prefix="tinygen-") as scratch:
             made = render_project(
@@ -66,10 +66,10 @@ def render_project(
     return made
 
 
-def require_free(folder: Path) -> None:
-    """`TinygenError` unless the folder is absent or empty (.git does not count), and CMake can
-    build there."""
-    check_folder(folder)
+def require_free(folder: Path, template: str) -> None:
+    """`TinygenError` unless the folder is absent or empty (.git does not count), and the template's
+    build system takes its path."""
+    check_folder(folder, template)
     if folder.exists() and (not folder.is_dir() or any(f.name != ".git" for f in folder.iterdir())):
         raise TinygenError(
             f"{folder} exists and is not empty: choose another folder, or bring a project of "

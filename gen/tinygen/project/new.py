@@ -86,10 +86,10 @@ def new_project(request: Request, progress: Progress | None = None) -> Created:
         model = example / "model.onnx"
         samples_path = samples_path or example / "samples.npz"
     if request.folder is not None:
-        require_free(request.folder)
+        require_free(request.folder, template)
     graph = load_graph(model, request.name, samples_path)
     folder = request.folder or Path(f"{graph.name}-{board.name}")
-    require_free(folder)
+    require_free(folder, template)
     planned = plan_model(graph, board, request.options, samples_path, progress)
     graph, plan = planned.graph, planned.plan
     x, y = samples_of(graph, samples_path, request.self_test)

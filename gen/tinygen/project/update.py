@@ -8,17 +8,14 @@ stays if it is the user's; if it is a generated one, nothing at all is written u
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from tinygen.boards import Board, load_board, make_board
 from tinygen.errors import TinygenError
 from tinygen.graph import Graph
-from tinygen.planner import Options, Plan
+from tinygen.planner import Plan
 from tinygen.project.create import render_project
 from tinygen.project.files import BEGIN, END, generated_block, is_generated, read_own
 from tinygen.project.manifest import MANIFEST, digest
@@ -26,6 +23,7 @@ from tinygen.project.new import load_graph, samples_of
 from tinygen.project.older import header_note
 from tinygen.project.planned import plan_model
 from tinygen.project.promise import Progress, promise
+from tinygen.project.recorded import read_manifest
 
 _APP = "app.cmake"
 
@@ -59,17 +57,17 @@ def update_project(
     Raises `TinygenError` before anything is written.
     """
     old = read_manifest(folder)
-    options = Options(**old.get("options", {}))
-    graph = replace(load_graph(model, old["model"], samples), name=old["model"])
-    planned = plan_model(graph, _board(old), options, samples, progress)
+    options = old.plan_options()
+    graph = replace(load_graph(model, old.model, samples), name=old.model)
+    planned = plan_model(graph, old.load_board(), options, samples, progress)
     graph, plan = planned.graph, planned.plan
     x, y = samples_of(graph, samples, self_test)
     promised = promise(graph, x, y, progress)
     with tempfile.TemporaryDirectory(prefix="tinygen-") as scratch:
         name = folder.resolve().name
-        made = render_project(plan, promised, old["template"], Path(scratch), name, options)
+        made = render_project(plan, promised, old.template, Path(scratch), name, options)
         _merge_app(folder, made)
-        changes = _compare(folder, made, old["files"])
+        changes = _compare(folder, made, old.files)
         if changes.edited and not force:
             raise TinygenError(
                 f"{folder}: generated files were edited: {', '.join(changes.edited)}; move the "
@@ -83,31 +81,8 @@ def update_project(
                 "update again"
             ) from None
     written = tuple(f for f in changes.written if f != MANIFEST)
-    note = header_note(folder, old["model"], old["files"])
+    note = header_note(folder, old.model, old.files)
     return Updated(folder, graph, plan, len(x), written, changes.kept, changes.removed, note)
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    try:
-        old: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        for key in ("model", "board", "template", "files"):
-            old[key]
-        return old
-    except FileNotFoundError:
-        raise TinygenError(
-            f"{folder} is not a tinygen project (it has no {MANIFEST}): create one with "
-            "`tinygen new`"
-        ) from None
-    except (OSError, ValueError, KeyError) as e:
-        raise TinygenError(
-            f"{folder / MANIFEST} is damaged ({e}): restore it from version control"
-        ) from None
-
-
-def _board(old: dict[str, Any]) -> Board:
-    """As it was when the project was made; an imported board has no other place."""
-    stored = old.get("board_description")
-    return load_board(old["board"]) if stored is None else make_board(stored, MANIFEST)
 
 
 @dataclass(frozen=True)

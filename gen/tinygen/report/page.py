@@ -10,6 +10,8 @@ from typing import Any
 from tinygen.errors import TinygenError
 
 PLAN, RUN = "plan.json", "build/run.json"
+_NEEDED = {"model", "board", "target", "layers", "regions", "buffers", "notes", "input", "output"}
+"""Fields of a plan without which there is nothing to show."""
 CHECK_REMEDY = "write it with `tinygen check MODEL --data D.npz --json > check.json`"
 
 
@@ -26,6 +28,8 @@ def write_page(folder: Path, to: Path | None = None, check: Path | None = None) 
     check: file with what `tinygen check --json` printed about the model.
     """
     plan = _read(folder / PLAN)
+    if plan is not None and not (plan.keys() >= _NEEDED and isinstance(plan["board"], dict)):
+        raise TinygenError(f"{folder / PLAN} lacks fields of a plan: create the project again")
     if plan is None:
         raise TinygenError(
             f"{folder} has no {PLAN}: it is no tinygen project, or one of an older version; create "
@@ -64,7 +68,7 @@ def _read_check(path: Path | None) -> dict[str, Any] | None:
         return None
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as e:
+    except (OSError, ValueError, RecursionError) as e:
         raise TinygenError(f"{path} cannot be read ({e}): {CHECK_REMEDY}") from None
     wanted = {"samples", "top1_agreement", "mean_abs_lsb", "max_abs_lsb"}
     if not isinstance(found, dict) or not wanted <= found.keys():
@@ -74,9 +78,11 @@ def _read_check(path: Path | None) -> dict[str, Any] | None:
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError("it holds no record")
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError) as e:
+    except (OSError, ValueError, RecursionError) as e:
         raise TinygenError(f"{path} cannot be read ({e}): create the project again") from None
     return found

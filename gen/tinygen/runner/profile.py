@@ -105,7 +105,7 @@ def _read_port(port: str, baud: int, timeout: float) -> Iterator[str]:
                 *lines, rest = rest.split(b"\n")
                 for line in lines:
                     yield line.decode(errors="replace")
-    except (serial.SerialException, OSError) as e:
+    except (serial.SerialException, OSError, ValueError, OverflowError) as e:
         raise TinygenError(f"{port}: cannot be read ({e}): is the board connected?") from None
     raise TinygenError(
         f"{port}: no complete self-test within {timeout:.0f} s: press the board's reset button "

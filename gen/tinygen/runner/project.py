@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tinygen.boards import Board, fault, load_board
 from tinygen.errors import TinygenError
@@ -28,7 +28,7 @@ class Project(BaseModel):
 
     model_config = ConfigDict(frozen=True)
     board: str
-    model: str
+    model: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     template: str = "baremetal"
     model_hash: str = ""
     board_description: Board | None = None
@@ -54,5 +54,5 @@ def read_project(folder: Path) -> Project:
     except ValidationError as e:
         raise TinygenError(f"{path} is damaged ({fault(e)}): create the project again") from None
     except (OSError, ValueError, RecursionError) as e:
-        reason = str(e).splitlines()[0]
+        reason = (getattr(e, "strerror", None) or str(e)).splitlines()[0]
         raise TinygenError(f"{path} is damaged ({reason}): create the project again") from None

@@ -8,10 +8,12 @@ import importlib.util
 import os
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from tinygen.boards import Board
 from tinygen.errors import TinygenError
+from tinygen.names import for_shell
 from tinygen.runner.build import Built, compiler_flags, configure_and_build, run_tool
 from tinygen.runner.console import Console
 from tinygen.runner.elf import read_elf
@@ -49,7 +51,7 @@ def configure_only(board: str, scratch: Path) -> Path:
     )
     (app / "main.c").write_text("int main(void)\n{\n\treturn 0;\n}\n")
     (app / "prj.conf").write_text("")
-    environment = _environment(Path.cwd() / "app", False)
+    environment = _environment(None, False)
     command = _configure(app, folder, board)
     run_tool(command, Path(board), "configuring an empty application for", environment)
     return folder
@@ -109,7 +111,7 @@ def _zephyr(board: Board) -> str:
     return board.zephyr.board
 
 
-def _environment(project: Path, host: bool) -> dict[str, str]:
+def _environment(project: Path | None, host: bool) -> dict[str, str]:
     """That of CMake: where Zephyr lies, and which compiler."""
     environment = dict(os.environ)
     environment["ZEPHYR_BASE"] = str(zephyr_base(project))
@@ -129,24 +131,36 @@ def _environment(project: Path, host: bool) -> dict[str, str]:
     return environment
 
 
-def zephyr_base(project: Path) -> Path:
-    """ZEPHYR_BASE, else the Zephyr of the west workspace around the project."""
+def zephyr_base(project: Path | None = None) -> Path:
+    """ZEPHYR_BASE, else the Zephyr of the west workspace around the project, or around this folder.
+
+    Raises `TinygenError` if there is none.
+    """
     if base := os.environ.get("ZEPHYR_BASE"):
         if (Path(base) / "Kconfig.zephyr").is_file():
             return Path(base)
         raise TinygenError(
             f"ZEPHYR_BASE={base} is not a Zephyr tree: correct it, or unset it inside a workspace"
         )
-    for folder in project.resolve().parents:
+    here = Path.cwd()
+    for folder in (here, *here.parents) if project is None else project.resolve().parents:
         config = configparser.ConfigParser()
-        if config.read(folder / ".west" / "config"):
+        with suppress(configparser.Error, ValueError):
+            config.read(folder / ".west" / "config", encoding="utf-8")
+        if config.sections():
             base = config.get("zephyr", "base", fallback="zephyr")
             if (folder / base / "Kconfig.zephyr").is_file():
                 return folder / base
+    if project is None:
+        raise TinygenError(
+            f"no Zephyr found: set ZEPHYR_BASE to a Zephyr 4.x tree, or work inside of a west "
+            f"workspace, which {here} is not"
+        )
+    name = Path(project.resolve().name)
     raise TinygenError(
         f"no Zephyr found to build {project} with: set ZEPHYR_BASE to a Zephyr 4.x tree, or run "
-        f"`west init -l --mf zephyr/west.yml {project.name} && west update` in "
-        f"{project.resolve().parent}"
+        f"`west init -l --mf zephyr/west.yml {for_shell(name)} && west update` in "
+        f"{for_shell(project.resolve().parent)}"
     )
 
 

@@ -7,13 +7,17 @@ import importlib
 import re
 import sys
 import tempfile
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import TypeAdapter, ValidationError
 
-from tinygen.boards import Board, Core, Region, Zephyr
+from tinygen.boards import Board, Core, Region, Zephyr, fault
+from tinygen.boards.texts import FORBIDDEN, LONGEST, ZephyrBoard
 from tinygen.errors import TinygenError
+from tinygen.names import identifier
 from tinygen.runner.zephyr import configure_only, zephyr_base
 
 _RESERVED = 0x4000
@@ -44,6 +48,11 @@ _ON_CHIP = {"mmio-sram", "arm,dtcm", "arm,itcm", "st,stm32-ccm"}
 _ETHERNET = 0x30040000, 0x4000
 """Where the driver of the STM32H7 keeps its buffers, networking or not."""
 
+_BY_HAND = "write its file by hand, boards/README.md has the schema"
+_SHARED = (
+    "# The image runs from RAM: flash (code and constants) and sram are parts of one memory; the\n"
+    "# border between them may be moved.\n"
+)
 Config = dict[str, str]
 
 
@@ -52,15 +61,26 @@ def import_board(name: str, output: Path | None = None) -> tuple[Board, Path]:
 
     name: as `west build -b` takes it.  output: file to write, default <board>.yaml here.
     """
+    try:
+        TypeAdapter(ZephyrBoard).validate_python(name)
+    except ValidationError as e:
+        raise TinygenError(f"{fault(e)}: `west boards` lists them") from None
     path = output or Path(f"{name.replace('/', '_')}.yaml")
+    if not path.parent.is_dir():
+        raise TinygenError(f"{path.parent} is not a folder: create it first")
     if path.exists():
         raise TinygenError(f"{path} exists: remove it, or name another file with --output")
     with tempfile.TemporaryDirectory(prefix="tinygen-") as scratch:
         build = configure_only(name, Path(scratch))
         config = read_config(build / "zephyr" / ".config")
         tree = _devicetree(build / "zephyr" / "zephyr.dts")
-        board = describe(name, config, tree)
-    path.write_text(_yaml(board), encoding="utf-8", newline="\n")
+        try:
+            board = describe(name, config, tree)
+        except ValidationError as e:
+            raise TinygenError(f"{name} cannot be described ({fault(e)}): {_BY_HAND}") from None
+        except ValueError as e:
+            raise TinygenError(f"{name} cannot be described ({e}): {_BY_HAND}") from None
+    path.write_text(_yaml(board, runs_from_ram(config)), encoding="utf-8", newline="\n")
     return board, path
 
 
@@ -74,7 +94,7 @@ def read_config(path: Path) -> Config:
 
 def _devicetree(path: Path) -> Any:
     """Zephyr's own reader of devicetrees."""
-    folder = str(zephyr_base(Path.cwd()) / "scripts/dts/python-devicetree/src")
+    folder = str(zephyr_base() / "scripts/dts/python-devicetree/src")
     sys.path.insert(0, folder)
     try:
         return importlib.import_module("devicetree.dtlib").DT(str(path))
@@ -101,7 +121,7 @@ def describe(name: str, config: Config, tree: Any) -> Board:
             cpu=cpu,
             target="armv7em" if cpu in _DSP or config.get("ARMV8_M_DSP") == "y" else "portable",
             cflags=_cflags(cpu, config),
-            clock_hz=int(config["SYS_CLOCK_HW_CYCLES_PER_SEC"], 0),
+            clock_hz=_number(config, "SYS_CLOCK_HW_CYCLES_PER_SEC", 1),
         ),
         memory=memory,
         templates=("zephyr",),
@@ -109,9 +129,23 @@ def describe(name: str, config: Config, tree: Any) -> Board:
     )
 
 
+def runs_from_ram(config: Config) -> bool:
+    """Whether the image lies in RAM: there is no flash, or none that the core fetches from."""
+    return config.get("XIP") != "y" or _number(config, "FLASH_SIZE", 1) == 0
+
+
+def _number(config: Config, symbol: str, unit: int) -> int:
+    """0 where the board has no such symbol."""
+    return int(config.get(symbol) or "0", 0) * unit
+
+
 def _title(tree: Any, name: str) -> str:
+    """What the devicetree calls the board, without the signs that a title cannot have."""
     model = tree.root.props.get("model")
-    return model.to_string() if model else name
+    text = "".join(c for c in (model.to_string() if model else name) if c.isprintable())
+    for sign in FORBIDDEN:
+        text = text.replace(sign, " ")
+    return " ".join(text.split())[:LONGEST] or name
 
 
 def _cflags(cpu: str, config: Config) -> tuple[str, ...]:
@@ -125,24 +159,32 @@ def _cflags(cpu: str, config: Config) -> tuple[str, ...]:
 
 def _memory(config: Config, tree: Any) -> tuple[tuple[Region, ...], str]:
     """Flash, default RAM, then every other RAM; the overlay names those that have no region yet."""
-    flash = int(config["FLASH_BASE_ADDRESS"], 0)
-    ram = int(config["SRAM_BASE_ADDRESS"], 0)
+    flash, code = (
+        _number(config, f"FLASH_{s}", u) for s, u in (("BASE_ADDRESS", 1), ("SIZE", 1024))
+    )
+    ram, size = (_number(config, f"SRAM_{s}", u) for s, u in (("BASE_ADDRESS", 1), ("SIZE", 1024)))
+    if size == 0:
+        raise ValueError("its devicetree chooses no RAM (zephyr,sram)")
     fast = any("arm,dtcm" in _strings(node, "compatible") for node in tree.node_iter())
+    if runs_from_ram(config):
+        # Code and constants run from the RAM too, in front of the data.
+        flash, code = ram, size // 2 // 1024 * 1024
+        ram, size = ram + code, size - code
     regions = [
         Region(
             name="flash",
             kind="flash",
             base=flash,
-            size=int(config["FLASH_SIZE"], 0) * 1024,
-            reserved=_FLASH_RESERVED,
+            size=code,
+            reserved=min(_FLASH_RESERVED, code // 2),
         ),
         Region(
             name="sram",
             kind="ram",
             base=ram,
-            size=int(config["SRAM_SIZE"], 0) * 1024,
+            size=size,
             speed=1.3 if fast else 1.0,
-            reserved=_RESERVED,
+            reserved=min(_RESERVED, size // 2),
         ),
     ]
     overlay = []
@@ -179,7 +221,7 @@ def _region(node: Any, known: list[Region], config: Config, slow: float) -> Regi
     h7 = config.get("SOC_SERIES_STM32H7X") == "y" and "CPU_CORTEX_M7" in config
     ethernet = config.get("DT_HAS_ST_STM32H7_ETHERNET_ENABLED") == "y"
     return Region(
-        name=label,
+        name=_free(label, {identifier(r.name) for r in known}),
         kind="code" if "arm,itcm" in on_chip else "ram",
         base=base,
         size=size,
@@ -188,6 +230,12 @@ def _region(node: Any, known: list[Region], config: Config, slow: float) -> Regi
         reserved=_ETHERNET[1] if ethernet and base == _ETHERNET[0] else 0,
         clock=_D2_CLOCKS.get(base) if h7 else None,
     )
+
+
+def _free(label: str, taken: set[str]) -> str:
+    """The label, or with a number where a region has that name."""
+    numbers = (f"{label}_{i}" for i in count(2))
+    return next(n for n in (label, *islice(numbers, len(taken))) if identifier(n) not in taken)
 
 
 def _reg(node: Any) -> tuple[int, int]:
@@ -218,13 +266,14 @@ _Dumper.add_representer(
 )
 
 
-def _yaml(board: Board) -> str:
+def _yaml(board: Board, in_ram: bool) -> str:
     data = board.model_dump(mode="json", exclude_defaults=True)
     for region in data["memory"]:
         region.update({k: _Hex(region[k]) for k in ("base", "size", "reserved") if k in region})
+    shared = _SHARED if in_ram else ""
     text = yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=100)
     return (
         "# SPDX-License-Identifier: Apache-2.0\n"
         "# Imported from Zephyr's devicetree; check `reserved` (what the rest of the firmware\n"
-        f"# needs) and `speed` (cost of an access, 1.0 = the fastest).\n{text}"
+        f"# needs) and `speed` (cost of an access, 1.0 = the fastest).\n{shared}{text}"
     )
