@@ -19,11 +19,14 @@ from tinygen.graph import Graph, Node, Quant, Value
 from tinygen.graph.ops import Float
 from tinygen.passes.elementwise import ELEMENTWISE
 from tinygen.passes.engine import tidy
+from tinygen.passes.masks import refuse_weak_masks, weak
 from tinygen.passes.simulate import simulate, softmax
 
 NEEDING = {"Linear", "Convolve", "Norm", "Scores", "Mean", "Join", "Embed"}
 PAIRS = {"Add", "Sub", "Mul", "Div", "Max", "Min"}
 """They need a grid too where they take two activations; else they belong to a table."""
+ENOUGH = -12.0
+"""A score so much lower than the row's highest weighs less than a step of 16 bits."""
 CHOSEN = "has no scale in the model; chosen from"
 RANDOM = "random inputs (give real ones with --samples)"
 SAMPLES = 64
@@ -36,6 +39,7 @@ def choose_scales(samples: NDArray[Any] | None) -> Callable[[Graph], Graph]:
     """The pass; ``samples`` [N, ...] real inputs or None."""
 
     def step(graph: Graph) -> Graph:
+        refuse_weak_masks(graph)
         exact = _joins_on_one_grid(graph, unrounded(graph))
         graph = _rounded(graph, exact, "") if exact else graph
         x = drawn(graph) if samples is None else normalised(graph, samples[:SAMPLES])
@@ -74,6 +78,7 @@ def chosen_grids(graph: Graph, x: NDArray[Any]) -> dict[str, Quant]:
         assert isinstance(op, Float)
         mask = _visible(op.attrs.get("mask"), seen[0].shape)
         visible = None if mask is None else np.concatenate([mask] * len(seen))
+        _hidden(readers[name], np.concatenate(seen), visible)
         grids[name] = score_grid(np.concatenate(seen), op.attrs.get("beta", 1.0), visible)
     return grids
 
@@ -196,6 +201,18 @@ def _visible(mask: NDArray[Any] | None, shape: tuple[int, ...]) -> NDArray[np.bo
     rows = np.resize(mask, shape) if len(mask) > 1 else np.broadcast_to(mask, shape)
     seen: NDArray[np.bool_] = rows != 0
     return seen
+
+
+def _hidden(node: Node, scores: NDArray[Any], visible: NDArray[np.bool_] | None) -> None:
+    """Raise where what a mask hides weighs something on these scores [..., keys]."""
+    assert isinstance(node.op, Float)
+    if visible is None or "hides" not in node.op.attrs or visible.all():
+        return
+    low, beta = float(node.op.attrs["hides"]), float(node.op.attrs.get("beta", 1.0))
+    best = np.where(visible, scores, -np.inf).max(axis=-1)
+    span = float((np.where(visible, -np.inf, scores).max(axis=-1) - best).max())
+    if span * beta + low > ENOUGH:
+        raise weak(node, low / beta, span)
 
 
 def _into_softmax(graph: Graph, missing: list[str]) -> dict[str, Node]:
