@@ -169,5 +169,5 @@ def test_a_mask_that_scores_reach_over(low: float, scale: float, weak: bool) -> 
     graph = rewrite(b.graph(y), RULES)
     if not weak:
         return refuse_weak_masks(graph)
-    with pytest.raises(TinygenError, match=r"softmax_\w+ .*mask of -200 does not hide"):
+    with pytest.raises(TinygenError, match="mask of -200 does not hide"):
         refuse_weak_masks(graph)
