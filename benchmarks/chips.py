@@ -50,7 +50,7 @@ def measure(model: str, board: str) -> runner.RunResult:
 
 
 def row(board: str, emulated: str | None) -> str:
-    cells = [board, load_board(board).core.cpu.removeprefix("cortex-").upper()]
+    cells = [board, load_board(board).core.cpu.removeprefix("cortex-").replace("plus", "+").upper()]
     for model in MODELS:
         total = measure(model, board).total
         cells.append(f"{total:,}")

@@ -443,6 +443,43 @@ KEEP void stack_overflow(void) {
   sink = grow(100);
 }
 
+/* Exceptions save their frame on the stack in use, wherever that points. */
+KEEP void stack_outside(void) {
+  __asm volatile("msr psp, %0\n movs r0, #2\n msr control, r0\n isb\n svc #0"
+                 :
+                 : "r"(ABSENT)
+                 : "r0");
+}
+
+KEEP void stack_in_guard(void) {
+  region(1, (uint32_t)small_stack, 8, 0x16000000);
+  mpu_on();
+  __asm volatile("msr psp, %0\n movs r0, #2\n msr control, r0\n isb\n svc #0"
+                 :
+                 : "r"(small_stack + 66)
+                 : "r0");
+}
+
+/* User mode: its own stack, no way to mask interrupts, calls that return to it. */
+KEEP void user_mode(void) {
+#ifndef __ARM_ARCH_6M__
+  uint32_t answer, control, primask;
+  __asm volatile("msr psp, %0\n movs r0, #3\n msr control, r0\n isb"
+                 :
+                 : "r"(small_stack + 250)
+                 : "r0");
+  answer = call(1);
+  answer += call(10);
+  __asm volatile("cpsid i\n mrs %0, control\n mrs %1, primask" : "=r"(control), "=r"(primask));
+  REG(0xE000E200) = 1; /* served all the same */
+  REG(0xE000E100) = 1;
+  print("user ");
+  number(answer * 1000 + order * 100 + (control & 3) * 10 + primask);
+  print("\n");
+#endif
+  done();
+}
+
 #ifdef CLOCKED
 KEEP void load_without_clock(void) {
   sink = REG(CLOCKED);

@@ -59,6 +59,8 @@ FAULTS = [  # scenario, families, what the sentence says, function of the instru
         "the stack has grown to .* guard",
         "grow",
     ),
+    ("stack_outside", CORES, "the stack has grown to 0x2effffe0, where there is no memory", ""),
+    ("stack_in_guard", CORES, "the stack has grown to 0x[0-9a-f]+, into its guard", ""),
     ("stack_overflow", ("stm32u5",), "is below its limit: the stack is too small", "grow"),
 ]
 CASES = [(s, f, what, where or s) for s, fs, what, where in FAULTS for f in fs]
@@ -88,6 +90,13 @@ def test_a_jump_to_nothing_names_its_caller(family: str, run: Run) -> None:
     error = run(family, "jump_to_nothing").error
     assert "execution at 0x2f000000, where there is no memory" in error
     assert "called from" in error
+
+
+@pytest.mark.parametrize("family", LARGE)
+def test_user_mode_has_its_stack_and_its_calls(family: str, run: Run) -> None:
+    """Two calls, an interrupt that cpsid did not mask, CONTROL as it was."""
+    ran = run(family, "user_mode")
+    assert (ran.error, ran.lines) == ("", ["user 13230"])
 
 
 def test_memory_answers_once_its_clock_is_on(run: Run) -> None:

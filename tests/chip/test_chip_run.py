@@ -187,6 +187,23 @@ def test_no_compiler_and_a_cache_that_cannot_be_written(
         run(project, elf)
 
 
+def test_a_core_that_the_family_has_not(build: Build, tmp_path: Path) -> None:
+    described = load_board("nucleo_h743zi").model_dump(mode="json")
+    described["emulation"]["chip"] = "stm32l4"
+    project = write_project(tmp_path / "app", board_description=described)
+    with pytest.raises(TinygenError, match="cortex-m7, and stm32l4 has a cortex-m4"):
+        run(project, build("stm32h7", "hello"))
+
+
+def test_memories_that_overlap_are_mapped_once(build: Build, tmp_path: Path) -> None:
+    """A board's file may describe what the family's file has too."""
+    described = load_board("nucleo_h743zi").model_dump(mode="json")
+    region = {"name": "backup", "kind": "ram", "base": 0x38800400, "size": 0x2000}
+    described["memory"].append(region)
+    project = write_project(tmp_path / "app", board_description=described)
+    assert run(project, build("stm32h7", "hello")).passed
+
+
 # ---- The families' files ----
 
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tinygen.boards import Board
+from tinygen.boards.chip import chip_of
 from tinygen.errors import TinygenError
 from tinygen.names import for_shell
 from tinygen.runner.build import Built, compiler_flags, configure_and_build, run_tool
@@ -113,6 +114,7 @@ def _qemu(built: Built, board: Board) -> list[str]:
     if board.emulation.qemu_machine is None:
         raise TinygenError(
             f"QEMU does not emulate {board.name}: `west flash` the project, then `tinygen profile`"
+            + (", or run it with --on chip" if chip_of(board) else "")
         )
     command = [
         program,

@@ -7,6 +7,7 @@ import importlib
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from tinygen.boards import Board
@@ -27,6 +28,16 @@ _PAGE = 0x400
 _ERASED = b"\xff"
 _SEMIHOSTING = b"\xab\xbe"
 _UDEF, _SWI, _BKPT, _RETURN, _STKOF = 1, 2, 7, 8, 19
+
+
+class BadFrame(Exception):
+    """An exception's frame that the stack has no room for."""
+
+    def __init__(self, address: int, where: str) -> None:
+        super().__init__(
+            f"the stack has grown to 0x{address:08x}, {where}, when an exception saved its frame: "
+            "it is too small"
+        )
 
 
 @dataclass
@@ -50,6 +61,7 @@ class Machine:
     finished: Callable[[], bool]
     slept: int = 0
     _loads: int = 0
+    _spans: list[range] = field(default_factory=list)
     _fault: Fault | None = None
     _error: BaseException | None = None
     _interrupt: int | None = None
@@ -79,7 +91,7 @@ class Machine:
             cpu, self.chip.mpu, lambda: int(self.state.instructions), lambda: self.elapsed
         )
         self.bus = Bus(self.chip, self._transmit)
-        self.core = Core(uc, self.scs, v8=cpu == "cortex-m33")
+        self.core = Core(uc, self.scs, v8=cpu == "cortex-m33", may_stack=self._may_stack)
         self.state.fpu_off = 1
         self._map()
         uc.hook_add(unicorn.UC_HOOK_INTR, self._on_interrupt)
@@ -136,9 +148,13 @@ class Machine:
         self._map_registers(system.BASE, system.SIZE, self.scs.read, self._write_system)
 
     def _map_span(self, base: int, size: int, rights: int) -> None:
-        first = base // _PAGE * _PAGE
-        last = -(-(base + size) // _PAGE) * _PAGE
-        self._uc.mem_map(first, last - first, rights)
+        """Whole pages; those that another memory has mapped stay as they are."""
+        first, last = base // _PAGE, -(-(base + size) // _PAGE)
+        taken = sorted({p for span in self._spans for p in span if first <= p < last})
+        for low, high in pairwise([first - 1, *taken, last]):
+            if high - low > 1:
+                self._uc.mem_map((low + 1) * _PAGE, (high - low - 1) * _PAGE, rights)
+        self._spans.append(range(first, last))
 
     def _map_registers(
         self,
@@ -263,17 +279,20 @@ class Machine:
                 return Ending("finished", at)
             if self.scs.reset_asked:
                 return Ending("reset", at)
-            if self._interrupt is not None or error is not None:
-                moved = self._exception(at, error)
-                if isinstance(moved, Ending):
-                    return moved
-                pc = moved
-                continue
-            if not self._stopped() and not self._sleep():
-                return Ending("sleep", at)
-            if time.monotonic() - looked > 0.2 and (why := limit()):
-                return Ending(why, at)
-            pc = self._dispatch(at | 1)
+            try:
+                if self._interrupt is not None or error is not None:
+                    moved = self._exception(at, error)
+                    if isinstance(moved, Ending):
+                        return moved
+                    pc = moved
+                    continue
+                if not self._stopped() and not self._sleep():
+                    return Ending("sleep", at)
+                if time.monotonic() - looked > 0.2 and (why := limit()):
+                    return Ending(why, at)
+                pc = self._dispatch(at | 1)
+            except BadFrame as e:
+                return Ending("fault", at, Fault(str(e), at))
 
     def _stopped(self) -> bool:
         """hooks.c stopped the core; else it has gone to sleep."""
@@ -281,6 +300,17 @@ class Machine:
         return bool(
             state.want_stop or state.instructions >= state.stop_at or state.pending < state.active
         )
+
+    def _may_stack(self, first: int, end: int) -> None:
+        """The frame of an exception must lie in memory, outside of what the MPU forbids."""
+        pages = {address // _PAGE for address in (first, end - 1)}
+        mapped = all(any(page in span for span in self._spans) for page in pages)
+        kept_off = any(
+            kind == self._unicorn.UC_HOOK_MEM_WRITE and low < end and first <= high
+            for kind, low, high in self._guards
+        )
+        if not mapped or kept_off:
+            raise BadFrame(first, "into its guard" if mapped else "where there is no memory")
 
     def _prepare(self) -> None:
         """What hooks.c must know before the core goes on."""

@@ -14,7 +14,8 @@ from typing import Any
 from tinygen.errors import TinygenError
 from tinygen.runner.toolchain import find_host_compiler
 
-_SOURCE = Path(__file__).with_name("hooks.c")
+_SOURCE = Path(__file__).with_name("hooks.c").read_bytes()
+"""Read with this module, whose structure it must match."""
 _RANGES = 32
 NEVER = (1 << 64) - 1
 NO_PRIORITY = 1000
@@ -125,7 +126,7 @@ def _compiled() -> Path:
             "no compiler for this computer found, which counting instructions needs: "
             "apt-get install gcc, or pip install 'tinygen[run]'"
         )
-    key = hashlib.sha256(_SOURCE.read_bytes() + "\0".join(compiler).encode()).hexdigest()[:16]
+    key = hashlib.sha256(_SOURCE + "\0".join(compiler).encode()).hexdigest()[:16]
     path = cache_folder() / f"hooks-{key}.so"
     if path.is_file():
         return path
@@ -135,14 +136,14 @@ def _compiled() -> Path:
         with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
             library = Path(scratch) / "hooks.so"
             command = [*compiler, "-std=c11", "-O2", "-shared", "-fPIC", "-o", str(library)]
-            done = subprocess.run([*command, str(_SOURCE)], capture_output=True, text=True)
+            done = subprocess.run([*command, "-x", "c", "-"], input=_SOURCE, capture_output=True)
             if done.returncode:
-                lines = done.stderr.strip().splitlines() or ["no output"]
-                raise TinygenError(f"{compiler[0]} does not compile {_SOURCE.name}: {lines[0]}")
+                lines = done.stderr.decode(errors="replace").strip().splitlines() or ["no output"]
+                raise TinygenError(f"{compiler[0]} does not compile hooks.c: {lines[0]}")
             library.replace(path)
     except OSError as e:
         raise TinygenError(
-            f"{path.parent}: cannot keep the compiled {_SOURCE.name} there ({e.strerror}): set "
+            f"{path.parent}: cannot keep the compiled hooks.c there ({e.strerror}): set "
             "XDG_CACHE_HOME to a folder that can be written"
         ) from None
     return path

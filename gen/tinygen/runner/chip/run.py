@@ -54,6 +54,11 @@ def run_chip(
             "says how to add a family"
         )
     chip = load_chip(name)
+    if board.core.cpu not in chip.cores:
+        raise TinygenError(
+            f"{board.name} has a {board.core.cpu}, and {chip.name} has a "
+            f"{' or a '.join(chip.cores)}: correct core.cpu or emulation.chip in the board's file"
+        )
     image = read_image(elf, board, chip)
     lines = _Lines(console)
     machine = Machine(

@@ -33,6 +33,7 @@ _SHPR, _SHCSR, _CPACR, _FPCCR, _STIR = (
     0xE000EF34,
     0xE000EF00,
 )
+_CLEARED_BY_ONES = (0xE000ED28, 0xE000ED2C, 0xE000ED30)  # CFSR, HFSR, DFSR: what has failed
 _MPU, _MPU_END = 0xE000ED90, 0xE000EDC8
 
 _ENABLE, _TICKINT, _COUNTFLAG = 1, 2, 1 << 16
@@ -232,6 +233,8 @@ class SystemControl:
             self.pending -= {n + IRQ0 for n in _numbers(value, address - _ICPR)}
         elif address == _STIR:
             self.pending.add(IRQ0 + (value & 0x1FF))
+        elif address in _CLEARED_BY_ONES:
+            self.words[address] = self.words.get(address, 0) & ~value
         elif address not in (_CPUID, _ICTR):
             self.words[address] = value
 
