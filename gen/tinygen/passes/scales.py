@@ -91,8 +91,10 @@ def unrounded(graph: Graph) -> list[str]:
             readers.setdefault(name, []).append(node)
     missing = []
     sources, tables, affine = _sources(graph)
+    end = _end(graph)
     for node in graph.nodes:
-        needing = _kind(node) in NEEDING or len(sources.get(node.output, ())) > 1
+        needing = node.output == end and _kind(node) in ELEMENTWISE - {"Quant"}
+        needing |= _kind(node) in NEEDING or len(sources.get(node.output, ())) > 1
         needing |= _kind(node) == "Softmax" and not _only_weighs(graph, readers, node)
         if not needing and node.output != graph.output:
             # a function of one tensor that a product reads as it is
@@ -108,6 +110,14 @@ def unrounded(graph: Graph) -> list[str]:
             continue
         missing.append(node.output)
     return missing
+
+
+def _end(graph: Graph) -> str:
+    """The value that the output is, movement aside."""
+    name, node = graph.output, graph.producer(graph.output)
+    while node is not None and _kind(node) == "Move":
+        name, node = node.inputs[0], graph.producer(node.inputs[0])
+    return name
 
 
 def _only_weighs(graph: Graph, readers: dict[str, list[Node]], softmax: Node) -> bool:
