@@ -373,10 +373,14 @@ def run(
         Path, typer.Argument(metavar="[DIR]", help="A project; default: here.")
     ] = Path(),
     on: Annotated[
-        str | None, typer.Option(help="host | qemu | unicorn | gvsoc; default: the best one here.")
+        str | None,
+        typer.Option(help="host | qemu | unicorn | gvsoc | chip; default: the best one here."),
     ] = None,
     samples: Annotated[
         int | None, typer.Option(help="Run only the first N samples (unicorn: 8 by default).")
+    ] = None,
+    elf: Annotated[
+        Path | None, typer.Option(help="Run this image on the chip's model, instead of building.")
     ] = None,
     json: Json = False,
 ) -> None:
@@ -392,7 +396,7 @@ def run(
         raise typer.BadParameter(f"choose one of {', '.join(runner.PLACES)}", param_hint="--on")
     board = runner.read_project(folder).load_board()
     with progress("Building and running") as update:
-        result = runner.run(folder, board, on, samples, update)
+        result = runner.run(folder, board, on, samples, update, elf=elf)
     page.save_run(folder, records.run_record(result))
     show(json, records.run_record(result), tables.run_table(result))
     if not result.passed:

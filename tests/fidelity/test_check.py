@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import helper, numpy_helper
 
 from tinygen.errors import TinygenError
-from tinygen.fidelity import check, load_samples
+from tinygen.fidelity import check, load_samples, onnx_outputs
 from tinygen.graph import Graph
 from tinygen.passes import import_model
 
@@ -101,3 +102,48 @@ def test_samples_one_after_another(graph: Graph, tmp_path: Path) -> None:
     np.savez(path, x=np.concatenate([one, 2 * one]), y=np.arange(2))
     x, _ = load_samples(path, graph)
     np.testing.assert_array_equal(x, [one, 2 * one])
+
+
+def test_samples_beyond_float32(graph: Graph, tmp_path: Path) -> None:
+    path = tmp_path / "s.npz"
+    np.savez(path, x=np.full((3, 6, 4), 1e300))
+    with pytest.raises(TinygenError, match="beyond float32"):
+        load_samples(path, graph)
+
+
+@pytest.mark.parametrize("name", ["hand10-quantlib-post", "dynamo20-qop_uint8-base"])
+def test_models_that_onnxruntime_has_other_words_for(name: str) -> None:
+    """QuantLib's operators run in ONNX's evaluator; QLinearSoftmax is not spelled out."""
+    path = Path(__file__).parents[1] / "corpus" / "models" / f"{name}.onnx"
+    x = np.load(path.with_suffix(".npz"))["x"][:8].astype(np.float32)
+    assert check(import_model(path, samples=x), path, x).mean_abs_lsb < 1
+
+
+def test_a_spelled_mean_runs_at_every_opset(tmp_path: Path) -> None:
+    """Its axes are an attribute before opset 18."""
+    path = tmp_path / "mean.onnx"
+    grid = [
+        numpy_helper.from_array(np.float32(0.05), "s"),
+        numpy_helper.from_array(np.int8(0), "z"),
+    ]
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        helper.make_node(
+            "QLinearReduceMean",
+            ["q", "s", "z", "s", "z"],
+            ["m"],
+            domain="com.microsoft",
+            axes=[1],
+            keepdims=1,
+        ),
+        helper.make_node("DequantizeLinear", ["m", "s", "z"], ["y"]),
+    ]
+    info = [helper.make_tensor_value_info(n, 1, [1, s, 6]) for n, s in (("x", 4), ("y", 1))]
+    made = helper.make_graph(nodes, "g", info[:1], info[1:], grid)
+    opsets = [helper.make_opsetid("", 13), helper.make_opsetid("com.microsoft", 1)]
+    path.write_bytes(
+        helper.make_model(made, opset_imports=opsets, ir_version=8).SerializeToString()
+    )
+    x = np.random.default_rng(0).normal(size=(5, 4, 6)).astype(np.float32)
+    found = onnx_outputs(path, x, spelled=True)
+    np.testing.assert_allclose(found, x.mean(axis=1), atol=0.08)

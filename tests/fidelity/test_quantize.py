@@ -204,3 +204,39 @@ def test_on_the_command_line(tmp_path: Path) -> None:
     names = [layer["name"] for layer in checked["layers"]]
     assert names[0] == "embed" and names[-1] == "head" and "block0.attention" in names
     assert max(layer["mean_abs_lsb"] for layer in checked["layers"]) < 0.5
+
+
+def small_gemm(opset: int, bias: tuple[int, ...], **attrs: float) -> onnx.ModelProto:
+    """x [1, 6] -> Gemm with such a bias -> y [1, 3]."""
+    rng = np.random.default_rng(2)
+    w, c = (rng.normal(size=s).astype(np.float32) for s in ((3, 6), bias))
+    tensors = [onnx.numpy_helper.from_array(a, n) for a, n in ((w, "w"), (c, "c"))]
+    node = helper.make_node("Gemm", ["x", "w", "c"], ["y"], "gemm", transB=1, **attrs)
+    info = [
+        helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, s]) for n, s in (("x", 6), ("y", 3))
+    ]
+    graph = helper.make_graph([node], "g", info[:1], info[1:], tensors)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=7)
+
+
+@pytest.mark.parametrize(
+    ("opset", "bias", "beta"),
+    [(9, (3,), 1.0), (11, (1, 1), 1.0), (12, (3,), -2.0), (17, (1, 3), -2.0), (17, (1,), 0.5)],
+)
+def test_any_opset_and_any_bias(
+    opset: int,
+    bias: tuple[int, ...],
+    beta: float,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Below opset 13 each weight has one scale, which is said; nothing is logged."""
+    source, output, data = (tmp_path / n for n in ("f.onnx", "q.onnx", "c.npz"))
+    source.write_bytes(small_gemm(opset, bias, beta=beta).SerializeToString())
+    x = np.random.default_rng(1).normal(size=(32, 6)).astype(np.float32)
+    np.savez(data, x=x)
+    result = quantize(source, data, output, progress=silent)
+    assert any("no scale for each output channel" in w for w in result.warnings) == (opset < 13)
+    graph = import_model(output)
+    assert check(graph, source, x).mean_abs_lsb < 1.5
+    assert "Traceback" not in "".join(capfd.readouterr())

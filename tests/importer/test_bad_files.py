@@ -308,3 +308,45 @@ def test_edited_attributes_never_escape(tmp_path: Path) -> None:
             import_model(path)
         except TinygenError as error:
             assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize("bad", [1e-42, 3e38])
+def test_a_scale_that_float32_cannot_work_with(tmp_path: Path, bad: float) -> None:
+    def change(model: onnx.ModelProto) -> None:
+        for t in model.graph.initializer:
+            if t.name == "layer_norm_scale":
+                t.CopyFrom(numpy_helper.from_array(np.float32(bad), t.name))
+
+    refused(changed(tmp_path, change), "layer_norm_scale", "1e-30 to 1e+30")
+
+
+def test_a_name_that_cannot_be_printed(tmp_path: Path) -> None:
+    def change(model: onnx.ModelProto) -> None:
+        model.graph.node[3].name = "two\nlines"
+
+    refused(changed(tmp_path, change), "a name is not text")
+
+
+def test_further_outputs_are_named(tmp_path: Path) -> None:
+    """Not their shapes, which could not be found."""
+    flat = helper.make_node("Unsqueeze", ["a", "o"], ["b"])
+    axes = helper.make_node("Constant", [], ["o"], value_ints=[0, 1])
+    node = helper.make_node("Attention", ["b", "b", "b"], ["c", "d", "e"], "look")
+    last = helper.make_node("Reshape", ["d", "n"], ["y"])
+    to = helper.make_node("Constant", [], ["n"], value_ints=[1, 4])
+    path = small(tmp_path, *rounding("x", "a"), axes, flat, to, node, last)
+    model = onnx.load(path)
+    model.opset_import[0].version = 23
+    path.write_bytes(model.SerializeToString())
+    refused(path, "node look", "has the cache or the scores as a second output, d")
+
+
+def test_an_axis_that_the_input_lacks(tmp_path: Path) -> None:
+    """Softmax before opset 13 is along axis 1 where nothing is said."""
+    soft = helper.make_node("Softmax", ["a"], ["b"], "soft")
+    path = small(tmp_path, *rounding("x", "a"), soft, *rounding("b", "y"), shape=(4,))
+    model = onnx.load(path)
+    model.opset_import[0].version = 12
+    del model.graph.output[0].type.tensor_type.shape.dim[0]
+    path.write_bytes(model.SerializeToString())
+    refused(path, "node soft (Softmax) has axis 1", "1 dimension", "opset 13")

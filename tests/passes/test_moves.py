@@ -125,3 +125,20 @@ def moves_only(b: Bench, output: str):  # type: ignore[no-untyped-def]
     from tinygen.passes.engine import rewrite
 
     return rewrite(b.graph(output), moves.MOVES)
+
+
+def test_a_sum_stays_in_rows() -> None:
+    """Of two equal views of something of four axes: the other rows would be no better."""
+    b = Bench(1, 3, 6, 5)
+    a = b.node("Reshape", "x", shape=(90, 1))
+    c = b.node("Reshape", b.node("Relu", "x", shape=(1, 3, 6, 5)), shape=(90, 1))
+    y = b.node("Add", a, c, shape=(90, 1))
+    after = apply(b.graph(y), *moves.MOVES)
+    assert [n.op.kind for n in after.nodes if isinstance(n.op, Float)][-1] == "Add"
+
+
+def test_a_floor_passes_a_move_that_leaves_some_out() -> None:
+    b = Bench(2, 6)
+    part = b.node("Gather", "x", b.const([0], np.int64), shape=(1, 6), axis=0)
+    graph = b.graph(b.node("Floor", part, shape=(1, 6)))
+    assert kinds(rewrite(graph, moves.MOVES)) == ["Floor", "Move"]

@@ -219,3 +219,10 @@ def test_steps_of_rounded_probabilities(scale: float, zp: int, bits: int) -> Non
 
 def test_probabilities_finer_than_weights_are_not_rounded() -> None:
     assert m.weight_steps(Quant(2.0**-16, 0), 15) is None
+
+
+@pytest.mark.parametrize("bad", [np.inf, np.nan])
+def test_an_infinite_bias_is_refused(bad: float) -> None:
+    grid = Quant(0.1, 0)
+    with pytest.raises(TinygenError, match="infinite or no numbers"):
+        m.projection(np.eye(2, dtype=np.int32), np.ones(2), np.array([0.0, bad]), grid, grid)

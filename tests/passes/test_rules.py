@@ -338,7 +338,7 @@ def test_float_weights_must_be_finite() -> None:
 
 @pytest.mark.parametrize(
     ("first", "zero", "second", "kept"),
-    [(0.2, 0, 0.1, 0.1), (0.2, 0, 0.05, 0.1), (0.1, 0, 0.1, 0.1), (0.2, -128, 0.05, 0.05)],
+    [(0.2, 0, 0.1, 0.1), (0.2, 0, 0.099, 0.1), (0.199, 0, 0.1, 0.1), (0.2, -128, 0.05, 0.05)],
 )
 def test_of_two_roundings_the_finer_one_goes(
     first: float, zero: int, second: float, kept: float
@@ -350,6 +350,30 @@ def test_of_two_roundings_the_finer_one_goes(
     after = rewrite(b.graph(b.quant(half, second, zero)), algebra.ALGEBRA)
     assert kinds(after) == ["Linear", "Quant"]
     assert attrs(after, "Quant")["scale"] == pytest.approx(kept)
+
+
+@pytest.mark.parametrize(
+    ("first", "zero", "second", "other", "ends"),
+    [
+        (0.2, 0, 0.03, 0, (-12.8, 12.7)),
+        (0.1, 0, 0.1, 0, (-6.4, 6.35)),
+        (0.2, -128, 0.1, 0, (0, 12.7)),
+    ],
+)
+def test_of_two_roundings_neither_range_is_lost(
+    first: float, zero: int, second: float, other: int, ends: tuple[float, float]
+) -> None:
+    """What either cuts off stays cut off, by a grid of what both hold; where the second holds less
+    only with a note, so that it is measured."""
+    b = Bench(2, 3)
+    once = b.quant(b.linear("x", np.eye(3)), first, zero)
+    half = b.node("Mul", once, b.const(0.5), shape=(2, 3))
+    after = rewrite(b.graph(b.quant(half, second, other)), (*algebra.ALGEBRA, *algebra.MERGING))
+    assert kinds(after) == ["Linear", "Quant"]
+    assert len(after.notes) == (second < 0.05)
+    at = attrs(after, "Quant")
+    found = [(q - int(at["zp"])) * float(at["scale"]) for q in (-128, 127)]  # type: ignore[call-overload]
+    assert found == pytest.approx(ends, abs=0.06)
 
 
 def looked_up(rows_: int, axis: int = 0) -> Graph:
@@ -490,14 +514,21 @@ def test_the_largest_of_float_values_stays() -> None:
 # roundings of a product
 
 
-@pytest.mark.parametrize("scales", [(0.2, 0.1), (0.1, 0.2)])
+@pytest.mark.parametrize(
+    ("scales", "note"), [((0.2, 0.05), 1), ((0.2, 0.1), 0), ((0.1, 0.2), 0), ((0.2, 0.2), 0)]
+)
 def test_a_product_rounded_to_two_grids_is_rounded_to_the_coarser(
-    scales: tuple[float, float],
+    scales: tuple[float, float], note: int
 ) -> None:
+    """With a note where that could cut off less, so that it is measured."""
     b = Bench(2, 3)
     y = b.quant(b.quant(b.linear("x", np.eye(3)), scales[0]), scales[1])
-    after = rewrite(b.graph(y), algebra.ALGEBRA)
-    assert kinds(after) == ["Linear", "Quant"] and attrs(after, "Quant")["scale"] == 0.2
+    after = rewrite(b.graph(y), (*algebra.ALGEBRA, *algebra.MERGING))
+    assert kinds(after) == ["Linear", "Quant"]
+    assert attrs(after, "Quant")["scale"] == pytest.approx(scales[0])
+    assert len(after.notes) == note
+    both = kinds(rewrite(b.graph(y), algebra.ALGEBRA))
+    assert both == ["Linear", "Quant"] + ["Quant"] * note
 
 
 def test_a_rounding_that_others_read_stays() -> None:
@@ -530,3 +561,23 @@ def test_a_factor_that_differs_between_rows_is_none() -> None:
     b = Bench(2, 2)
     y = b.quant(b.node("Mul", b.quant("x"), b.const([[1.0, 2.0], [3.0, 4.0]]), shape=(2, 2)))
     assert "Conv" not in kinds(rewrite(b.graph(y), integer.INTEGER))
+
+
+# what others than projections read
+
+
+def test_an_operand_that_broadcasts_does_not_move_back() -> None:
+    """f(Move(x), y): a part of x, as wide as the result only with y."""
+    b = Bench(2, 6)
+    part = b.node("Move", "x", shape=(1, 6), index=np.arange(6)[::-1])
+    other = b.node(
+        "Move", b.node("Relu", "x", shape=(2, 6)), shape=(2, 6), index=np.arange(12)[::-1]
+    )
+    y = b.node("Add", part, other, shape=(2, 6))
+    assert kinds(rewrite(b.graph(y), (rows.residual_of_one_move,)))[-1] == "Add"
+
+
+def test_a_division_by_zero_is_no_factor() -> None:
+    b = Bench(2, 3)
+    y = b.node("Div", b.linear("x", np.eye(3)), b.const(0.0), shape=(2, 3))
+    assert kinds(rewrite(b.graph(y), algebra.ALGEBRA)) == ["Linear", "Div"]

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from rule_bench import Bench
 
-from tinygen.graph import Quant
-from tinygen.passes.scales import grid_of, score_grid
+from tinygen.graph import Graph, Quant
+from tinygen.passes.scales import chosen_grids, drawn, grid_of, score_grid
 from tinygen.passes.simulate import softmax
 
 RNG = np.random.default_rng(8)
@@ -33,3 +36,28 @@ def test_scores_keep_their_upper_end(factor: float) -> None:
 def test_scores_above_zero_have_the_usual_grid() -> None:
     scores = RNG.uniform(1, 9, (20, 5, 5))
     assert score_grid(scores) == grid_of(1.0, float(scores.max()))
+
+
+def test_scores_that_others_read_keep_their_lower_end() -> None:
+    """A sum beside the softmax needs the low ones, which the softmax does not."""
+    grids = []
+    weight = RNG.integers(-150, 150, (8, 8))
+    for beside in (False, True):
+        b = Bench(4, 8)
+        scores = b.linear(b.quant("x", 1 / 16), weight)
+        y = b.node("Softmax", scores, shape=(4, 8))
+        if beside:
+            y = b.node("Add", scores, b.quant(y, 1 / 256, -128), shape=(4, 8))
+        graph = on_a_grid(b.graph(y))
+        grids.append(chosen_grids(graph, drawn(graph))[scores])
+    alone, shared = grids
+    assert shared.scale > 1.2 * alone.scale
+    low, lowest = ((-128 - g.zero_point) * g.scale for g in grids)
+    assert lowest < 1.2 * low
+
+
+def on_a_grid(graph: Graph) -> Graph:
+    """With a grid of its input, from which inputs are drawn."""
+    return replace(
+        graph, values={**graph.values, "x": replace(graph.values["x"], quant=Quant(1 / 16, 0))}
+    )

@@ -10,7 +10,7 @@ import pytest
 from graphs import GraphBuilder, random_encoder
 from tinygen.boards import Board, load_board
 from tinygen.errors import TinygenError
-from tinygen.graph import Graph
+from tinygen.graph import Graph, ops
 from tinygen.planner import Options, make_plan
 
 
@@ -95,3 +95,12 @@ def test_the_same_plan_every_time() -> None:
     first, second = (make_plan(graph, board(), Options(max_ram=9_000)) for _ in range(2))
     assert first.placements == second.placements
     assert first.alternatives == second.alternatives
+
+
+@pytest.mark.parametrize("name", ["host", "gap9_evk"])
+def test_a_model_that_computes_nothing_is_refused(name: str) -> None:
+    b = GraphBuilder((4, 6))
+    b.add("view", ops.Reshape((6, 4)))
+    b.add("first", ops.SelectToken(2))
+    with pytest.raises(TinygenError, match="computes nothing"):
+        make_plan(b.graph(), load_board(name))

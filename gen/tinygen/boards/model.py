@@ -84,6 +84,8 @@ class Emulation(_Strict):
     """The project also builds for this computer (and, unless gvsoc, only for it)."""
     gvsoc: Name | None = None
     """GVSoC's target; needs the PULP SDK."""
+    chip: str | None = None
+    """Family under boards/chips/: the image that is flashed runs on a model of the chip."""
 
 
 class Zephyr(_Strict):

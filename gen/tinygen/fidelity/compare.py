@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -142,6 +143,16 @@ def fed(ready: Any, sample: NDArray[Any]) -> dict[str, NDArray[Any]]:
     return {first.name: sample.reshape(shape).astype(kinds.get(first.type, np.float32))}
 
 
+def reason_of(error: Exception) -> str:
+    """What onnxruntime says, on one line, without places in its own source."""
+    text = " ".join(str(error).split())
+    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
+    text = re.sub(r"/\S+\.(?:cc|h|cpp):\d+: \S+ Assertion .*? failed: ", "", text)
+    text = re.sub(r"/\S+\.(?:cc|h|cpp):\d+ [^()]*\(.*?\)(?: const)? (?=[A-Z(])", "", text)
+    text = re.sub(r"Load model from \S+ failed: ?", "", text)
+    return "".join(c for c in text if c.isprintable())[:200] or type(error).__name__
+
+
 def session_with_outputs(model: onnx.ModelProto, names: list[str]) -> Any:
     """A session that also gives these tensors."""
     if is_quantlib(model := with_domain(model)):
@@ -174,11 +185,28 @@ def yardstick(
     return Yardstick(found[0], found[1], spelled=_spelled(model) is not None)
 
 
+OWN = frozenset({"QLinearSoftmax"})
+"""A table that saturates nowhere; spelled out it may be of another opset than the model."""
+
+
+def _axes_inside(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A spelled mean has its axes as an input, which opsets before 18 do not know."""
+    if max((o.version for o in model.opset_import if o.domain == ""), default=0) >= 18:
+        return model
+    stored = {t.name: t for t in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "ReduceMean" and len(node.input) == 2:
+            axes = onnx.numpy_helper.to_array(stored[node.input.pop()]).tolist()
+            if axes:
+                node.attribute.append(onnx.helper.make_attribute("axes", axes))
+    return model
+
+
 def _spelled(model: Path) -> bytes | None:
     """The file with its fused integer operators spelled out, None where it has none."""
     proto = onnx.load(str(model))
     before = len(proto.graph.node)
-    spelled = spell_out(proto, model)
+    spelled = _axes_inside(spell_out(proto, model, OWN))
     return None if len(spelled.graph.node) == before else bytes(spelled.SerializeToString())
 
 
@@ -208,8 +236,6 @@ def onnx_outputs(
     except TinygenError:
         raise
     except Exception as e:  # onnxruntime raises its own types, one for each status code
-        raise TinygenError(
-            f"{model}: onnxruntime cannot run it ({str(e).splitlines()[0]})"
-        ) from None
+        raise TinygenError(f"{model}: onnxruntime cannot run it ({reason_of(e)})") from None
     outputs: NDArray[np.float32] = np.array(rows, np.float32)
     return outputs

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tinygen import reference
 from tinygen.errors import TinygenError
-from tinygen.fidelity.compare import Progress, fed, session_with_outputs
+from tinygen.fidelity.compare import Progress, fed, reason_of, session_with_outputs
 from tinygen.graph import Graph, Node, Value, ops
 from tinygen.operators import Gather, Reorder
 from tinygen.passes import Imported
@@ -52,8 +52,7 @@ def check_layers(
     try:
         session = session_with_outputs(proto, tensors)
     except Exception as e:  # onnxruntime raises its own types, one for each status code
-        reason = (str(e).splitlines() or ["unknown"])[0]
-        raise TinygenError(f"{model}: onnxruntime cannot run it ({reason})") from None
+        raise TinygenError(f"{model}: onnxruntime cannot run it ({reason_of(e)})") from None
     feed = session.get_inputs()[0].name
     rows = {n.op.index for n in graph.nodes if isinstance(n.op, ops.SelectToken)}
     row = next(iter(rows)) if len(rows) == 1 else None

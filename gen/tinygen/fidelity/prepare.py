@@ -45,6 +45,91 @@ def scale_scores(model: onnx.ModelProto) -> list[str]:
     return names
 
 
+def weights_on_the_right(model: onnx.ModelProto) -> None:
+    """A constant matrix c in front of an activation: c x = (x^T c^T)^T, because onnxruntime takes
+    the scales of weights along the axis that is summed there."""
+    graph = model.graph
+    stored = {t.name: t for t in graph.initializer}
+    inferred = onnx.shape_inference.infer_shapes(model).graph
+    ranks = {
+        v.name: len(v.type.tensor_type.shape.dim)
+        for v in (*inferred.value_info, *inferred.input, *inferred.output)
+    }
+    nodes: list[onnx.NodeProto] = []
+    for node in graph.node:
+        left = stored.get(node.input[0]) if node.op_type == "MatMul" else None
+        rank = ranks.get(node.input[1], 0) if left is not None else 0
+        if left is None or len(left.dims) != 2 or rank < 2 or node.input[1] in stored:
+            nodes.append(node)
+            continue
+        (output,) = node.output
+        name = node.name or output
+        perm = [*range(rank - 2), rank - 1, rank - 2]
+        weight = numpy_helper.from_array(numpy_helper.to_array(left).T.copy(), f"{name}_right")
+        graph.initializer.append(weight)
+        before, after = f"{name}_turned", f"{output}_turned"
+        nodes += [
+            helper.make_node("Transpose", [node.input[1]], [before], before, perm=perm),
+            helper.make_node("MatMul", [before, weight.name], [after], name),
+            helper.make_node("Transpose", [after], [output], after, perm=perm),
+        ]
+    kept = [onnx.NodeProto.FromString(n.SerializeToString()) for n in nodes]
+    del graph.node[:]
+    graph.node.extend(kept)
+
+
+def plain_biases(model: onnx.ModelProto) -> None:
+    """A Gemm's third operand that is no bias of one number a column is added behind it, and its
+    factor beta goes into it: onnxruntime quantises other forms wrongly or not at all."""
+    graph = model.graph
+    sizes = {t.name: tuple(t.dims) for t in graph.initializer}
+    nodes: list[onnx.NodeProto] = []
+    old = max((o.version for o in model.opset_import if o.domain == ""), default=0) < 11
+    for node in graph.node:
+        nodes.append(node)
+        if node.op_type != "Gemm" or len(node.input) < 3 or not node.input[2]:
+            continue
+        how = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+        weight, c = sizes.get(node.input[1], ()), node.input[2]
+        plain = len(weight) == 2 and sizes.get(c) == (weight[0 if how.get("transB") else 1],)
+        if plain and how.get("beta", 1) == 1:
+            continue
+        (output,) = node.output
+        name = node.name or output
+        if "beta" in how:
+            node.attribute.remove(next(a for a in node.attribute if a.name == "beta"))
+            c = _times(graph, nodes, c, how["beta"], name)
+        if plain:
+            node.input[2] = c
+            continue
+        del node.input[2:]
+        if old and len(weight) == 2:  # a bias is not optional there
+            zeros = np.zeros(weight[0 if how.get("transB") else 1], np.float32)
+            graph.initializer.append(numpy_helper.from_array(zeros, f"{name}_none"))
+            node.input.append(f"{name}_none")
+        node.output[0] = f"{output}_product"
+        nodes.append(helper.make_node("Add", [node.output[0], c], [output], f"{name}_bias"))
+    kept = [onnx.NodeProto.FromString(n.SerializeToString()) for n in nodes]
+    del graph.node[:]
+    graph.node.extend(kept)
+
+
+def _times(
+    graph: onnx.GraphProto, nodes: list[onnx.NodeProto], c: str, factor: float, name: str
+) -> str:
+    """A third operand times beta: a constant at once, else by a Mul before the last node."""
+    stored = next((t for t in graph.initializer if t.name == c), None)
+    made = f"{name}_beta"
+    if stored is not None:
+        data = numpy_helper.to_array(stored) * np.float32(factor)
+        graph.initializer.append(numpy_helper.from_array(np.asarray(data, np.float32), made))
+        return made
+    beta = numpy_helper.from_array(np.asarray(factor, np.float32), f"{made}_factor")
+    graph.initializer.append(beta)
+    nodes.insert(-1, helper.make_node("Mul", [c, beta.name], [made], made))
+    return made
+
+
 def _numbers(graph: onnx.GraphProto) -> dict[str, float]:
     """Constants of one element."""
     stored = {t.name: t for t in graph.initializer}

@@ -23,11 +23,11 @@ import onnx
 from numpy.typing import NDArray
 
 from tinygen.errors import TinygenError
-from tinygen.fidelity.compare import Progress, onnx_outputs, runtime
+from tinygen.fidelity.compare import Progress, onnx_outputs, reason_of, runtime
 from tinygen.fidelity.grids import complete, with_rounded_input
 from tinygen.fidelity.honest import fitness, judged
 from tinygen.fidelity.noise import LayerNoise, layer_noise
-from tinygen.fidelity.prepare import MOVES, scale_scores
+from tinygen.fidelity.prepare import MOVES, plain_biases, scale_scores, weights_on_the_right
 from tinygen.fidelity.samples import read_samples
 from tinygen.importer import IDS, fix_shape, load, read_model, without_contrib
 from tinygen.passes import import_model
@@ -42,6 +42,8 @@ QUANTISED = {
     "QLinearMatMul",
     "DynamicQuantizeLinear",
 }
+CHANNELS = 13
+"""The first opset whose DequantizeLinear takes a scale for each channel."""
 ANYWAY = "nothing was written (--force writes it all the same)"
 ERRORS_ONLY = 3
 """Of onnxruntime's log levels."""
@@ -86,8 +88,11 @@ def quantize(
         raise TinygenError(f"{calibration}: {fit.worthless}: {ANYWAY}")
     with tempfile.TemporaryDirectory() as scratch:
         prepared, made = Path(scratch, "prepared.onnx"), Path(scratch, "quantised.onnx")
-        with _quietly(model):
-            left_out = _run(proto, x, prepared, made, progress)
+        with _quietly(model, opset_of(proto)):
+            try:
+                left_out = _run(proto, x, prepared, made, progress)
+            except TinygenError as error:  # of the copy that is worked on
+                raise TinygenError(str(error).replace(str(prepared), str(model))) from error
         tidy = with_rounded_input(onnx.load(str(made)), x)
         clean(tidy)
         made.write_bytes(tidy.SerializeToString(deterministic=True))
@@ -102,6 +107,7 @@ def quantize(
         if verdict.worthless and not force:
             raise TinygenError(f"{model}: quantised, {verdict.worthless}: {ANYWAY}")
         _write(made.read_bytes(), output)
+    coarse = () if opset_of(proto) >= CHANNELS else (_coarse(opset_of(proto)),)
     return Quantised(
         output=output,
         samples=len(x),
@@ -110,7 +116,19 @@ def quantize(
         accuracy_quantised=right[1],
         left_out=tuple(left_out),
         layers=tuple(layers),
-        warnings=(*verdict.warnings, *([verdict.worthless] if verdict.worthless else [])),
+        warnings=(*coarse, *verdict.warnings, *([verdict.worthless] if verdict.worthless else [])),
+    )
+
+
+def opset_of(model: onnx.ModelProto) -> int:
+    """The version of ONNX's own operators."""
+    return max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0)
+
+
+def _coarse(opset: int) -> str:
+    return (
+        f"opset {opset} has no scale for each output channel, so that each weight has one scale: "
+        f"export with opset {CHANNELS} or later for finer ones"
     )
 
 
@@ -160,6 +178,8 @@ def _run(
     source.write_bytes(proto.SerializeToString())
     quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
     ready = onnx.load(str(prepared))
+    plain_biases(ready)
+    weights_on_the_right(ready)
     factors = scale_scores(ready)
     prepared.write_bytes(ready.SerializeToString())
     norms = norms_within(load(prepared, quantised=False))
@@ -171,7 +191,7 @@ def _run(
         quant_format=QuantFormat.QDQ,
         activation_type=QuantType.QInt8,
         weight_type=QuantType.QInt8,
-        per_channel=True,
+        per_channel=opset_of(ready) >= CHANNELS,
         nodes_to_exclude=left_out,
         extra_options={"ActivationSymmetric": True, "WeightSymmetric": True},
     )
@@ -339,10 +359,10 @@ def _write(content: bytes, output: Path) -> None:
 
 
 @contextmanager
-def _quietly(model: Path) -> Iterator[None]:
+def _quietly(model: Path, opset: int) -> Iterator[None]:
     """No notes of onnxruntime on the terminal, and its errors as one sentence."""
     level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
+    logging.disable(logging.CRITICAL)  # it logs tracebacks of what it then goes on without
     runtime().set_default_logger_severity(ERRORS_ONLY)
     try:
         with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
@@ -351,9 +371,9 @@ def _quietly(model: Path) -> Iterator[None]:
     except TinygenError:
         raise
     except Exception as error:  # onnxruntime raises its own types, one for each status code
-        first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+        newer = "" if opset >= CHANNELS else f": export it with opset {CHANNELS} or later"
         raise TinygenError(
-            f"{model}: onnxruntime cannot quantise it ({first[:200] or type(error).__name__})"
+            f"{model}: onnxruntime cannot quantise it ({reason_of(error)}){newer}"
         ) from error
     finally:
         logging.disable(level)

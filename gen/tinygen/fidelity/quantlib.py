@@ -89,6 +89,7 @@ class IntegerMean(OpRun):
 @dataclass(frozen=True)
 class _Input:
     name: str
+    shape: list[int]
     type: str = "tensor(float)"
 
 
@@ -97,7 +98,11 @@ class Evaluator:
 
     def __init__(self, model: onnx.ModelProto) -> None:
         weights = {t.name for t in model.graph.initializer}
-        self.inputs = [_Input(i.name) for i in model.graph.input if i.name not in weights]
+        self.inputs = [
+            _Input(i.name, [d.dim_value for d in i.type.tensor_type.shape.dim])
+            for i in model.graph.input
+            if i.name not in weights
+        ]
         self.outputs = [o.name for o in model.graph.output]
         nodes = [RequantShift, iLayerNorm, iGELU, iSoftmax, IntegerMean]
         self.evaluator = ReferenceEvaluator(model, new_ops=nodes)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import math
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from tinygen.importer import load
 from tinygen.passes import Imported, import_with_origins, short
 from tinygen.passes.ends import without_batch
 
+FLOAT32 = float(np.finfo(np.float32).max)
 Samples = tuple[NDArray[np.float32], NDArray[np.int64] | None]
 
 
@@ -75,6 +75,8 @@ def read_samples(path: Path, shape: tuple[int, ...], name: str) -> Samples:
         raise TinygenError(f"{path}: x holds no samples: give at least one")
     if x.dtype.kind not in "fiub" or not np.isfinite(x).all():
         raise TinygenError(f"{path}: x must hold finite numbers (NaN or text found)")
+    if x.dtype.kind == "f" and max(-float(x.min()), float(x.max())) > FLOAT32:
+        raise TinygenError(f"{path}: x reaches beyond float32: scale the samples as in training")
     x = x.reshape(len(x), *shape).astype(np.float32)
     if "y" not in arrays:
         return x, None
@@ -108,8 +110,9 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:
         if not isinstance(loaded, np.lib.npyio.NpzFile):
             raise ValueError("a single array")
         with loaded as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+            found = {name: archive[name] for name in archive.files}
+            return {k: v for k, v in found.items() if isinstance(v, np.ndarray)}
+    except Exception:  # a damaged header makes numpy raise what its parsers happen to raise
         raise TinygenError(
             f"{path}: not a readable .npz file: save x [N, ...] with numpy.savez"
         ) from None

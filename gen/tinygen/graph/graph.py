@@ -23,6 +23,16 @@ class Quant:
     zero_point: int
 
 
+SMALLEST, LARGEST = 1e-30, 1e30
+"""A scale: so that integers, products and quotients of scales stay within float32."""
+
+
+def are_scales(numbers: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which of them a quantised tensor can have as its scale; NaN cannot."""
+    found: NDArray[np.bool_] = (numbers >= SMALLEST) & (numbers <= LARGEST)
+    return found
+
+
 @dataclass(frozen=True, eq=False)
 class Value:
     """A tensor. ``quant`` is None while it is float; ``data`` holds a constant.

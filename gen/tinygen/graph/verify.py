@@ -57,7 +57,8 @@ def _verify_integer(graph: Graph, node: Node) -> None:
         in_range = np.all(requant.m >= 0) and 1 <= requant.s <= 32 and -128 <= requant.zp <= 127
         if requant.m.dtype != np.int32 or not in_range:
             raise TinygenError(f"node {node.name}: requantisation out of range")
-    _check_ranges(op, node.name, graph.values[node.inputs[-1]].shape[0])
+    tokens = graph.values[node.inputs[-1]].shape[:1]
+    _check_ranges(op, node.name, tokens[0] if tokens else 1)
 
 
 def _requants(op: ops.IntOp) -> list[ops.Requant]:

@@ -40,10 +40,15 @@ EXTRA = {
 """What further outputs of an operator hold."""
 
 
-def refusal(kind: str, attrs: Attrs, inputs: Inputs, outputs: Sequence[str]) -> str:
-    """The end of a sentence about a node that is not computed as it stands, or nothing."""
+def extra(kind: str, outputs: Sequence[str]) -> str:
+    """The end of a sentence about a node whose further outputs are read, or nothing."""
     if kind in EXTRA and len(outputs) > 1:
         return f"has {EXTRA[kind]} as a second output, {outputs[1]}: use its first output only"
+    return ""
+
+
+def refusal(kind: str, attrs: Attrs, inputs: Inputs) -> str:
+    """The end of a sentence about a node that is not computed as it stands, or nothing."""
     check = CHECKS.get(kind)
     return check(attrs, inputs) if check is not None else ""
 

@@ -12,7 +12,7 @@ import onnx
 from numpy.typing import NDArray
 
 from tinygen.errors import TinygenError
-from tinygen.graph import Graph, Node, Quant, Value
+from tinygen.graph import Graph, Node, Quant, Value, are_scales
 from tinygen.graph.graph import Integers
 from tinygen.graph.ops import Float
 
@@ -140,7 +140,7 @@ def _grid(graph: Graph, node: Node, kind: Integers) -> Quant:
         return float(data.reshape(-1)[0])
 
     scale, zero = number(1, 1.0), int(number(2, 0.0))
-    if not np.isfinite(scale) or scale <= 0:
+    if not are_scales(np.asarray(scale)).all():
         raise TinygenError(
             f"node {node.name} (DequantizeLinear) has the scale {scale}: calibrate the model again"
         )

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import onnx
@@ -19,13 +19,16 @@ SHAPING = 64
 
 def infer(
     node: onnx.NodeProto,
+    kept: Sequence[str],
     label: str,
     types: Mapping[str, onnx.TypeProto],
     values: Mapping[str, Value],
     model: onnx.ModelProto,
     path: Path,
 ) -> dict[str, onnx.TypeProto]:
-    """Types with fully known shapes, by output name; raises `TinygenError` otherwise."""
+    """Types with fully known shapes, by name of the outputs that are kept.
+
+    Raises `TinygenError` where one is not known."""
     if node.op_type in quantlib.KINDS and node.domain == quantlib.DOMAIN:
         return quantlib.infer(node, label, types, path)
     versions = {o.domain: o.version for o in model.opset_import}
@@ -58,9 +61,9 @@ def infer(
         raise TinygenError(
             f"{path}: node {label} ({node.op_type}) does not fit its inputs: export again"
         ) from error
-    for output in node.output:
-        if not output:
-            continue
+    for output in filter(None, kept):
+        if output in found and node.op_type == "Transpose":
+            found[output].tensor_type.shape.SetInParent()  # left out where that is a scalar's
         shape = found[output].tensor_type.shape if output in found else None
         known = shape is not None and all(d.dim_value > 0 for d in shape.dim)
         if not known or not found[output].tensor_type.HasField("shape"):

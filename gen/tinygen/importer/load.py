@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tinygen.errors import TinygenError
 from tinygen.graph import Graph, Node, Quant, Value, verify
 from tinygen.graph.ops import Float
-from tinygen.importer.attributes import Inputs, refusal
+from tinygen.importer.attributes import Inputs, extra, refusal
 from tinygen.importer.contrib import expand, is_contrib
 from tinygen.importer.ends import IDS, fix_shape, with_real_ends
 from tinygen.importer.fold import fold, foldable
@@ -195,11 +195,13 @@ class _Walk:
             ):
                 self._add_constant(output, data)
             return
-        types = infer(node, label, self.types, self.values, self.model, self.path)
         kept = self._outputs(node)
+        if reason := extra(node.op_type, kept):
+            raise TinygenError(f"{self.path}: node {label} ({node.op_type}) {reason}")
+        types = infer(node, kept, label, self.types, self.values, self.model, self.path)
         live = [i in self.live for i in node.input]
         kind = "Identity" if self._keeps_ids(node, types) else node.op_type
-        reason = refusal(kind, attrs, Inputs(inputs, live), kept)
+        reason = refusal(kind, attrs, Inputs(inputs, live))
         if reason:
             raise TinygenError(f"{self.path}: node {label} ({node.op_type}) {reason}")
         for output in kept:

@@ -59,7 +59,7 @@ def _parse(content: bytes, path: Path) -> onnx.ModelProto:
 
 def _check(model: onnx.ModelProto, path: Path) -> None:
     """Names, the checker of ONNX itself, external data, functions."""
-    if not all(isinstance(name, str) for name in _names(model.graph)):
+    if not all(isinstance(name, str) and name.isprintable() for name in _names(model.graph)):
         raise TinygenError(f"{path} is damaged (a name is not text): export or copy it again")
     stored = [t for t in model.graph.initializer if t.data_location == onnx.TensorProto.EXTERNAL]
     if stored:

@@ -170,14 +170,18 @@ SPELLINGS: dict[tuple[str, str], Callable[[Speller, onnx.NodeProto], None]] = {
 }
 
 
-def spell_out(model: onnx.ModelProto, path: Path) -> onnx.ModelProto:
-    """The model with every fused integer operator spelled out; the same object if there is none."""
+def spell_out(
+    model: onnx.ModelProto, path: Path, kept: frozenset[str] = frozenset()
+) -> onnx.ModelProto:
+    """The model with every fused integer operator spelled out; the same object if there is none.
+
+    kept: operators to leave as they are."""
     if not any((_domain(n), n.op_type) in SPELLINGS for n in model.graph.node):
         return model
     speller = Speller(_constants(model, path))
     for position, node in enumerate(model.graph.node):
         spell = SPELLINGS.get((_domain(node), node.op_type))
-        if spell is None:
+        if spell is None or node.op_type in kept:
             speller.made.append(node)
             continue
         node.name = node.name or f"{node.op_type}_{position}"

@@ -85,6 +85,11 @@ def _softmax(u: Upgrader, node: onnx.NodeProto) -> None:
     if version >= 13:
         return u.keep(node, opset=None)
     axis = attrs.get("axis", 1)
+    if not -rank <= axis < rank:
+        raise TinygenError(
+            f"has axis {axis}, which its input of {rank} dimension{'s' * (rank != 1)} has not: "
+            "export it with the axis, or with opset 13 or later"
+        )
     axis = axis + rank if axis < 0 else axis
     if axis == rank - 1:
         return u.keep(node, axis=-1, opset=None)

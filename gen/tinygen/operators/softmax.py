@@ -109,4 +109,8 @@ def scale_fault(scale: RowScale, table: U16) -> str | None:
     """table: its first entry is the least that the weights of a row sum to."""
     least = 47 - (32 - int(table[0]).bit_length()) + scale.frac - scale.s
     ok = 1 << 14 <= scale.mult < 1 << 15 and 33 <= scale.s <= 40 and least >= 0
-    return None if ok and abs(scale.offset) < 1 << 30 else "the output's scale is out of range"
+    return (
+        None
+        if ok and abs(scale.offset) < 1 << 30
+        else "its output's scale is out of range, so calibrate the model again"
+    )

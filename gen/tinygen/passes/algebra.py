@@ -19,6 +19,7 @@ from tinygen.passes.quantisation import quant
 PRODUCTS = ("Linear", "Convolve", "Scores")
 MERGED = "rounds to 8 bits"
 """In notes: what the model does and the device need not."""
+NARROWER = f"{MERGED} twice, to a narrower grid"
 
 
 def factor_of(scope: Scope, node: Node) -> tuple[str, F64] | None:
@@ -29,6 +30,8 @@ def factor_of(scope: Scope, node: Node) -> tuple[str, F64] | None:
         a, b = b, a
     c = real(scope, b)
     if c is None or is_constant(scope, a) or node.op.kind not in ("Mul", "Div"):
+        return None
+    if node.op.kind == "Div" and not np.all(c):
         return None
     return a, c if node.op.kind == "Mul" else 1.0 / c
 
@@ -165,6 +168,16 @@ def rounding_once(scope: Scope, node: Node) -> Result:
     This rule and the next two change values, by less than the rounding that they drop: of two, the
     finer one, if what lies between is a positive number.
     """
+    return _once(scope, node, lossy=False)
+
+
+@rule("Quant")
+def rounding_to_a_narrower_grid(scope: Scope, node: Node) -> Result:
+    """The same where the second grid holds much less, so that it may cut off what is there."""
+    return _once(scope, node, lossy=True)
+
+
+def _once(scope: Scope, node: Node, *, lossy: bool) -> Result:
     step = scope.made_by(node.inputs[0], "Mul", "Div")
     found = factor_of(scope, step) if step is not None else None
     inner = _rounded_product(scope, step, found[0]) if step is not None and found else None
@@ -173,11 +186,16 @@ def rounding_once(scope: Scope, node: Node) -> Result:
         return None
     c = found[1]
     product, first = scope.producers[inner.inputs[0]], scope.quant(inner.output)
-    y = scaled(scope, product, c)
+    if first is not None and c.size == 1 and c.flat[0] > 0:
+        first = Quant(first.scale * float(c.flat[0]), first.zero_point)
+        grid, loses = merged(first, grid)
+    else:
+        loses = False
+    y = scaled(scope, product, c) if loses == lossy else None
     if y is None:
         return None
-    if first is not None and c.size == 1 and c.flat[0] > 0:
-        grid = coarser(Quant(first.scale * float(c.flat[0]), first.zero_point), grid)
+    if lossy:
+        scope.notes.append(f"{product.name} {NARROWER}")
     return quant(scope, y, grid)
 
 
@@ -216,10 +234,57 @@ def coarser(first: Quant, second: Quant) -> Quant:
     return second if cuts or second.scale >= first.scale else first
 
 
+SLACK = 1.5
+"""Steps by which the ends of two grids of one range may differ."""
+PART = 0.5
+"""Ranges of the parts of a packed q/k/v are a half to all of the range of the whole; then nothing
+is cut off, and the attention stays one operator."""
+
+
+def ends(grid: Quant) -> tuple[float, float]:
+    """The least and the largest number on a grid."""
+    low, high = ((q - grid.zero_point) * grid.scale for q in (-128, 127))
+    return low, high
+
+
+def within(grid: Quant, other: Quant, part: float = 1.0) -> bool:
+    """Whether a part of a grid, to both sides of 0, is within another."""
+    (low, high), (lowest, highest), slack = ends(grid), ends(other), SLACK * grid.scale
+    return part * low >= lowest - slack and part * high <= highest + slack
+
+
+def shared(a: Quant, b: Quant) -> Quant:
+    """The grid of what neither cuts off, finer than both; b where that is nothing but 0."""
+    low, high = max(ends(a)[0], ends(b)[0]), min(ends(a)[1], ends(b)[1])
+    scale = (high - low) / 255
+    if scale <= min(a.scale, b.scale) / 255:
+        return b
+    return Quant(scale, int(np.clip(np.rint(-128 - low / scale), -128, 127)))
+
+
+def merged(first: Quant, second: Quant) -> tuple[Quant, bool]:
+    """One grid for two roundings, and whether it loses more than `PART` of what it holds, which
+    the second would cut off."""
+    kept = coarser(first, second)
+    if not within(kept, second, PART):
+        return kept, True
+    return (kept if within(kept, first) else shared(first, second)), False
+
+
 @rule("Quant")
 def rounding_to_two_grids(scope: Scope, node: Node) -> Result:
     """round(round(x W)) onto a second grid = round(x W) onto the coarser: the parts of a packed
     q/k/v that QOperator rounds together, then each by itself."""
+    return _onto_the_coarser(scope, node, lossy=False)
+
+
+@rule("Quant")
+def parts_to_narrower_grids(scope: Scope, node: Node) -> Result:
+    """The same where the second grid holds much less."""
+    return _onto_the_coarser(scope, node, lossy=True)
+
+
+def _onto_the_coarser(scope: Scope, node: Node, *, lossy: bool) -> Result:
     inner = scope.made_by(node.inputs[0], "Quant")
     grid = scope.quant(node.output)
     if inner is None or grid is None or not alone(scope, inner.output):
@@ -229,7 +294,12 @@ def rounding_to_two_grids(scope: Scope, node: Node) -> Result:
         return None
     first = scope.quant(inner.output)
     assert first is not None
-    return quant(scope, product.output, coarser(first, grid))
+    kept, loses = merged(first, grid)
+    if loses != lossy:
+        return None
+    if lossy:
+        scope.notes.append(f"{product.name} {NARROWER}")
+    return quant(scope, product.output, kept)
 
 
 @rule("Scores")
@@ -342,5 +412,5 @@ ALGEBRA = (
     factor_before_softmax,
     packed_projection,
 )
-MERGING = (rounding_before_bias,)
+MERGING = (rounding_before_bias, rounding_to_a_narrower_grid, parts_to_narrower_grids)
 """Rules that drop a rounding which the model makes; only where that moves its outputs little."""

@@ -191,6 +191,8 @@ def _whole(scope: Scope, node: Node, *, exact: bool) -> str | None:
     tokens = scope.shape(product.output)[1]
     bits = weight_bits(tokens)
     feature = _context_columns(found.order, heads, tokens, dim)
+    if scope.shape(out.inputs[0]) != (tokens, heads * dim):
+        return None  # rows of another width than a token's
     x_name = q.product.inputs[0]
     x = scope.quant(x_name)
     if feature is None or x is None:
@@ -243,7 +245,7 @@ def dot_product_attention(scope: Scope, node: Node) -> Result:
         return None
     (heads, dim), (_, tokens, keys) = q.columns, scope.shape(found.product.output)
     feature = _context_columns(found.order, heads, tokens, dim)
-    if feature is None:
+    if feature is None or scope.shape(node.inputs[0]) != (tokens, heads * dim):
         return None
     bits = weight_bits(keys, 8)
     # The values' zero point is taken off before they are weighed.

@@ -272,6 +272,8 @@ def binary_of_equal_moves(scope: Scope, node: Node) -> Result:
     shape = scope.shape(node.output)
     if not shape == scope.shape(node.inputs[0]) == scope.shape(node.inputs[1]):
         return None
+    if i is None and len(shape) == 2 != len(scope.shape(x)):
+        return None  # [rows, features] is the form to stay in
     return move(scope, in_rows(scope, node, (x, y)), i, shape)
 
 

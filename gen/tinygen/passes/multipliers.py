@@ -63,6 +63,10 @@ def projection(
     y: Quant,
 ) -> Projection:
     """Integers [N, ...], a scale and a real bias for each of N outputs, and both ends' grids."""
+    if not (np.isfinite(scales).all() and np.isfinite(bias).all()):
+        raise TinygenError(
+            "its weights or its bias are infinite or no numbers: train or export the model again"
+        )
     q, scales = _fit_int8(q, scales)
     q, scales = _fit_bias(q, scales.copy(), bias, x, y)
     flat = q.reshape(len(q), -1).astype(np.float64)

@@ -233,7 +233,7 @@ def _eps(x: F64, y: F64, gamma: F64, beta: F64, centre: bool) -> float:
     with np.errstate(all="ignore"):
         each = (gamma * centred / (y - beta)) ** 2 - variance
     strong = np.abs(gamma * centred) > 0.5 * np.abs(gamma * centred).max()
-    return max(0.0, float(np.median(each[strong])))
+    return max(0.0, float(np.median(each[strong]))) if strong.any() else 0.0
 
 
 def _evaluated(scope: Scope, node: Node, x: str, ordered: list[Node], probe: F64) -> Any:

@@ -73,7 +73,7 @@ class Weights:
             last = node.op.attrs.get("axis", -1) in (-1, len(shape) - 1)
             return 2 * inputs[0] + 3 if len(shape) == 2 and last else 3 * inputs[0] + 20
         if kind in WHOLE:
-            return 10**9 * sum(inputs) + 10**12 * (1 + size)
+            return 10**9 * sum(inputs) + 10**12 * (1 if kind in UNARY else 1 + size)
         if kind in UNARY:
             return self._unary(kind, node, inputs)
         if kind in BINARY and len(inputs) == 2:

@@ -126,7 +126,7 @@ def to_integer(graph: Graph, samples: NDArray[Any] | None = None) -> tuple[Graph
         except TinygenError:
             exact = None
         quick = nearest(quick, exact, dropped, samples)
-    graph, origins = systematic(quick)
+    graph, origins = systematic(verify(quick, integer=True))  # in the names of the file
     return verify(graph, integer=True), origins
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygen.errors import TinygenError
-from tinygen.graph import Node, Quant
+from tinygen.graph import Node, Quant, are_scales
 from tinygen.graph.ops import Float
 from tinygen.passes.constants import as_grid, is_constant, make_grid, real
 from tinygen.passes.elementwise import MONOTONE
@@ -40,11 +40,6 @@ def activation_grid(scope: Scope, node: Node) -> Quant:
             "use 8-bit activations"
         )
     value = float(np.float32(scale.reshape(-1)[0]))
-    if value <= 0:
-        raise TinygenError(
-            f"node {node.name} ({_kind(node)}) has the scale {value:g} in "
-            f"{node.inputs[1].split('~')[0]}: calibrate the model again"
-        )
     shift = 128 if kind == np.uint8 else 0
     return Quant(value, (int(zero.reshape(-1)[0]) if zero is not None else 0) - shift)
 
@@ -57,12 +52,13 @@ def _parameters(scope: Scope, node: Node) -> tuple[NDArray[Any], NDArray[Any] | 
             f"node {node.name} ({_kind(node)}) computes its scale at run time: "
             "use static quantisation (`tinygen quantize`)"
         )
-    if scale.size == 0 or not np.all(np.isfinite(scale)) or np.any(scale <= 0):
-        bad = scale.reshape(-1)[~(np.isfinite(scale.reshape(-1)) & (scale.reshape(-1) > 0))]
+    good = are_scales(scale)
+    if scale.size == 0 or not good.all():
+        bad = scale[~good]
         what = f"the scale {float(bad[0]):g}" if bad.size else "no scale"
         raise TinygenError(
             f"node {node.name} ({_kind(node)}) has {what} in {node.inputs[1].split('~')[0]}: a "
-            "scale is a positive number, so calibrate the model again"
+            "scale is a positive number, 1e-30 to 1e+30, so calibrate the model again"
         )
     return scale, zero
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygen.graph import Graph
-from tinygen.passes.algebra import MERGED
+from tinygen.passes.algebra import MERGED, NARROWER
 from tinygen.passes.scales import SAMPLES, drawn
 from tinygen.reference import quantise, run
 
@@ -42,7 +42,8 @@ def nearest(
 ) -> Graph:
     """Of a graph without and one with these roundings the first, if the outputs let it."""
     others = tuple(n for n in quick.notes if n not in dropped)
-    said = f"the model {_named(dropped)}, {HINT}"
+    avoidable = any(NARROWER not in n for n in dropped)
+    said = f"the model {_named(dropped)}{f', {HINT}' if avoidable else ''}"
     if exact is None or not same_output(quick, exact):
         return replace(quick, notes=(*others, f"{said}; the device does not"))
     moved = distance(quick, exact, samples)

@@ -26,6 +26,7 @@ from tinygen.passes.elementwise import BINARY
 from tinygen.passes.engine import Result, Scope, rule
 from tinygen.passes.moves import (
     Index,
+    bijective,
     expanded,
     in_rows,
     index_of,
@@ -306,11 +307,11 @@ def residual_of_one_move(scope: Scope, node: Node) -> Result:
     size = math.prod(shape)
     if len(scope.shape(origin)) != 2 or math.prod(scope.shape(origin)) != size or ia is None:
         return None
-    if np.bincount(ia, minlength=size).max() != 1:
-        return None
-    other = move(scope, node.inputs[1], inverse(ia, size), scope.shape(origin))
     if scope.shape(node.inputs[1]) != shape or scope.shape(node.inputs[0]) != shape:
         return None
+    if not bijective(ia, size):
+        return None
+    other = move(scope, node.inputs[1], inverse(ia, size), scope.shape(origin))
     y = scope.emit(node.op, (origin, other), scope.shape(origin))
     return move(scope, y, ia, shape)
 

@@ -82,8 +82,10 @@ def unrounded(graph: Graph) -> list[str]:
             readers.setdefault(name, []).append(node)
     missing = []
     sources, tables, affine = _sources(graph)
+    end = _end(graph)
     for node in graph.nodes:
-        needing = _kind(node) in NEEDING or len(sources.get(node.output, ())) > 1
+        needing = node.output == end and _kind(node) in ELEMENTWISE - {"Quant"}
+        needing |= _kind(node) in NEEDING or len(sources.get(node.output, ())) > 1
         needing |= _kind(node) == "Softmax" and not _only_weighs(graph, readers, node)
         if not needing and node.output != graph.output:
             # a function of one tensor that a product reads as it is
@@ -99,6 +101,14 @@ def unrounded(graph: Graph) -> list[str]:
             continue
         missing.append(node.output)
     return missing
+
+
+def _end(graph: Graph) -> str:
+    """The value that the output is, movement aside."""
+    name, node = graph.output, graph.producer(graph.output)
+    while node is not None and _kind(node) == "Move":
+        name, node = node.inputs[0], graph.producer(node.inputs[0])
+    return name
 
 
 def _only_weighs(graph: Graph, readers: dict[str, list[Node]], softmax: Node) -> bool:
@@ -179,6 +189,10 @@ def score_grid(scores: NDArray[Any], factor: float = 1.0) -> Quant:
 def _into_softmax(graph: Graph, missing: list[str]) -> dict[str, float]:
     """Scores without a grid -> the factor that the softmax puts to them."""
     found = {}
+    readers: dict[str, list[Node]] = {}
+    for node in graph.nodes:
+        for name in node.inputs:
+            readers.setdefault(name, []).append(node)
     for node in graph.nodes:
         if not isinstance(node.op, Float) or _kind(node) != "Softmax":
             continue
@@ -186,8 +200,10 @@ def _into_softmax(graph: Graph, missing: list[str]) -> dict[str, float]:
         while before is not None and _kind(before) == "Move" and name not in missing:
             name, before = before.inputs[0], graph.producer(before.inputs[0])
         factor = float(node.op.attrs.get("beta", 1.0))
-        if name in missing and factor > 0 and "weights" not in node.op.attrs:
-            found[name] = factor
+        if name not in missing or factor <= 0 or "weights" in node.op.attrs:
+            continue
+        if all(_kind(n) == "Softmax" for n in _beyond_moves(readers, name)):
+            found[name] = factor  # whoever else reads them needs the low ones too
     return found
 
 

@@ -41,7 +41,9 @@ def _on_grid(graph: Graph, x: Array) -> Array:
     shape = graph.values[graph.input].shape
     if quant is None:
         return x.reshape(shape).astype(np.float32)
-    q = np.clip(np.rint(x / np.float32(quant.scale)) + quant.zero_point, -128, 127)
+    with np.errstate(over="ignore"):
+        steps = x / np.float32(quant.scale)
+    q = np.clip(np.rint(steps) + quant.zero_point, -128, 127)
     return ((q - quant.zero_point) * quant.scale).reshape(shape).astype(np.float32)
 
 

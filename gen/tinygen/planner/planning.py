@@ -11,7 +11,7 @@ import numpy as np
 from tinygen.boards import Board, all_boards
 from tinygen.errors import TinygenError
 from tinygen.graph import Graph, Quant, verify
-from tinygen.graph.ops import Fusion
+from tinygen.graph.ops import VIEWS, Fusion
 from tinygen.planner import arena, budgets, cluster, cluster_cost, l3, stalls
 from tinygen.planner import plan as p
 from tinygen.planner.choose import (
@@ -72,6 +72,11 @@ def make_plan(graph: Graph, board: Board, options: Options | None = None) -> p.P
 def _find(graph: Graph, board: Board, options: Options) -> p.Plan | budgets.TooLarge:
     """The fastest plan within RAM, else the smallest that there is."""
     verify(graph, integer=True)
+    if all(isinstance(node.op, VIEWS) for node in graph.nodes):
+        raise TinygenError(
+            f"model {graph.name} computes nothing: its output is its input, or a part of it, so "
+            "there is nothing to deploy"
+        )
     target = get_target(board.core.target)
     if board.core.count > 1:
         return _cluster(graph, board, options.max_flash)

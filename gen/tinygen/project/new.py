@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from tinygen.planner import Options, Plan
 from tinygen.project.create import create_project, require_free
 from tinygen.project.planned import plan_model
 from tinygen.project.promise import Progress, promise, random_samples
+from tinygen.project.room import samples_that_fit
 from tinygen.resources import resource
 
 RANDOM_SAMPLES = 8
@@ -92,18 +94,20 @@ def new_project(request: Request, progress: Progress | None = None) -> Created:
     require_free(folder, template)
     planned = plan_model(graph, board, request.options, samples_path, progress)
     graph, plan = planned.graph, planned.plan
-    x, y = samples_of(graph, samples_path, request.self_test)
+    x, y = samples_of(graph, samples_path, request.self_test, plan)
     samples = promise(graph, x, y, progress)
     create_project(plan, samples, template, folder, request.options)
     return Created(folder, graph, plan, len(x), y is not None, template)
 
 
 def samples_of(
-    graph: Graph, path: Path | None, count: int
+    graph: Graph, path: Path | None, count: int, plan: Plan
 ) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    """At most count samples of a file, or random ones without a file."""
+    """At most count samples of a file, or random ones without a file; no more than flash holds."""
     if count < 1:
         raise TinygenError(f"--self-test {count}: the firmware needs at least one sample")
+    sizes = (math.prod(graph.values[v].shape) for v in (graph.input, graph.output))
+    count = samples_that_fit(plan, sum(sizes), count)
     if path is None:
         return random_samples(graph, min(count, RANDOM_SAMPLES)), None
     x, y = load_samples(path, graph)

@@ -61,7 +61,7 @@ def update_project(
     graph = replace(load_graph(model, old.model, samples), name=old.model)
     planned = plan_model(graph, old.load_board(), options, samples, progress)
     graph, plan = planned.graph, planned.plan
-    x, y = samples_of(graph, samples, self_test)
+    x, y = samples_of(graph, samples, self_test, plan)
     promised = promise(graph, x, y, progress)
     with tempfile.TemporaryDirectory(prefix="tinygen-") as scratch:
         name = folder.resolve().name

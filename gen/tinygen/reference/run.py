@@ -83,7 +83,8 @@ def quantise(graph: Graph, x: NDArray[Any]) -> I8:
         return clamp8(x.astype(np.int64) - (128 if graph.integer_input == "uint8" else 0))
     if graph.normalisation is not None:
         x = graph.normalisation.apply(x.reshape(graph.values[graph.input].shape))
-    q = np.rint(x.astype(np.float32) / np.float32(quant.scale)) + quant.zero_point
+    with np.errstate(over="ignore"):  # infinite is beyond the range too
+        q = np.rint(x.astype(np.float32) / np.float32(quant.scale)) + quant.zero_point
     return clamp8(q)
 
 

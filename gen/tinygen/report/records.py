@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # each command imports only the rooms that it uses
     from tinygen.fidelity import CheckResult, FusedCheck, LayerDifference, Quantised
     from tinygen.planner import Plan
     from tinygen.project import Created, Updated
-    from tinygen.runner import Check, Profile, RunResult
+    from tinygen.runner import Check, LayerCount, Profile, RunResult
 
 Record = dict[str, Any]
 
@@ -25,7 +25,9 @@ def board_record(board: Board) -> Record:
         "ram_bytes": sum(r.size for r in board.ram),
         "flash_bytes": sum(r.size for r in board.flash),
         "templates": list(board.templates),
-        "emulated": bool(board.emulation.qemu_machine or board.emulation.host),
+        "emulated": bool(
+            board.emulation.qemu_machine or board.emulation.host or board.emulation.chip
+        ),
     }
 
 
@@ -165,13 +167,19 @@ def run_record(result: RunResult) -> Record:
         "accuracy": result.accuracy,
         "counter": result.counter,
         "total": result.total,
-        "layers": [{"name": c.name, "op": c.op, "count": c.count} for c in result.layers],
+        "layers": [_layer_record(result, c) for c in result.layers],
         "arena_bytes": result.arena_bytes,
         "flash_bytes": result.flash_bytes,
         "ram_bytes": result.ram_bytes,
         "stack_bytes": result.stack,
         "compiler": result.compiler,
+        **({"model_hash": result.model_hash, "note": result.note} if result.on == "chip" else {}),
     }
+
+
+def _layer_record(result: RunResult, layer: LayerCount) -> Record:
+    record: Record = {"name": layer.name, "op": layer.op, "count": layer.count}
+    return record | ({"cycles_estimated": layer.cycles} if result.on == "chip" else {})
 
 
 def created_record(created: Created) -> Record:
@@ -208,9 +216,15 @@ def profile_record(profile: Profile) -> Record:
         "total": profile.total,
         "milliseconds": profile.milliseconds,
         "layers": [
-            {"name": c.name, "op": c.op, "count": c.count, "predicted": predicted}
-            for c, predicted in zip(profile.layers, profile.predicted, strict=True)
+            {"name": c.name, "op": c.op, "count": c.count, "predicted": predicted, **counted}
+            for c, predicted, counted in zip(
+                profile.layers,
+                profile.predicted,
+                [{"counted": n} for n in profile.counted] or [{}] * len(profile.layers),
+                strict=True,
+            )
         ],
+        **({"model_hash": profile.model_hash} if profile.counted else {}),
         "stack_bytes": profile.stack,
         "compiler": "what was flashed",
     }

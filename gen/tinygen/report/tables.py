@@ -48,6 +48,7 @@ def boards_table(boards: list[Board]) -> RenderableType:
                 ("qemu", run.qemu_machine),
                 ("unicorn", run.unicorn_cpu),
                 ("gvsoc", run.gvsoc),
+                ("chip", run.chip),
             )
             if there
         ]
@@ -206,12 +207,15 @@ def quantised_tables(result: Quantised) -> RenderableType:
 def run_table(result: RunResult) -> RenderableType:
     rows: list[RenderableType] = []
     if result.counter:
-        table = _table("layer", "operator", f">{result.counter}", ">share")
+        estimated = [c.cycles for c in result.layers if c.cycles is not None]
+        more = (">cycles, estimated",) if estimated else ()
+        table = _table("layer", "operator", f">{result.counter}", ">share", *more)
         for c in result.layers:
             share = f"{100 * c.count / result.total:.1f} %" if c.count and result.total else ""
-            table.add_row(c.name, c.op, "-" if c.count is None else f"{c.count:,}", share)
-        total = "-" if result.total is None else f"{result.total:,}"
-        table.add_row("total", "", total, "", style="bold")
+            cycles = [_number(c.cycles)] if estimated else []
+            table.add_row(c.name, c.op, _number(c.count), share, *cycles)
+        cycles = [_number(sum(estimated))] if estimated else []
+        table.add_row("total", "", _number(result.total), "", *cycles, style="bold")
         rows += [table, Text()]
     style = "green" if result.passed else "bold red"
     rows.append(
@@ -227,6 +231,8 @@ def run_table(result: RunResult) -> RenderableType:
         rows.append(Text(f"correct on the labelled samples {share}"))
     if result.note:
         rows.append(Text(f"note: {result.note}", style="yellow"))
+    if result.on == "chip":
+        rows.append(Text(f"image {result.elf}"))
     stack = "" if result.stack is None else f", stack {size(result.stack)}"
     rows.append(
         Text(
@@ -250,12 +256,15 @@ def profile_table(profile: Profile) -> RenderableType:
     """Measured beside predicted."""
     rows: list[RenderableType] = []
     if profile.counter:
-        table = _table("layer", "operator", f">{profile.counter}", ">predicted", ">ratio")
-        for c, guess in zip(profile.layers, profile.predicted, strict=True):
-            table.add_row(c.name, c.op, *_beside(c.count, guess))
+        chip = (">counted on the chip's model",) if profile.counted else ()
+        table = _table("layer", "operator", *chip, f">{profile.counter}", ">predicted", ">ratio")
+        counts = profile.counted or [None] * len(profile.layers)
+        for c, guess, count in zip(profile.layers, profile.predicted, counts, strict=True):
+            table.add_row(c.name, c.op, *[_number(count)] * len(chip), *_beside(c.count, guess))
         known = [p for p in profile.predicted if p is not None]
         guess = sum(known) if len(known) == len(profile.layers) else None
-        table.add_row("total", "", *_beside(profile.total, guess), style="bold")
+        whole = [_number(sum(n or 0 for n in counts))] * len(chip)
+        table.add_row("total", "", *whole, *_beside(profile.total, guess), style="bold")
         rows += [table, Text()]
     style = "green" if profile.passed else "bold red"
     verdict = f"{profile.matching}/{profile.samples} samples bit-equal on {profile.board}"
@@ -270,6 +279,10 @@ def profile_table(profile: Profile) -> RenderableType:
     if profile.milliseconds is not None:
         rows.append(Text(f"one inference {profile.milliseconds:.3g} ms"))
     return Group(*rows)
+
+
+def _number(n: int | None) -> str:
+    return "-" if n is None else f"{n:,}"
 
 
 def _beside(measured: int | None, predicted: int | None) -> tuple[str, str, str]:
@@ -314,6 +327,9 @@ def next_steps(created: Created) -> RenderableType:
         lines.append(f"Next: see {created.folder / 'README.md'}")
     elif emulation.host or emulation.qemu_machine or emulation.unicorn_cpu:
         lines.append(f"Next: tinygen run {for_shell(created.folder)}")
+    elif emulation.chip and board.zephyr and created.template == "zephyr":
+        build = f"west build -b {board.zephyr.board} && west flash"
+        lines.append(f"Next: cd {for_shell(created.folder)} && tinygen run . && {build}")
     elif board.zephyr and created.template == "zephyr":
         build = f"west build -b {board.zephyr.board} && west flash"
         lines.append(f"Next: cd {for_shell(created.folder)} && {build}")

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +25,7 @@ class Profile:
     total      of one inference, the worst over the samples (for ns the median); layers: of the same
     predicted  the same layers by the cost model, in that unit; None where it has none
     clock_hz   of the core, as the board's description says
+    counted    instructions of the same layers on the chip's model; empty where none ran
     """
 
     passed: bool
@@ -38,6 +40,8 @@ class Profile:
     stack: int | None
     accuracy: float | None
     mismatch: Mismatch | None
+    counted: tuple[int | None, ...] = ()
+    model_hash: str = ""
 
     @property
     def milliseconds(self) -> float | None:
@@ -61,7 +65,22 @@ def profile(
         raise TinygenError("say where the board's output is: either --port or --log")
     lines = _read_log(log) if log is not None else _read_port(str(port), baud, timeout)
     console = _last_run(lines, progress, stop=log is None)
-    return _result(description, console, str(log or port))
+    result = _result(description, console, str(log or port))
+    counted = _counted(project, description)
+    return replace(result, counted=counted, model_hash=description.model_hash)
+
+
+def _counted(project: Path, description: Project) -> tuple[int | None, ...]:
+    """What the last run on the chip's model counted, kept in the project's build folder."""
+    try:
+        run = json.loads((project / "build/run.json").read_text(encoding="utf-8"))
+        field = "count" if run["on"] == "chip" else "counted"
+        found = {layer["name"]: layer[field] for layer in run["layers"]}
+        if run.get("model_hash") != description.model_hash:
+            return ()
+        return tuple(int(found[layer.name]) for layer in description.layers)
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()
 
 
 def _last_run(lines: Iterator[str], progress: Progress | None, stop: bool) -> Console:

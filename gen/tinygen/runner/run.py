@@ -3,36 +3,43 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast
 
 from tinygen.boards import Board
+from tinygen.boards.chip import chip_of
 from tinygen.errors import TinygenError
 from tinygen.runner.build import Built, build
-from tinygen.runner.console import Console, Fault, Progress, typical
+from tinygen.runner.chip import find_images, run_chip
+from tinygen.runner.console import Console, Done, Fault, Progress, typical
 from tinygen.runner.elf import read_elf
 from tinygen.runner.gvsoc import build_gvsoc, run_gvsoc
 from tinygen.runner.host import run_host
-from tinygen.runner.project import Project, read_project
+from tinygen.runner.project import Layer, Project, read_project
 from tinygen.runner.qemu import run_qemu
-from tinygen.runner.toolchain import find_emulator, find_toolchain
+from tinygen.runner.toolchain import find_emulator, find_toolchain, has_unicorn
 from tinygen.runner.unicorn import run_unicorn
-from tinygen.runner.zephyr import build_zephyr, run_zephyr
+from tinygen.runner.zephyr import bring_up_to_date, build_zephyr, run_zephyr, zephyr_base
 
-Place = Literal["host", "qemu", "unicorn", "gvsoc"]
-PLACES: tuple[Place, ...] = ("host", "qemu", "unicorn", "gvsoc")
+Place = Literal["host", "qemu", "unicorn", "gvsoc", "chip"]
+PLACES: tuple[Place, ...] = ("host", "qemu", "unicorn", "gvsoc", "chip")
 _UNICORN_SAMPLES = 8
 
 
 @dataclass(frozen=True)
 class LayerCount:
-    """count: of the sample that RunResult shows; None where nothing counts."""
+    """count: of the sample that RunResult shows; None where nothing counts.
+
+    cycles: estimated for the board from a count of instructions, None where nothing is.
+    """
 
     name: str
     op: str
     count: int | None
+    cycles: int | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +84,7 @@ class RunResult:
     mismatch: Mismatch | None
     elf: Path
     note: str = ""
+    model_hash: str = ""
 
     @property
     def labelled(self) -> int:
@@ -100,13 +108,15 @@ def run(
     max_samples: int | None = None,
     progress: Progress | None = None,
     timeout: float = 600,
+    elf: Path | None = None,
 ) -> RunResult:
     """Build and run. on: where, None = the best that this machine has.
 
     max_samples: None = all of them, in Unicorn 8. progress: called with samples done and total.
+    elf: the image of a chip, instead of building one.
     """
     description = read_project(project)
-    place = _place(project, description, board, on)
+    place = _place(project, description, board, on, elf)
     note = ""
     if place == "unicorn" and max_samples is None:
         max_samples, have = _UNICORN_SAMPLES, description.samples
@@ -118,6 +128,8 @@ def run(
     if max_samples is not None and max_samples < 1:
         raise TinygenError(f"{max_samples} samples prove nothing: ask for at least 1")
     console = Console(progress)
+    if place == "chip":
+        return _run_chip(project, description, board, console, max_samples, timeout, elf)
     if description.template == "zephyr":
         built = build_zephyr(project, board, max_samples)
         status = run_zephyr(built, board, place == "host", console, timeout)
@@ -136,7 +148,76 @@ def run(
     return replace(_result(description, place, built, console, status), note=note)
 
 
-def _place(project: Path, description: Project, board: Board, on: Place | None) -> Place:
+def _run_chip(
+    project: Path,
+    description: Project,
+    board: Board,
+    console: Console,
+    max_samples: int | None,
+    timeout: float,
+    elf: Path | None,
+) -> RunResult:
+    """The image that is flashed: built, named, or found where no Zephyr tree is at hand."""
+    built, notes = _image(project, board, elf)
+    predicted = sum(layer.instructions or 0 for layer in description.layers)
+    ran = run_chip(built.elf, board, console, max_samples, timeout, predicted)
+    boot, samples = console.boot, console.samples
+    if boot is not None and description.model_hash and boot.hash != description.model_hash:
+        raise TinygenError(
+            f"{built.elf} carries {boot.model} of hash {boot.hash[:12]}, this project "
+            f"{description.model} of hash {description.model_hash[:12]}: build it again"
+        )
+    if max_samples is not None and console.done is None and len(samples) >= max_samples:
+        equal = sum(s.equal for s in samples)
+        console.done = Done(samples=len(samples), equal=equal, stack=-1)
+    result = _result(description, "chip", built, console, 0)
+    notes.extend([ran.note] if ran.note else [])
+    layers = tuple(
+        replace(found, cycles=estimated_cycles(layer, found.count))
+        for layer, found in zip(description.layers, result.layers, strict=True)
+    )
+    result = replace(
+        result, note="; ".join(notes), layers=layers, model_hash=description.model_hash
+    )
+    return replace(result, counter="instructions") if result.counter else result
+
+
+def estimated_cycles(layer: Layer, count: int | None) -> int | None:
+    """Of a layer whose instructions were counted: as many cycles for each as the cost model
+    predicts, with the board's waits for memory."""
+    if count is None or not layer.instructions or layer.cycles is None:
+        return None
+    return round(count * layer.cycles / layer.instructions)
+
+
+def _image(project: Path, board: Board, elf: Path | None) -> tuple[Built, list[str]]:
+    """The image, and what to say about where it is from."""
+    notes = []
+    if elf is None:
+        try:
+            zephyr_base(project)
+        except TinygenError:
+            images = find_images(project)
+            if not images:
+                raise
+            elf = images[0]
+            notes.append(f"no Zephyr tree is at hand, so {elf} ran as it is")
+    if elf is None:
+        return bring_up_to_date(project) or build_zephyr(project, board), notes
+    if not elf.is_file():
+        raise TinygenError(f"{elf} is not there: build the project, or correct --elf")
+    try:
+        sizes = read_elf(elf)
+    except (struct.error, IndexError, ValueError):
+        raise TinygenError(
+            f"{elf} is a damaged ELF file: build it again, or name another file with --elf"
+        ) from None
+    return Built(elf, sizes.flash_bytes, sizes.ram_bytes, "what built the image", ""), notes
+
+
+def _place(
+    project: Path, description: Project, board: Board, on: Place | None, elf: Path | None = None
+) -> Place:
     if description.board != board.name:
         raise TinygenError(
             f"{project} was made for board {description.board}, not {board.name}: create a project "
@@ -145,6 +226,26 @@ def _place(project: Path, description: Project, board: Board, on: Place | None) 
     if on is not None and on not in PLACES:
         raise TinygenError(f"cannot run on {on!r}: choose one of {', '.join(PLACES)}")
     zephyr = description.template == "zephyr"
+    chip = zephyr and chip_of(board) is not None
+    if elf is not None and on is None:
+        on = "chip"
+    if elf is not None and on != "chip":
+        raise TinygenError(f"--elf names the image of a chip, and --on {on} builds its own")
+    if on == "chip":
+        if chip:
+            return on
+        raise TinygenError(
+            f"{project} is no Zephyr project"
+            if not zephyr
+            else f"{board.name} has no model of its chip: its file lacks emulation.chip, and "
+            "docs/chips.md says how to add a family"
+        )
+    if on is None and chip and not board.emulation.host and not board.emulation.qemu_machine:
+        if has_unicorn():
+            return "chip"
+        raise TinygenError(
+            f"running {board.name}'s image needs Unicorn: pip install 'tinygen[run]'"
+        )
     if on == "unicorn" and zephyr:
         raise TinygenError(
             f"{project} is a Zephyr project, which Unicorn does not run: use --on qemu, or create "

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from tinygen.boards import Board
+from tinygen.boards.chip import chip_names
 from tinygen.errors import TinygenError
 
 Emulator = Literal["qemu", "unicorn"]
@@ -184,6 +185,20 @@ def doctor() -> list[Check]:
             _EXTRA,
         ),
         Check(
+            "chip models",
+            ", ".join(chip_names()) if has_unicorn() and find_host_compiler() else None,
+            "running the image of an STM32 board",
+            None,
+            f"{_EXTRA}: unicorn, and a compiler for this computer",
+        ),
+        Check(
+            "Zephyr tree",
+            _zephyr_tree(),
+            "building Zephyr projects outside of a west workspace",
+            "a workspace around the project, or --elf",
+            "set ZEPHYR_BASE to a Zephyr 4.x tree",
+        ),
+        Check(
             "PULP SDK and GVSoC",
             find_pulp_sdk(),
             "running a PULP project without a board",
@@ -198,6 +213,11 @@ def doctor() -> list[Check]:
             "pip install 'tinygen[check]'",
         ),
     ]
+
+
+def _zephyr_tree() -> str | None:
+    base = os.environ.get("ZEPHYR_BASE", "")
+    return base if base and (Path(base) / "Kconfig.zephyr").is_file() else None
 
 
 def system_tools_allowed() -> bool:

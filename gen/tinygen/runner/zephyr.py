@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tinygen.boards import Board
+from tinygen.boards.chip import chip_of
 from tinygen.errors import TinygenError
 from tinygen.names import for_shell
 from tinygen.runner.build import Built, compiler_flags, configure_and_build, run_tool
@@ -34,6 +35,26 @@ def build_zephyr(project: Path, board: Board, max_samples: int | None = None) ->
     ]
     configure_and_build(command, folder, project, command[0], environment)
     path = folder / "zephyr" / ("zephyr.exe" if board.emulation.host else "zephyr.elf")
+    elf = read_elf(path)
+    compiler = f"Zephyr, {environment.get('ZEPHYR_TOOLCHAIN_VARIANT', 'its SDK')}"
+    return Built(path, elf.flash_bytes, elf.ram_bytes, compiler, compiler_flags(folder))
+
+
+def bring_up_to_date(project: Path) -> Built | None:
+    """The image in <project>/build, which `west build` has configured and `west flash` will write;
+    None where west has not been there."""
+    folder = (project / "build").resolve()
+    path = folder / "zephyr" / "zephyr.elf"
+    cache = folder / "CMakeCache.txt"
+    if not (path.is_file() and cache.is_file()):
+        return None
+    if f"CMAKE_CACHEFILE_DIR:INTERNAL={folder}\n" not in cache.read_text(errors="replace"):
+        return None  # the project was moved or copied: CMake would refuse this folder
+    cmake = find_cmake()
+    if cmake is None:
+        raise TinygenError("no cmake found: apt-get install cmake")
+    environment = _environment(project, False)
+    run_tool([cmake, "--build", str(folder)], project, "building", environment)
     elf = read_elf(path)
     compiler = f"Zephyr, {environment.get('ZEPHYR_TOOLCHAIN_VARIANT', 'its SDK')}"
     return Built(path, elf.flash_bytes, elf.ram_bytes, compiler, compiler_flags(folder))
@@ -93,6 +114,7 @@ def _qemu(built: Built, board: Board) -> list[str]:
     if board.emulation.qemu_machine is None:
         raise TinygenError(
             f"QEMU does not emulate {board.name}: `west flash` the project, then `tinygen profile`"
+            + (", or run it with --on chip" if chip_of(board) else "")
         )
     command = [
         program,

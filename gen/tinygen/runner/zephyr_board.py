@@ -14,7 +14,8 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from tinygen.boards import Board, Core, Region, Zephyr, fault
+from tinygen.boards import Board, Core, Emulation, Region, Zephyr, fault
+from tinygen.boards.chip import chip_names
 from tinygen.boards.texts import FORBIDDEN, LONGEST, ZephyrBoard
 from tinygen.errors import TinygenError
 from tinygen.names import identifier
@@ -125,6 +126,7 @@ def describe(name: str, config: Config, tree: Any) -> Board:
         ),
         memory=memory,
         templates=("zephyr",),
+        emulation=Emulation(chip=_chip(config)),
         zephyr=Zephyr(board=name, conf=tuple(conf), overlay=overlay),
     )
 
@@ -137,6 +139,12 @@ def runs_from_ram(config: Config) -> bool:
 def _number(config: Config, symbol: str, unit: int) -> int:
     """0 where the board has no such symbol."""
     return int(config.get(symbol) or "0", 0) * unit
+
+
+def _chip(config: Config) -> str | None:
+    """The family whose model runs the board's image; Zephyr's series are stm32h7x and the like."""
+    series = config.get("SOC_SERIES", "").removesuffix("x")
+    return series if series in chip_names() else None
 
 
 def _title(tree: Any, name: str) -> str:
