@@ -23,8 +23,10 @@ operator or private protected public template this throw try typename using virt
 _PROJECT = """
 main memory_clocks platform print profile self_test startup syscalls tg tinygen app zephyr
 all clean depend edit_cache firmware help install package rebuild_cache run test con prn aux nul
+arena arena_planned arena_default_ram fast_code log_level profile_icount self_test_limit
 """
-"""Files of the templates, targets of CMake, and what Windows keeps for devices."""
+"""Files of the templates, targets of CMake, what Windows keeps for devices, and what stands behind
+CONFIG_TINYGEN_ in an application."""
 _NOT_C = frozenset(_KEYWORDS.split())
 _RESERVED = _NOT_C.union(_PROJECT.split())
 _UNUSABLE_ZEPHYR = " '&(),:%*`"

@@ -120,7 +120,10 @@ def _masked(net: Net, scores: str, s: int) -> str:
         low = net.constant(np.float32(-1e9))
         need(False) if net.opset < 9 else None
         return net.node("Where", [net.constant(seen), scores, low])
-    return net.node("Add", [scores, net.constant(np.where(seen, 0, -200).astype(np.float32))])
+    return net.node(
+        "Add",
+        [scores, net.constant(np.where(seen, 0, net.pick((-1e4, -1e9, -200))).astype(np.float32))],
+    )
 
 
 def feed_forward(net: Net, x: str) -> str:

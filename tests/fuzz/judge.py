@@ -60,7 +60,8 @@ def judge(drawn: Drawn, folder: Path, case: int = 0) -> Verdict:
             return Verdict("find", wrong)
         return _integer(drawn, path, x, case)
     except TinygenError as error:
-        return refused(str(error), names, kinds, folder)
+        said = re.sub(r"~\w+", "", str(error))  # as `import_model` does
+        return refused(said, names, kinds, folder)
 
 
 NAMELESS = ("is a float model without quantisation", "computes nothing", "or later")
@@ -84,8 +85,6 @@ def refused(sentence: str, names: set[str], kinds: str, folder: Path) -> Verdict
     numbered |= plain.startswith("quantised, but") and RENAMED.search(plain) is not None
     if not said & (names - {""}) and not numbered:
         return Verdict("find", f"names nothing of the model: {plain}")
-    if "~" in plain:
-        return Verdict("find", f"a name that the exporter did not give: {plain}")
     return Verdict("refused", plain)
 
 
@@ -123,7 +122,10 @@ def _integer(drawn: Drawn, path: Path, x: Array, case: int) -> Verdict:
     plan_model(graph, load_board(BOARDS[case % len(BOARDS)]), Options(), None)
     quant = graph.values[graph.output].quant
     assert quant is not None
-    theirs = onnx_outputs(path, x, tensor=graph.logits, spelled=True)
+    try:
+        theirs = onnx_outputs(path, x, tensor=graph.logits, spelled=True)
+    except TinygenError as error:
+        return Verdict("empty", str(error))
     target = graph.logits if graph.logits in net.values else drawn.output
     off = []
     for k in range(SAMPLES):

@@ -30,6 +30,8 @@ LARGEST, HIGHEST = 2048, 1e3
 STILL = {"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Dropout", "Slice"}
 STILL |= {"Gather", "Split", "Expand", "Tile", "Concat", "DequantizeLinear", "Cast"}
 """What moves elements adds no rounding of its own."""
+WHOLE = {"Attention", "Mean", "Sum"}
+"""Operators in which something is rounded before the end, as in all of onnxruntime's fused ones."""
 ort.set_default_logger_severity(4)
 
 
@@ -316,20 +318,30 @@ class Net:
         self.made = kept[::-1]
         self.constants = [c for c in self.constants if c.name in wanted]
 
+    def _noisy(self, name: str, value: Array | None, part: float) -> Array | None:
+        """A live real value off by up to half of a part of its range."""
+        if value is None or name not in self.live or value.dtype != np.float32:
+            return value
+        low, high = self.span(name)
+        noise = self.rng.uniform(-0.5, 0.5, value.shape) * (high - low) * part
+        return np.asarray(value + noise, np.float32)
+
     def disturbed(self, output: str, sample: int, part: float) -> Array:
         """The output when every activation that is computed is off by up to half of a part of its
         range (1/255: a step of eight bits)."""
         known = {c.name: self.values[c.name][sample] for c in self.constants}
         known[self.input] = self.values[self.input][sample]
         for made in self.made:
-            results = made.run([known[i] if i else None for i in made.node.input])
+            given = [known[i] if i else None for i in made.node.input]
+            if made.node.domain or made.node.op_type in WHOLE:
+                given = [
+                    self._noisy(i, v, part) for i, v in zip(made.node.input, given, strict=True)
+                ]
+            results = made.run(given)
             for name, result in zip(made.node.output, results, strict=True):
                 noisy = name in self.live and made.node.op_type not in STILL
                 if noisy and result.dtype == np.float32:
-                    low, high = self.span(name)
-                    step = (high - low) * part
-                    noise = self.rng.uniform(-0.5, 0.5, result.shape) * step
-                    result = np.asarray(result + noise, np.float32)
+                    result = self._noisy(name, result, part)
                 elif noisy and result.dtype in (np.int8, np.uint8):
                     info = np.iinfo(result.dtype)
                     if part > 1e-3:

@@ -75,6 +75,7 @@ def clip(net: Net, x: str) -> str:
     ends = sorted(float(v) for v in net.rng.uniform(low, high, 2) * 0.8)
     if ends[1] - ends[0] < 1e-3:
         raise Rejected("range")
+    need(ends[0] < 4 and ends[1] > -4)
     lower = None if net.chance(0.2) else np.float32(max(ends[0], -4))
     upper = None if net.chance(0.2) and low > -9 else np.float32(min(ends[1], 4))
     if net.opset < 11:

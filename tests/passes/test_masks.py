@@ -18,7 +18,7 @@ from tinygen.operators import Weighted
 from tinygen.passes import import_model
 from tinygen.passes.attention_node import attention_node
 from tinygen.passes.engine import rewrite
-from tinygen.passes.masks import MASKS
+from tinygen.passes.masks import MASKS, refuse_weak_masks
 from tinygen.passes.moves import MOVES
 from tinygen.passes.products import PRODUCTS_OF_MATRICES
 from tinygen.passes.rows import ROWS
@@ -157,3 +157,17 @@ def test_the_attention_node_with_a_mask(kind: str) -> None:
         assert "Attention" in kinds(after)
     else:
         assert np.array_equal(mask_of(after), CAUSAL)
+
+
+@pytest.mark.parametrize(
+    ("low", "scale", "weak"), [(-200, 4.0, True), (-200, 0.5, False), (-1e9, 4.0, False)]
+)
+def test_a_mask_that_scores_reach_over(low: float, scale: float, weak: bool) -> None:
+    """What is hidden weighs something where scores are further apart than the mask is low."""
+    b = Bench(1, 2, S, S)
+    y = b.node("Softmax", added(b, b.quant("x", scale), low), shape=(1, 2, S, S), axis=-1)
+    graph = rewrite(b.graph(y), RULES)
+    if not weak:
+        return refuse_weak_masks(graph)
+    with pytest.raises(TinygenError, match="mask of -200 does not hide"):
+        refuse_weak_masks(graph)

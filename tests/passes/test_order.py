@@ -129,3 +129,20 @@ def two_operands(kind: str) -> Graph:
     attrs = {"Move": {"index": np.arange(4)[::-1]}, "Quant": {"scale": 0.1, "zp": 0}}.get(kind, {})
     last = Node("y", Float(kind, attrs), ("a", "b") if two else ("a",), ("y",))
     return verify(Graph("g", values, (*(sources if two else sources[:1]), last), "x", "y"))
+
+
+@rule("Relu")
+def of_another_shape(scope: Scope, node: Node) -> engine.Result:
+    """The same elements in one row."""
+    return scope.emit(Float("Abs"), node.inputs, (1, 6))
+
+
+def test_an_answer_of_another_shape_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its readers would be read wrongly."""
+    monkeypatch.setattr(engine, "STRICT", False)
+    b = Bench(2, 3)
+    graph = b.graph(b.node("Relu", "x", shape=(2, 3)))
+    assert engine.kind_of(rewrite(graph, (of_another_shape,)).nodes[0]) == "Relu"
+    monkeypatch.setattr(engine, "STRICT", True)
+    with pytest.raises(AssertionError, match="of_another_shape"):
+        rewrite(graph, (of_another_shape,))

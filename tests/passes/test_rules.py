@@ -581,3 +581,24 @@ def test_a_division_by_zero_is_no_factor() -> None:
     b = Bench(2, 3)
     y = b.node("Div", b.linear("x", np.eye(3)), b.const(0.0), shape=(2, 3))
     assert kinds(rewrite(b.graph(y), algebra.ALGEBRA)) == ["Linear", "Div"]
+
+
+@pytest.mark.parametrize("kind", ["Add", "Mul"])
+def test_a_constant_of_more_axes_gives_the_result_more(kind: str) -> None:
+    b = Bench(2, 3)
+    y = b.node(kind, b.linear("x", np.eye(3)), b.const([[[1.0, 2.0, 3.0]]]), shape=(1, 2, 3))
+    after = apply(b.graph(y), *algebra.ALGEBRA)
+    assert kinds(after) == ["Linear", "Move"] and after.values[after.output].shape == (1, 2, 3)
+    b = Bench(1, 3)  # and one that broadcasts the product stays
+    y = b.node(kind, b.linear("x", np.eye(3)), b.const(np.ones((2, 3)) * 2), shape=(2, 3))
+    assert kinds(apply(b.graph(y), *algebra.ALGEBRA)) == ["Linear", kind]
+
+
+def test_a_part_of_a_plane_is_no_plane_turned() -> None:
+    """A Move that takes the first elements of a larger tensor in their order."""
+    b = Bench(1, 9)
+    part = b.node("Move", "x", shape=(3, 1, 1), index=np.arange(3))
+    constants = b.const(np.ones((2, 3, 1, 1)), np.int32), b.const(np.ones(2)), b.const(np.zeros(2))
+    attrs = {"strides": [1, 1], "dilations": [1, 1], "pads": [0] * 4, "group": 1}
+    y = b.node("Convolve", part, *constants, shape=(1, 2), channels_last=False, **attrs)
+    assert kinds(rewrite(b.graph(y), WINDOWS)) == ["Move", "Convolve"]

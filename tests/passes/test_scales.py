@@ -38,6 +38,19 @@ def test_scores_above_zero_have_the_usual_grid() -> None:
     assert score_grid(scores) == grid_of(1.0, float(scores.max()))
 
 
+def test_scores_that_a_mask_leaves_keep_their_lower_end() -> None:
+    """Rows whose only keys have low scores, beside rows with high ones."""
+    scores = RNG.normal(0, 4, (50, 6, 6))
+    scores[:, :2] -= 25
+    scores[:, :, 3:] += 20
+    visible = np.broadcast_to(np.tri(6, dtype=bool), scores.shape)
+    grid = score_grid(scores, 1.0, visible)
+    assert (-128 - grid.zero_point) * grid.scale < scores[visible].min() + 6
+    assert (127 - grid.zero_point) * grid.scale > 0.99 * scores[visible].max()
+    blind = score_grid(scores)
+    assert (-128 - blind.zero_point) * blind.scale > -20
+
+
 def test_scores_that_others_read_keep_their_lower_end() -> None:
     """A sum beside the softmax needs the low ones, which the softmax does not."""
     grids = []

@@ -13,6 +13,14 @@ from tinygen.boards.read import fields
 from tinygen.errors import TinygenError
 from tinygen.resources import resource
 
+_PLAIN = {
+    "extra_forbidden": "there is no such field",
+    "missing": "the field is missing",
+    "model_type": "fields are needed here: {name: value, ...}",
+    "dict_type": "fields are needed here: {name: value, ...}",
+    "tuple_type": "a list is needed here: [...]",
+}
+"""What pydantic says in terms of Python."""
 _SCHEMA = "boards/README.md has the schema"
 
 
@@ -44,10 +52,7 @@ def fault(error: ValidationError) -> str:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     said = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
-        said = "there is no such field"
-    if first["type"] == "missing":
-        said = "the field is missing"
+    said = _PLAIN.get(first["type"], said)
     return f"{where}: {said}" if where else said
 
 
@@ -58,7 +63,7 @@ def all_boards() -> list[Board]:
 
 def load_board(name: str) -> Board:
     """A board by name, alias, or path of a .yaml file. `mps2/an386` and `mps2_an386` are one."""
-    if name.endswith((".yaml", ".yml")):
+    if name.lower().endswith((".yaml", ".yml")):
         return read_board(Path(name))
     wanted = _canonical(name)
     boards = all_boards()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
@@ -10,6 +11,8 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 LARGEST = 1 << 20
 """Bytes of a file; the shipped ones have three thousand."""
+
+_ODD = re.compile(r"[-+]?(0[0-7_]*[0-7][0-7_]*|.*:.*)")
 
 
 def fields(data: bytes) -> Any:
@@ -43,6 +46,11 @@ def _unique(node: Node, where: str) -> None:
     if isinstance(node, SequenceNode):
         for i, item in enumerate(node.value):
             _unique(item, f"{where}.{i}".lstrip("."))
+    if isinstance(node, ScalarNode) and node.tag.endswith(":int") and _ODD.fullmatch(node.value):
+        raise ValueError(
+            f"{where}: YAML reads {node.value} as octal or in sixties: write it in decimal or "
+            "from 0x on"
+        )
     if not isinstance(node, MappingNode):
         return
     lines: dict[str, int] = {}
@@ -51,6 +59,8 @@ def _unique(node: Node, where: str) -> None:
         if not isinstance(key, ScalarNode):
             raise ValueError(f"line {line}: the name of a field is no text")
         field = f"{where}.{key.value}".lstrip(".")
+        if key.tag.endswith(":merge"):
+            raise ValueError(f"line {line}: << merges fields: write them out")
         if key.value in lines:
             raise ValueError(
                 f"{field} stands in line {lines[key.value]} and in line {line}: keep one"

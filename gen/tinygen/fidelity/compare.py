@@ -130,7 +130,7 @@ def session(model: Path | bytes, *, optimised: bool = False) -> Any:
         levels.ORT_ENABLE_ALL if optimised else levels.ORT_DISABLE_ALL
     )
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # its errors are said once, in a sentence
     source = model if isinstance(model, bytes) else str(model)  # a path finds its external data
     return onnxruntime.InferenceSession(source, options, ["CPUExecutionProvider"])
 
@@ -148,7 +148,9 @@ def reason_of(error: Exception) -> str:
     text = " ".join(str(error).split())
     text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
     text = re.sub(r"/\S+\.(?:cc|h|cpp):\d+: \S+ Assertion .*? failed: ", "", text)
-    text = re.sub(r"/\S+\.(?:cc|h|cpp):\d+ [^()]*\(.*?\)(?: const)? (?=[A-Z(])", "", text)
+    text = re.sub(
+        r"/\S+\.(?:cc|h|cpp):\d+ [^()]*\(.*?\)(?: const)?(?: \[with [^]]*\])? (?=[\w(])", "", text
+    )
     text = re.sub(r"Load model from \S+ failed: ?", "", text)
     return "".join(c for c in text if c.isprintable())[:200] or type(error).__name__
 

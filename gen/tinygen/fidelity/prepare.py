@@ -45,6 +45,39 @@ def scale_scores(model: onnx.ModelProto) -> list[str]:
     return names
 
 
+def weights_on_the_right(model: onnx.ModelProto) -> None:
+    """A constant matrix c in front of an activation: c x = (x^T c^T)^T, because onnxruntime takes
+    the scales of weights along the axis that is summed there."""
+    graph = model.graph
+    stored = {t.name: t for t in graph.initializer}
+    inferred = onnx.shape_inference.infer_shapes(model).graph
+    ranks = {
+        v.name: len(v.type.tensor_type.shape.dim)
+        for v in (*inferred.value_info, *inferred.input, *inferred.output)
+    }
+    nodes: list[onnx.NodeProto] = []
+    for node in graph.node:
+        left = stored.get(node.input[0]) if node.op_type == "MatMul" else None
+        rank = ranks.get(node.input[1], 0) if left is not None else 0
+        if left is None or len(left.dims) != 2 or rank < 2 or node.input[1] in stored:
+            nodes.append(node)
+            continue
+        (output,) = node.output
+        name = node.name or output
+        perm = [*range(rank - 2), rank - 1, rank - 2]
+        weight = numpy_helper.from_array(numpy_helper.to_array(left).T.copy(), f"{name}_right")
+        graph.initializer.append(weight)
+        before, after = f"{name}_turned", f"{output}_turned"
+        nodes += [
+            helper.make_node("Transpose", [node.input[1]], [before], before, perm=perm),
+            helper.make_node("MatMul", [before, weight.name], [after], name),
+            helper.make_node("Transpose", [after], [output], after, perm=perm),
+        ]
+    kept = [onnx.NodeProto.FromString(n.SerializeToString()) for n in nodes]
+    del graph.node[:]
+    graph.node.extend(kept)
+
+
 def plain_biases(model: onnx.ModelProto) -> None:
     """A Gemm's third operand that is no bias of one number a column is added behind it, and its
     factor beta goes into it: onnxruntime quantises other forms wrongly or not at all."""

@@ -27,7 +27,7 @@ from tinygen.fidelity.compare import Progress, onnx_outputs, reason_of, runtime
 from tinygen.fidelity.grids import complete, with_rounded_input
 from tinygen.fidelity.honest import fitness, judged
 from tinygen.fidelity.noise import LayerNoise, layer_noise
-from tinygen.fidelity.prepare import MOVES, plain_biases, scale_scores
+from tinygen.fidelity.prepare import MOVES, plain_biases, scale_scores, weights_on_the_right
 from tinygen.fidelity.samples import read_samples
 from tinygen.importer import IDS, fix_shape, load, read_model, without_contrib
 from tinygen.passes import import_model
@@ -179,6 +179,7 @@ def _run(
     quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
     ready = onnx.load(str(prepared))
     plain_biases(ready)
+    weights_on_the_right(ready)
     factors = scale_scores(ready)
     prepared.write_bytes(ready.SerializeToString())
     norms = norms_within(load(prepared, quantised=False))

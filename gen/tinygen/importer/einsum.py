@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Einsum of one or two operands, spelled out: transposes, sums, one matrix product."""
+"""Einsum spelled out: transposes, sums, a matrix product for every operand after the first."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SPARE = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def einsum(e: Expansion) -> None:
-    """The node in hand; letters that stay, that both operands share, that are summed."""
+    """The node in hand, operand by operand: letters that nobody later reads are summed at once."""
     terms, out = _parsed(e)
     sizes: dict[str, int] = {}
     for term, shape in zip(terms, e.shapes, strict=True):
@@ -27,30 +27,46 @@ def einsum(e: Expansion) -> None:
     for i, term in enumerate(terms):
         others = set(out).union(*(t for j, t in enumerate(terms) if j != i))
         names[i], terms[i] = _summed(e, names[i], term, others)
+    name, term = names[0], terms[0]
+    for at in range(1, len(terms)):
+        last = at == len(terms) - 1
+        later = set(out).union(*terms[at + 1 :])
+        kept = out if last else "".join(x for x in dict.fromkeys(term + terms[at]) if x in later)
+        sides = (name, term), (names[at], terms[at])
+        name, term = _product(e, *sides, kept, sizes, e.output(0) if last else ""), kept
     if len(terms) == 1:
-        _placed(e, names[0], terms[0], out, e.output(0))
-        return
-    e.need(len(terms) == 2, f"{len(terms)} operands")
-    a, b = terms
+        _placed(e, name, term, out, e.output(0))
+
+
+Operand = tuple[str, str]
+"""A value, and the letters of its axes."""
+
+
+def _product(
+    e: Expansion, first: Operand, second: Operand, out: str, sizes: dict[str, int], output: str
+) -> str:
+    """Two operands as one matrix product: letters that both share and stay, that are summed, that
+    one of them has."""
+    a, b = first[1], second[1]
     batch = [x for x in out if x in a and x in b]
     inner = [x for x in a if x in b and x not in out]
     left = [x for x in a if x not in b]
     right = [x for x in b if x not in a]
 
-    def matrix(name: str, term: str, order: Sequence[str], dims: Sequence[int]) -> str:
-        return e.reshaped(_placed(e, name, term, "".join(order)), dims)
+    def matrix(operand: Operand, order: Sequence[str], dims: Sequence[int]) -> str:
+        return e.reshaped(_placed(e, *operand, "".join(order)), dims)
 
     def size(letters: Sequence[str]) -> int:
         return math.prod(sizes[x] for x in letters)
 
     lead = [size(batch)] if batch else []
     rows, depth, columns = size(left), size(inner), size(right)
-    x = matrix(names[0], a, [*batch, *left, *inner], [*lead, rows, depth])
-    y = matrix(names[1], b, [*batch, *inner, *right], [*lead, depth, columns])
+    x = matrix(first, [*batch, *left, *inner], [*lead, rows, depth])
+    y = matrix(second, [*batch, *inner, *right], [*lead, depth, columns])
     product = e.add("MatMul", x, y)
     made = "".join([*batch, *left, *right])
     full = e.reshaped(product, [sizes[x] for x in made])
-    _placed(e, full, made, out, e.output(0))
+    return _placed(e, full, made, out, output)
 
 
 def _parsed(e: Expansion) -> tuple[list[str], str]:

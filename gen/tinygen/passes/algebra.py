@@ -94,6 +94,11 @@ def alone(scope: Scope, name: str) -> bool:
     return scope.fanout[name] == 1
 
 
+def same_size(scope: Scope, a: str, b: str) -> bool:
+    """Whether nothing is broadcast between two values."""
+    return math.prod(scope.shape(a)) == math.prod(scope.shape(b))
+
+
 @rule("Mul", "Div", "Add", "Sub")
 def nothing_done(scope: Scope, node: Node) -> Result:
     """x 1 = x + 0 = x."""
@@ -147,7 +152,10 @@ def factor_into_product(scope: Scope, node: Node) -> Result:
         return None
     x, c = found
     product = scope.made_by(x, *PRODUCTS)
-    return scaled(scope, product, c) if product is not None and alone(scope, x) else None
+    if product is None or not alone(scope, x) or not same_size(scope, x, node.output):
+        return None
+    y = scaled(scope, product, c)  # a constant of more axes gives the result more
+    return None if y is None else move(scope, y, None, scope.shape(node.output))
 
 
 @rule("Add", "Sub")
@@ -158,7 +166,10 @@ def offset_into_product(scope: Scope, node: Node) -> Result:
         return None
     x, c = found
     product = scope.made_by(x, *PRODUCTS)
-    return shifted(scope, product, c) if product is not None and alone(scope, x) else None
+    if product is None or not alone(scope, x) or not same_size(scope, x, node.output):
+        return None
+    y = shifted(scope, product, c)
+    return None if y is None else move(scope, y, None, scope.shape(node.output))
 
 
 @rule("Quant")
@@ -220,7 +231,7 @@ def _rounded_product(scope: Scope, step: Node, x: str) -> Node | None:
     """The rounding of a product that a step alone reads, the step being read by the root alone."""
     inner = scope.made_by(x, "Quant")
     product = scope.made_by(inner.inputs[0], *PRODUCTS) if inner is not None else None
-    if product is None or inner is None:
+    if product is None or inner is None or scope.shape(x) != scope.shape(step.output):
         return None
     ones = step.output, x, product.output
     return inner if all(alone(scope, name) for name in ones) else None

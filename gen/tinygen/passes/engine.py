@@ -149,6 +149,9 @@ class Scope:
             if result is None:
                 continue
             outputs = (result,) if isinstance(result, str) else result
+            if [self.shape(o) for o in outputs] != [self.shape(o) for o in node.outputs]:
+                assert not STRICT, f"{candidate.name} on {node.name} answers another shape"
+                continue
             if not self.lighter(node, outputs):
                 assert not STRICT, f"{candidate.name} on {node.name} does not lower the order"
                 continue

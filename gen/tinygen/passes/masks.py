@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygen.errors import TinygenError
-from tinygen.graph import Node
+from tinygen.graph import Graph, Node
 from tinygen.graph.ops import U8, Float
 from tinygen.passes.constants import is_constant, real
 from tinygen.passes.engine import Result, Scope, kind_of, rule
@@ -35,7 +35,8 @@ def mask_added(scope: Scope, node: Node) -> Result:
             continue
         low = values <= NEVER
         if low.any() and np.all(low | (values == 0)):
-            return _mask(scope, node, node.inputs[side], ~low, float(values[low].max()))
+            least = float(values[low].max())
+            return _mask(scope, node, node.inputs[side], ~low, least, adds=True)
     return None
 
 
@@ -52,12 +53,16 @@ def mask_chosen(scope: Scope, node: Node) -> Result:
         if values is None or is_constant(scope, x) or not np.all(values <= NEVER):
             continue
         seen = chosen != 0 if side == 0 else chosen == 0
-        return _mask(scope, node, x, seen, float(values.max()))
+        return _mask(scope, node, x, seen, float(values.max()), adds=False)
     return None
 
 
-def _mask(scope: Scope, node: Node, x: str, seen: NDArray[Any], low: float) -> str | None:
-    """The Mask of x: one head's rows where the constant is the same for all, else every row."""
+def _mask(
+    scope: Scope, node: Node, x: str, seen: NDArray[Any], low: float, *, adds: bool
+) -> str | None:
+    """The Mask of x: one head's rows where the constant is the same for all, else every row.
+
+    adds: whether what it hides is that much lower than it was, and not the low number itself."""
     shape = scope.shape(x)
     if len(shape) < 2 or scope.shape(node.output) != shape:
         return None
@@ -72,7 +77,7 @@ def _mask(scope: Scope, node: Node, x: str, seen: NDArray[Any], low: float) -> s
         )
     if np.all(rows == rows[0]):
         rows = rows[:1]
-    return scope.emit(Float("Mask", {"seen": rows, "low": low}), (x,), shape)
+    return scope.emit(Float("Mask", {"seen": rows, "low": low, "adds": adds}), (x,), shape)
 
 
 def _low(mask: Node) -> float:
@@ -80,9 +85,10 @@ def _low(mask: Node) -> float:
     return float(mask.op.attrs["low"])
 
 
-def _again(scope: Scope, mask: Node, x: str, low: float) -> str:
+def _again(scope: Scope, mask: Node, x: str, low: float, **changed: bool) -> str:
     assert isinstance(mask.op, Float)
-    return scope.emit(Float("Mask", {**mask.op.attrs, "low": low}), (x,), scope.shape(mask.output))
+    attrs = {**mask.op.attrs, "low": low, **changed}
+    return scope.emit(Float("Mask", attrs), (x,), scope.shape(mask.output))
 
 
 @rule("Mul", "Div")
@@ -109,7 +115,7 @@ def rounding_of_a_mask(scope: Scope, node: Node) -> Result:
         return None
     inner = quant(scope, before.inputs[0], grid)
     low = max(_low(before), (-128 - grid.zero_point) * grid.scale)
-    return _again(scope, before, inner, low)
+    return _again(scope, before, inner, low, adds=False)
 
 
 @rule("Softmax")
@@ -136,7 +142,11 @@ def mask_before_softmax(scope: Scope, node: Node) -> Result:
     both = seen if known is None else _both(seen, known)
     index = None if moved is None else index_of(moved)
     source = move(scope, before.inputs[0], index, scope.shape(x))
-    op = Float("Softmax", {**node.op.attrs, "mask": both})
+    hides = dict(node.op.attrs)
+    if before.op.attrs["adds"]:
+        low = _low(before) * node.op.attrs.get("beta", 1.0)
+        hides["hides"] = max(low, node.op.attrs.get("hides", low))
+    op = Float("Softmax", {**hides, "mask": both})
     return scope.emit(op, (source,), scope.shape(node.output))
 
 
@@ -182,3 +192,25 @@ MASKS = (
     mask_before_softmax,
     softmax_is_a_number,
 )
+
+
+def refuse_weak_masks(graph: Graph) -> None:
+    """Raise where what a mask hides may weigh something: its scores reach further than it does.
+
+    ``hides`` of a Softmax: how much is added to what its mask hides, as the exponent sees it.
+    """
+    for node in graph.nodes:
+        if not isinstance(node.op, Float) or "hides" not in node.op.attrs:
+            continue
+        grid = graph.values[node.inputs[0]].quant
+        low, beta = float(node.op.attrs["hides"]), float(node.op.attrs.get("beta", 1.0))
+        if grid is not None and 255 * grid.scale * beta + low > NEVER:
+            raise weak(node, low / beta, 255 * grid.scale)
+
+
+def weak(node: Node, low: float, span: float) -> TinygenError:
+    """low, span: what a mask adds to the scores, and how far these are apart, in their unit."""
+    return TinygenError(
+        f"node {node.name} (Softmax) has scores that are {span:.3g} apart, so that a mask of "
+        f"{low:.3g} does not hide what it is added to: mask with -1e9"
+    )

@@ -19,11 +19,14 @@ from tinygen.graph import Graph, Node, Quant, Value
 from tinygen.graph.ops import Float
 from tinygen.passes.elementwise import ELEMENTWISE
 from tinygen.passes.engine import tidy
+from tinygen.passes.masks import refuse_weak_masks, weak
 from tinygen.passes.simulate import simulate, softmax
 
 NEEDING = {"Linear", "Convolve", "Norm", "Scores", "Mean", "Join", "Embed"}
 PAIRS = {"Add", "Sub", "Mul", "Div", "Max", "Min"}
 """They need a grid too where they take two activations; else they belong to a table."""
+ENOUGH = -12.0
+"""A score so much lower than the row's highest weighs less than a step of 16 bits."""
 CHOSEN = "has no scale in the model; chosen from"
 RANDOM = "random inputs (give real ones with --samples)"
 SAMPLES = 64
@@ -36,6 +39,7 @@ def choose_scales(samples: NDArray[Any] | None) -> Callable[[Graph], Graph]:
     """The pass; ``samples`` [N, ...] real inputs or None."""
 
     def step(graph: Graph) -> Graph:
+        refuse_weak_masks(graph)
         exact = _joins_on_one_grid(graph, unrounded(graph))
         graph = _rounded(graph, exact, "") if exact else graph
         x = drawn(graph) if samples is None else normalised(graph, samples[:SAMPLES])
@@ -59,18 +63,23 @@ def chosen_grids(graph: Graph, x: NDArray[Any]) -> dict[str, Quant]:
     if not missing or graph.values[graph.input].quant is None:
         return {}
     low, high = ({m: 0.0 for m in missing} for _ in range(2))
-    factors = _into_softmax(graph, missing)
-    scores: dict[str, list[NDArray[Any]]] = {m: [] for m in factors}
+    readers = _into_softmax(graph, missing)
+    scores: dict[str, list[NDArray[Any]]] = {m: [] for m in readers}
     for sample in x:
         values = simulate(graph, sample)
         for name in missing:
             low[name] = min(low[name], float(values[name].min()))
             high[name] = max(high[name], float(values[name].max()))
         for name, seen in scores.items():
-            seen.append(values[name])
+            seen.append(values[readers[name].inputs[0]])
     grids = {m: grid_of(low[m], high[m]) for m in missing}
     for name, seen in scores.items():
-        grids[name] = score_grid(np.concatenate(seen), factors[name])
+        op = readers[name].op
+        assert isinstance(op, Float)
+        mask = _visible(op.attrs.get("mask"), seen[0].shape)
+        visible = None if mask is None else np.concatenate([mask] * len(seen))
+        _hidden(readers[name], np.concatenate(seen), visible)
+        grids[name] = score_grid(np.concatenate(seen), op.attrs.get("beta", 1.0), visible)
     return grids
 
 
@@ -82,8 +91,10 @@ def unrounded(graph: Graph) -> list[str]:
             readers.setdefault(name, []).append(node)
     missing = []
     sources, tables, affine = _sources(graph)
+    end = _end(graph)
     for node in graph.nodes:
-        needing = _kind(node) in NEEDING or len(sources.get(node.output, ())) > 1
+        needing = node.output == end and _kind(node) in ELEMENTWISE - {"Quant"}
+        needing |= _kind(node) in NEEDING or len(sources.get(node.output, ())) > 1
         needing |= _kind(node) == "Softmax" and not _only_weighs(graph, readers, node)
         if not needing and node.output != graph.output:
             # a function of one tensor that a product reads as it is
@@ -99,6 +110,14 @@ def unrounded(graph: Graph) -> list[str]:
             continue
         missing.append(node.output)
     return missing
+
+
+def _end(graph: Graph) -> str:
+    """The value that the output is, movement aside."""
+    name, node = graph.output, graph.producer(graph.output)
+    while node is not None and _kind(node) == "Move":
+        name, node = node.inputs[0], graph.producer(node.inputs[0])
+    return name
 
 
 def _only_weighs(graph: Graph, readers: dict[str, list[Node]], softmax: Node) -> bool:
@@ -157,28 +176,58 @@ def grid_of(low: float, high: float) -> Quant:
     return Quant(scale, int(np.clip(np.rint(-128 - low / scale), -128, 127)))
 
 
-def score_grid(scores: NDArray[Any], factor: float = 1.0) -> Quant:
+def score_grid(
+    scores: NDArray[Any], factor: float = 1.0, visible: NDArray[np.bool_] | None = None
+) -> Quant:
     """The int8 grid of attention scores [..., keys] whose softmax is nearest to the exact one.
 
     A low score weighs next to nothing, so that the lower end may be cut off for finer steps.
-    factor: what the softmax multiplies them by.
+    factor: what the softmax multiplies them by.  visible: those that a mask does not hide from
+    their row, None: all.
     """
-    exact = softmax(factor * scores)
-    low, high = float(scores.min()), float(scores.max())
+
+    def weights(real: NDArray[Any]) -> NDArray[Any]:
+        with np.errstate(invalid="ignore"):  # a row that sees nothing
+            return softmax(factor * (real if visible is None else np.where(visible, real, -np.inf)))
+
+    exact = weights(scores)
+    counting = scores if visible is None else scores[visible]
+    low, high = float(counting.min()), float(counting.max())
     best, least = grid_of(low, high), np.inf
     for part in CUTS if low < 0 else CUTS[:1]:
         grid = grid_of(low * part, high)
         q = np.clip(np.rint(scores / grid.scale) + grid.zero_point, -128, 127)
-        rounded = softmax(factor * grid.scale * (q - grid.zero_point))
+        rounded = weights(grid.scale * (q - grid.zero_point))
         error = float(((rounded - exact) ** 2).mean())
         if error < least:
             best, least = grid, error
     return best
 
 
-def _into_softmax(graph: Graph, missing: list[str]) -> dict[str, float]:
-    """Scores without a grid -> the factor that the softmax puts to them."""
-    found = {}
+def _visible(mask: NDArray[Any] | None, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
+    """Which scores count, a mask of some rows being that of the rows of every head."""
+    if mask is None:
+        return None
+    rows = np.resize(mask, shape) if len(mask) > 1 else np.broadcast_to(mask, shape)
+    seen: NDArray[np.bool_] = rows != 0
+    return seen
+
+
+def _hidden(node: Node, scores: NDArray[Any], visible: NDArray[np.bool_] | None) -> None:
+    """Raise where what a mask hides weighs something on these scores [..., keys]."""
+    assert isinstance(node.op, Float)
+    if visible is None or "hides" not in node.op.attrs or visible.all():
+        return
+    low, beta = float(node.op.attrs["hides"]), float(node.op.attrs.get("beta", 1.0))
+    best = np.where(visible, scores, -np.inf).max(axis=-1)
+    span = float((np.where(visible, -np.inf, scores).max(axis=-1) - best).max())
+    if span * beta + low > ENOUGH:
+        raise weak(node, low / beta, span)
+
+
+def _into_softmax(graph: Graph, missing: list[str]) -> dict[str, Node]:
+    """Scores without a grid -> the softmax that is all that reads them."""
+    found: dict[str, Node] = {}
     readers: dict[str, list[Node]] = {}
     for node in graph.nodes:
         for name in node.inputs:
@@ -192,8 +241,8 @@ def _into_softmax(graph: Graph, missing: list[str]) -> dict[str, float]:
         factor = float(node.op.attrs.get("beta", 1.0))
         if name not in missing or factor <= 0 or "weights" in node.op.attrs:
             continue
-        if all(_kind(n) == "Softmax" for n in _beyond_moves(readers, name)):
-            found[name] = factor  # whoever else reads them needs the low ones too
+        if [n.name for n in _beyond_moves(readers, name)] == [node.name]:
+            found[name] = node  # whoever else reads them needs the low ones too
     return found
 
 

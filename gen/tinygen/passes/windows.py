@@ -125,7 +125,8 @@ def channels_last_input(scope: Scope, node: Node) -> Result:
         return None
     c, h, w = scope.shape(x)
     wanted = positions((h, w, c)).transpose(2, 0, 1).reshape(-1)
-    if not np.array_equal(index, wanted):
+    whole = math.prod(scope.shape(before.inputs[0])) == wanted.size
+    if not whole or not np.array_equal(index, wanted):
         return None
     assert isinstance(node.op, Float)
     plane = move(scope, before.inputs[0], None, (h, w, c))
