@@ -410,6 +410,18 @@ KEEP void mpu_read(void) {
 }
 #endif
 
+#ifndef MPU_V8
+/* Flash, or ITCM, answers at address zero until the MPU keeps everyone off. */
+KEEP void null_pointer(void) {
+  volatile uint32_t *volatile nothing = 0;
+  sink = nothing[2];
+  print("read zero\n");
+  region(1, 0, 8, 0x10000000);
+  mpu_on();
+  sink = nothing[2];
+}
+#endif
+
 KEEP void mpu_execute(void) {
   static const uint16_t code[] = {0x4770, 0x4770}; /* bx lr */
   guarded[0] = code[0] | (uint32_t)code[1] << 16;

@@ -59,6 +59,12 @@ FAULTS = [  # scenario, families, what the sentence says, function of the instru
         "the stack has grown to .* guard",
         "grow",
     ),
+    (
+        "null_pointer",
+        ("stm32h7", "stm32l4", "stm32g0"),
+        "a load of 4 bytes at 0x00000008, which",
+        "",
+    ),
     ("stack_outside", CORES, "the stack has grown to 0x2effffe0, where there is no memory", ""),
     ("stack_in_guard", CORES, "the stack has grown to 0x[0-9a-f]+, into its guard", ""),
     ("stack_overflow", ("stm32u5",), "is below its limit: the stack is too small", "grow"),

@@ -112,6 +112,8 @@ class Memory:
         unicorn, hooks = self._unicorn, self._hooks
         memories = [(r.base, r.base + r.size - 1, r.kind == "flash") for r in self._board.memory]
         memories += [(m.base, m.base + m.size - 1, m.kind == "rom") for m in self._chip.memory]
+        if self._alias[1]:
+            memories.append((0, self._alias[1] - 1, True))
         no_execute, wanted = [], set[tuple[int, int, int]]()
         for d in denied:
             for first, last, read_only in memories:
