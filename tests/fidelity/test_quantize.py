@@ -16,6 +16,7 @@ from onnx import TensorProto, helper
 
 from tinygen.errors import TinygenError
 from tinygen.fidelity import check, load_samples, quantize
+from tinygen.fidelity.honest import Verdict, judged
 from tinygen.fidelity.quantize import stays_float
 from tinygen.passes import import_model
 
@@ -240,3 +241,11 @@ def test_any_opset_and_any_bias(
     graph = import_model(output)
     assert check(graph, source, x).mean_abs_lsb < 1.5
     assert "Traceback" not in "".join(capfd.readouterr())
+
+
+def test_outputs_that_are_always_zero_are_no_noise() -> None:
+    """Both models give 0: nothing to complain about, and no logarithm of it."""
+    nothing = np.zeros((4, 3), np.float32)
+    with np.errstate(all="raise"):
+        verdict = judged(Verdict(()), np.ones(4, bool), nothing, nothing, (None, None))
+    assert verdict == Verdict(())
