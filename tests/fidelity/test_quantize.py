@@ -143,9 +143,9 @@ def test_integers_that_are_no_ids(tmp_path: Path) -> None:
     refused("not float32: .*token ids in int32 or int64", other, tmp_path / "q.onnx", data)
 
 
-def test_not_a_transformer(tmp_path: Path) -> None:
+def test_an_operator_that_no_rule_knows(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
-    model = small(tmp_path / "in" / "f.onnx", 1, helper.make_node("Relu", ["x"], ["y"]))
+    model = small(tmp_path / "in" / "f.onnx", 1, helper.make_node("Hardmax", ["x"], ["y"]))
     data = tmp_path / "in" / "d.npz"
     np.savez(data, x=np.arange(16, dtype=np.float32).reshape(4, 4))
     refused("cannot take the result.*was not written", model, tmp_path / "q.onnx", data)
