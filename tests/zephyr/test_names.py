@@ -8,7 +8,9 @@ import re
 from pathlib import Path
 
 import pytest
-from zephyr_projects import board_of, build, make
+from zephyr_projects import MODELS, Made, board_of, build, make
+
+from tinygen.project import Request, new_project
 
 pytestmark = [pytest.mark.zephyr, pytest.mark.slow]
 HEADERS = (
@@ -33,3 +35,46 @@ def test_a_model_called_like_a_header(name: str, tmp_path: Path) -> None:
 def test_a_folder_of_any_name(folder: str, tmp_path: Path) -> None:
     made = build(make("digits", board_of("mps2_an385"), tmp_path / folder, 1))
     assert made.elf.is_file()
+
+
+MAIN = """
+#include <zephyr/device.h>
+#include <zephyr/kernel.h>
+
+#include <soc.h>
+
+#include "tinygen_model/device.h"
+#include "tinygen_model/soc.h"
+
+static int8_t a[SOC_INPUT_SIZE], b[SOC_OUTPUT_SIZE], c[DEVICE_INPUT_SIZE], d[DEVICE_OUTPUT_SIZE];
+
+int main(void)
+{
+  soc_run(&soc_arena, a, b);
+  device_run(&device_arena, c, d);
+  return soc_argmax(b) + device_argmax(d);
+}
+"""
+
+
+def test_two_modules_called_like_headers(tmp_path: Path) -> None:
+    """Their include folders are on the path of the whole firmware, Zephyr's own files included."""
+    board = board_of("nucleo_h743zi")
+    for model, name in (("digits", "soc"), ("activity", "device")):
+        path = MODELS[model] / "model.onnx"
+        request = Request(board, path, None, tmp_path / name, name=name, self_test=1, module=True)
+        plan = new_project(request).plan
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src/main.c").write_text(MAIN)
+    modules = " ".join(f'"${{CMAKE_CURRENT_SOURCE_DIR}}/{n}"' for n in ("soc", "device"))
+    (tmp_path / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.20.0)\n"
+        f"list(APPEND EXTRA_ZEPHYR_MODULES {modules})\n"
+        "find_package(Zephyr REQUIRED HINTS $ENV{ZEPHYR_BASE})\n"
+        "project(two C)\n"
+        "target_sources(app PRIVATE src/main.c)\n"
+    )
+    (tmp_path / "prj.conf").write_text(
+        "CONFIG_TINYGEN_SOC=y\nCONFIG_TINYGEN_DEVICE=y\nCONFIG_FPU=y\n"
+    )
+    assert build(Made(tmp_path, board, plan)).elf.is_file()
