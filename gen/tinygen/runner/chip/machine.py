@@ -6,8 +6,7 @@ from __future__ import annotations
 import importlib
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from itertools import pairwise
+from dataclasses import dataclass
 from typing import Any
 
 from tinygen.boards import Board
@@ -17,6 +16,7 @@ from tinygen.runner.chip import scs as system
 from tinygen.runner.chip.bus import Bus
 from tinygen.runner.chip.core import FIRST_RETURN, Core
 from tinygen.runner.chip.faults import Fault, denied, fault_of, unmapped
+from tinygen.runner.chip.memory import BadFrame, Memory
 from tinygen.runner.chip.native import NEVER, NO_PRIORITY, Hooks
 from tinygen.runner.chip.scs import SystemControl
 
@@ -24,20 +24,8 @@ _PERIPHERALS = ((0x40000000, 0x20000000), (0xA0000000, 0x00010000))
 _UNTIL = 0xFFFFFFFE  # no address of code, and no return from an exception
 _SLICE = 20_000_000  # instructions between two looks at the clock
 _LOADS = 20_000  # of registers, which are slow here: a look at the clock after so many
-_PAGE = 0x400
-_ERASED = b"\xff"
 _SEMIHOSTING = b"\xab\xbe"
-_UDEF, _SWI, _BKPT, _RETURN, _STKOF = 1, 2, 7, 8, 19
-
-
-class BadFrame(Exception):
-    """An exception's frame that the stack has no room for."""
-
-    def __init__(self, address: int, where: str) -> None:
-        super().__init__(
-            f"the stack has grown to 0x{address:08x}, {where}, when an exception saved its frame: "
-            "it is too small"
-        )
+_SWI, _BKPT, _RETURN = 2, 7, 8
 
 
 @dataclass
@@ -61,11 +49,9 @@ class Machine:
     finished: Callable[[], bool]
     slept: int = 0
     _loads: int = 0
-    _spans: list[range] = field(default_factory=list)
     _fault: Fault | None = None
     _error: BaseException | None = None
     _interrupt: int | None = None
-    _waiting: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         try:
@@ -93,7 +79,11 @@ class Machine:
         self.bus = Bus(self.chip, self._transmit)
         self.core = Core(uc, self.scs, v8=cpu == "cortex-m33", may_stack=self._may_stack)
         self.state.fpu_off = 1
-        self._map()
+        self._memory = Memory(uc, self.board, self.chip, hooks, self.bus.words)
+        self._memory.load(self.segments)
+        for base, size in _PERIPHERALS:
+            self._map_registers(base, size, self.bus.read, self._write_peripheral)
+        self._map_registers(system.BASE, system.SIZE, self.scs.read, self._write_system)
         uc.hook_add(unicorn.UC_HOOK_INTR, self._on_interrupt)
         uc.hook_add(
             unicorn.UC_HOOK_MEM_READ_UNMAPPED
@@ -103,58 +93,13 @@ class Machine:
             self._on_bad_access,
         )
         hooks.add(unicorn.UC_HOOK_BLOCK, "on_block")
-        self._guards: dict[tuple[int, int, int], int] = {}
 
     @property
     def elapsed(self) -> int:
         """Instructions that have run, and those that would have while the core slept."""
         return int(self.state.instructions) + self.slept
 
-    # ---- Memory ----
-
-    def _map(self) -> None:
-        uc, unicorn = self._uc, self._unicorn
-        read_only = unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC
-        for region in self.board.memory:
-            if region.kind == "external":
-                continue
-            if region.clock is not None and region.clock in self.chip.clocks:
-                self._waiting[region.name] = region.base, region.size
-                continue
-            rights = read_only if region.kind == "flash" else unicorn.UC_PROT_ALL
-            self._map_span(region.base, region.size, rights)
-            if region.kind == "flash":
-                uc.mem_write(region.base, _ERASED * region.size)
-        for memory in self.chip.memory:
-            rights = read_only if memory.kind == "rom" else unicorn.UC_PROT_ALL
-            self._map_span(memory.base, memory.size, rights)
-            for address, word in memory.words.items():
-                uc.mem_write(address, word.to_bytes(4, "little"))
-        flash = self.board.flash[0]
-        self._alias = 0, 0
-        others = [r.base for r in self.board.memory] + [m.base for m in self.chip.memory]
-        if flash.base and 0 not in others:
-            # After reset, flash appears at address zero too.
-            self._map_span(0, flash.size, read_only)
-            uc.mem_write(0, _ERASED * flash.size)
-            self._alias = flash.base, flash.size
-        for address, data in self.segments:
-            uc.mem_write(address, data)
-            start, size = self._alias
-            if start <= address < start + size:
-                uc.mem_write(address - start, data)
-        for base, size in _PERIPHERALS:
-            self._map_registers(base, size, self.bus.read, self._write_peripheral)
-        self._map_registers(system.BASE, system.SIZE, self.scs.read, self._write_system)
-
-    def _map_span(self, base: int, size: int, rights: int) -> None:
-        """Whole pages; those that another memory has mapped stay as they are."""
-        first, last = base // _PAGE, -(-(base + size) // _PAGE)
-        taken = sorted({p for span in self._spans for p in span if first <= p < last})
-        for low, high in pairwise([first - 1, *taken, last]):
-            if high - low > 1:
-                self._uc.mem_map((low + 1) * _PAGE, (high - low - 1) * _PAGE, rights)
-        self._spans.append(range(first, last))
+    # ---- Registers, and accesses that nothing answers ----
 
     def _map_registers(
         self,
@@ -183,6 +128,9 @@ class Machine:
 
         self._uc.mmio_map(base, size, on_read, None, on_write, None)
 
+    def _may_stack(self, first: int, end: int) -> None:
+        self._memory.require_frame(first, end)
+
     def _stop_for(self, error: BaseException) -> None:
         self._error = self._error or error
         self.state.want_stop = 1
@@ -208,43 +156,18 @@ class Machine:
         unicorn = self._unicorn
         try:
             if kind in (unicorn.UC_MEM_READ_UNMAPPED, unicorn.UC_MEM_WRITE_UNMAPPED):
-                if self._clock_has_come(address):
+                if self._memory.clock_has_come(address):
                     self.core.set("EPSR", 1 << 24)  # see hooks.c: no IT state after a hook
                     return True
                 self._fault = unmapped(self, address, size, kind == unicorn.UC_MEM_WRITE_UNMAPPED)
             elif kind == unicorn.UC_MEM_WRITE_PROT:
-                if self._programs_flash(address, size, value):
+                if self._memory.program(address, size, value):
                     self.core.set("EPSR", 1 << 24)
                     return True
                 self._fault = denied(self, address, size)
         except BaseException as e:
             self._stop_for(e)
         return False
-
-    def _clock_has_come(self, address: int) -> bool:
-        """Map a memory whose clock was turned on since the last look."""
-        for region in self.board.memory:
-            if region.name not in self._waiting or region.clock is None:
-                continue
-            clock = self.chip.clocks[region.clock]
-            if self.bus.words.get(clock.register_, 0) >> clock.bit & 1:
-                self._map_span(*self._waiting.pop(region.name), self._unicorn.UC_PROT_ALL)
-                if region.base <= address < region.base + region.size:
-                    return True
-        return False
-
-    def _programs_flash(self, address: int, size: int, value: int) -> bool:
-        """A store into flash that was unlocked for it: bits only fall."""
-        flash = self.chip.flash
-        if flash is None or not self.bus.words.get(flash.control, 0) >> flash.program & 1:
-            return False
-        old = int.from_bytes(self._uc.mem_read(address, size), "little")
-        new = old & value
-        self._uc.mem_write(address, new.to_bytes(size, "little"))
-        start, length = self._alias
-        if start <= address < start + length:
-            self._uc.mem_write(address - start, new.to_bytes(size, "little"))
-        return True
 
     # ---- The run ----
 
@@ -288,8 +211,10 @@ class Machine:
                     continue
                 if not self._stopped() and not self._sleep():
                     return Ending("sleep", at)
-                if time.monotonic() - looked > 0.2 and (why := limit()):
-                    return Ending(why, at)
+                if (now := time.monotonic()) - looked > 0.2:
+                    looked = now
+                    if why := limit():
+                        return Ending(why, at)
                 pc = self._dispatch(at | 1)
             except BadFrame as e:
                 return Ending("fault", at, Fault(str(e), at))
@@ -301,24 +226,14 @@ class Machine:
             state.want_stop or state.instructions >= state.stop_at or state.pending < state.active
         )
 
-    def _may_stack(self, first: int, end: int) -> None:
-        """The frame of an exception must lie in memory, outside of what the MPU forbids."""
-        pages = {address // _PAGE for address in (first, end - 1)}
-        mapped = all(any(page in span for span in self._spans) for page in pages)
-        kept_off = any(
-            kind == self._unicorn.UC_HOOK_MEM_WRITE and low < end and first <= high
-            for kind, low, high in self._guards
-        )
-        if not mapped or kept_off:
-            raise BadFrame(first, "into its guard" if mapped else "where there is no memory")
-
     def _prepare(self) -> None:
         """What hooks.c must know before the core goes on."""
         state, control = self.state, self.scs
         state.want_stop = 0
         control.tick()
         if control.mpu.changed:
-            self._protect()
+            control.mpu.changed = False
+            self._memory.protect(control.mpu.denied())
         fpu_off = int(not control.fpu_on)
         aligned = int(control.traps_unaligned)
         if aligned != state.aligned:
@@ -332,34 +247,6 @@ class Machine:
         if tick is not None:
             stop = min(stop, max(tick - self.slept, 0))
         state.stop_at = min(stop, NEVER)
-
-    def _protect(self) -> None:
-        """Put what the MPU forbids into hooks.c and, for data, into hooks of Unicorn."""
-        unicorn, hooks = self._unicorn, self._hooks
-        self.scs.mpu.changed = False
-        denied = self.scs.mpu.denied()
-        memories = [(r.base, r.base + r.size - 1, r.kind == "flash") for r in self.board.memory]
-        memories += [(m.base, m.base + m.size - 1, m.kind == "rom") for m in self.chip.memory]
-        no_execute, wanted = [], set[tuple[int, int, int]]()
-        for d in denied:
-            for first, last, read_only in memories:
-                low, high = max(first, d.first), min(last, d.last)
-                if low > high:
-                    continue
-                if d.execute:
-                    no_execute.append((low, high))
-                if d.read:
-                    wanted.add((unicorn.UC_HOOK_MEM_READ, low, high))
-                if d.write and not read_only:
-                    wanted.add((unicorn.UC_HOOK_MEM_WRITE, low, high))
-        self.state.forbid_execution(no_execute)
-        had = bool(self._guards)
-        for key in self._guards.keys() - wanted:
-            hooks.remove(self._guards.pop(key))
-        for key in sorted(wanted - self._guards.keys()):
-            self._guards[key] = hooks.add(key[0], "on_memory", key[1], key[2])
-        if self._guards and not had:
-            self._uc.ctl_flush_tb()  # blocks translated until now go round the hooks
 
     def _dispatch(self, pc: int) -> int:
         """Take the most urgent exception, if it may be taken now; where to go on."""
