@@ -16,6 +16,7 @@ from onnx import TensorProto, helper
 
 from tinygen.errors import TinygenError
 from tinygen.fidelity import check, load_samples, quantize
+from tinygen.fidelity.honest import Verdict, judged
 from tinygen.fidelity.quantize import stays_float
 from tinygen.passes import import_model
 
@@ -142,9 +143,9 @@ def test_integers_that_are_no_ids(tmp_path: Path) -> None:
     refused("not float32: .*token ids in int32 or int64", other, tmp_path / "q.onnx", data)
 
 
-def test_not_a_transformer(tmp_path: Path) -> None:
+def test_an_operator_that_no_rule_knows(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
-    model = small(tmp_path / "in" / "f.onnx", 1, helper.make_node("Relu", ["x"], ["y"]))
+    model = small(tmp_path / "in" / "f.onnx", 1, helper.make_node("Hardmax", ["x"], ["y"]))
     data = tmp_path / "in" / "d.npz"
     np.savez(data, x=np.arange(16, dtype=np.float32).reshape(4, 4))
     refused("cannot take the result.*was not written", model, tmp_path / "q.onnx", data)
@@ -240,3 +241,11 @@ def test_any_opset_and_any_bias(
     graph = import_model(output)
     assert check(graph, source, x).mean_abs_lsb < 1.5
     assert "Traceback" not in "".join(capfd.readouterr())
+
+
+def test_outputs_that_are_always_zero_are_no_noise() -> None:
+    """Both models give 0: nothing to complain about, and no logarithm of it."""
+    nothing = np.zeros((4, 3), np.float32)
+    with np.errstate(all="raise"):
+        verdict = judged(Verdict(()), np.ones(4, bool), nothing, nothing, (None, None))
+    assert verdict == Verdict(())

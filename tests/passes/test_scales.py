@@ -74,3 +74,13 @@ def on_a_grid(graph: Graph) -> Graph:
     return replace(
         graph, values={**graph.values, "x": replace(graph.values["x"], quant=Quant(1 / 16, 0))}
     )
+
+
+def test_infinite_values_have_no_part_in_a_range() -> None:
+    """1 / x where some x are 0, before a Move that takes others."""
+    b = Bench(4, 6)
+    y = b.linear(b.node("Div", b.const(2.0), b.quant("x", 1 / 16), shape=(4, 6)), np.eye(6))
+    graph = on_a_grid(b.graph(y))
+    with np.errstate(all="ignore"):
+        grid = chosen_grids(graph, np.round(RNG.normal(size=(3, 4, 6)) * 4).astype(np.float32) / 4)
+    assert all(np.isfinite(g.scale) for g in grid.values()) and grid

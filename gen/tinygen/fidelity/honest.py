@@ -72,8 +72,8 @@ def judged(
     if before.worthless:
         return before
     a, b = (out[usual].astype(np.float64) for out in (real, rounded))
-    signal, noise = (a**2).sum(axis=1), ((a - b) ** 2).sum(axis=1)
-    ratio = 10 * np.log10(np.median(signal / np.maximum(noise, 1e-12 * np.maximum(signal, 1e-30))))
+    signal, noise = np.maximum((a**2).sum(axis=1), 1e-30), ((a - b) ** 2).sum(axis=1)
+    ratio = 10 * np.log10(np.median(signal / np.maximum(noise, 1e-12 * signal)))
     varies = float(a.std(axis=0).max()) > 1e-6 * max(1e-30, float(np.abs(a).max()))
     cause = f" ({warnings[0]})" if warnings else ""
     if len(a) > 1 and varies and np.all(b == b[0]):

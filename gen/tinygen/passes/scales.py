@@ -68,8 +68,9 @@ def chosen_grids(graph: Graph, x: NDArray[Any]) -> dict[str, Quant]:
     for sample in x:
         values = simulate(graph, sample)
         for name in missing:
-            low[name] = min(low[name], float(values[name].min()))
-            high[name] = max(high[name], float(values[name].max()))
+            finite = values[name][np.isfinite(values[name])]  # 1 / x of an x that is not read
+            low[name] = min(low[name], float(finite.min(initial=0)))
+            high[name] = max(high[name], float(finite.max(initial=0)))
         for name, seen in scores.items():
             seen.append(values[readers[name].inputs[0]])
     grids = {m: grid_of(low[m], high[m]) for m in missing}
