@@ -5,34 +5,18 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from families import FAMILIES
+from chip_families import FAMILIES
+from chip_firmware import Build, Ran, Run
 
 from tinygen.errors import TinygenError
-from tinygen.runner.chip import ChipRun, run_chip
+from tinygen.runner.chip import run_chip
 from tinygen.runner.console import Console
 
 HERE = Path(__file__).parent
 GCC = "arm-none-eabi-gcc"
-
-
-@dataclass(frozen=True)
-class Ran:
-    """error: the sentence that the run ended with, or empty.  lines: what was printed beside the
-    results."""
-
-    error: str
-    lines: list[str]
-    console: Console
-    result: ChipRun | None
-
-
-Build = Callable[[str, str], Path]
-Run = Callable[[str, str], Ran]
 
 
 @pytest.fixture(scope="session")

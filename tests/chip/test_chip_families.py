@@ -5,9 +5,9 @@ serves interrupts, timers, threads and the counter of instructions."""
 from __future__ import annotations
 
 import pytest
-from families import FAMILIES
+from chip_families import FAMILIES
+from chip_firmware import Run
 
-from conftest import Run
 from tinygen.boards.chip import chip_names
 
 pytestmark = pytest.mark.emulated

@@ -7,8 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-
-from conftest import Run
+from chip_firmware import Run
 
 pytestmark = pytest.mark.emulated
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chip_firmware import Build
 
-from conftest import Build
 from tinygen import runner
 from tinygen.boards import Board, load_board
 from tinygen.boards.chip import chip_of, load_chip
