@@ -9,6 +9,7 @@ from tinygen.graph.ops import Float
 from tinygen.passes.elementwise import ELEMENTWISE
 from tinygen.passes.engine import kind_of
 from tinygen.passes.masks import NEVER
+from tinygen.passes.unsupported import INSTEAD, unsupported
 
 ANCHORS = {"Linear", "Convolve", "Norm", "Scores", "Mean", "Largest", "Join", "Softmax", "Embed"}
 WORDS = {
@@ -23,15 +24,6 @@ WORDS = {
     "Softmax": "softmax",
 }
 KNOWN = ANCHORS | ELEMENTWISE | {"Move", "Grid", "Quant"}
-INSTEAD = {
-    "IsNaN": "is taken only with the Where that clears a masked softmax: export without it",
-    "LogSoftmax": "is not the model's last step: tinygen takes it there only, where the largest "
-    "logit is the class",
-    "Mask": "adds a mask to what no softmax reads: tinygen takes masks of attention scores",
-    "Cast": "casts what is no token id: keep activations in float32",
-    "Where": "chooses by what is no constant, or between other things than scores and a large "
-    "negative number, or by another mask for each head: tinygen takes one constant attention mask",
-}
 QUANTISE = "quantise it (`tinygen quantize` chooses operators that fit)"
 
 
@@ -40,13 +32,8 @@ def refuse_leftovers(graph: Graph) -> None:
     left = [n for n in graph.nodes if isinstance(n.op, Float)]
     for node in left:
         kind = _kind(node)
-        if kind in INSTEAD:
-            raise TinygenError(f"node {node.name} ({kind}) {INSTEAD[kind]}")
-        if kind not in KNOWN and kind not in ("QuantizeLinear", "DequantizeLinear"):
-            raise TinygenError(
-                f"node {node.name} has the unsupported operator {kind}: rewrite it with the "
-                "operators of a transformer encoder, or open an issue with this model"
-            )
+        if kind in INSTEAD or kind not in KNOWN | {"QuantizeLinear", "DequantizeLinear"}:
+            raise TinygenError(unsupported(node))
     quantised = {v.name for v in graph.values.values() if v.quant is not None}
     for node in sorted(left, key=lambda n: _kind(n) != "Softmax"):
         if _kind(node) in ANCHORS | {"Add"}:

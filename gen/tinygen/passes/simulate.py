@@ -14,6 +14,7 @@ from tinygen.errors import TinygenError
 from tinygen.graph import Graph, Node
 from tinygen.graph.ops import Float
 from tinygen.passes.elementwise import ELEMENTWISE, evaluate
+from tinygen.passes.unsupported import unsupported
 
 Array = NDArray[Any]
 
@@ -77,10 +78,7 @@ def _run(node: Node, i: list[Any], shape: tuple[int, ...]) -> Array:
         return np.asarray(special[kind]())
     if kind in ELEMENTWISE:
         return evaluate(kind, attrs, i)
-    raise TinygenError(
-        f"node {node.name} has the unsupported operator {kind}: rewrite it with the operators of a "
-        "transformer encoder, or open an issue with this model"
-    )
+    raise TinygenError(unsupported(node))
 
 
 def _moved(x: Array, index: Array | None) -> Array:
