@@ -56,3 +56,13 @@ def test_attention_that_stands_by_itself(name: str) -> None:
     layers = {d.name: d for d in check_layers(import_with_origins(path, samples=x), path, x)}
     own = layers["block0.attention"].own_mean_abs_lsb
     assert own is not None and own < 0.2
+
+
+def test_general_operators_are_not_held_against_tensors_of_others() -> None:
+    """An attention with a bias: heads lie otherwise in the file, and moves stand for two values."""
+    path = Path(__file__).parents[1] / "corpus" / "models" / "dynamo20-qdq-mask.onnx"
+    x = np.load(path.with_suffix(".npz"))["x"][:32].astype(np.float32)
+    found = check_layers(import_with_origins(path, samples=x), path, x)
+    assert {"BatchMatMul", "Weighted"} <= {f.op for f in found}
+    assert all(f.mean_abs_lsb < 1 for f in found), found
+    assert all(f.own_mean_abs_lsb is None or f.own_mean_abs_lsb < 1 for f in found), found

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from tinygen.reference.requant import clamp8
 
 SAMPLES = 64
 """Samples looked at, at most."""
+NEAR, WIDE = 1.0, 5.0
+"""Mean differences in steps: a layer that agrees, and one that cannot be what it is called."""
 
 
 @dataclass(frozen=True)
@@ -54,23 +57,17 @@ def check_layers(
     except Exception as e:  # onnxruntime raises its own types, one for each status code
         raise TinygenError(f"{model}: onnxruntime cannot run it ({reason_of(e)})") from None
     feed = session.get_inputs()[0].name
-    rows = {n.op.index for n in graph.nodes if isinstance(n.op, ops.SelectToken)}
-    row = next(iter(rows)) if len(rows) == 1 else None
-    sums = {
-        n.name: _Sum() for n in graph.nodes if not isinstance(n.op, (*ops.VIEWS, Reorder, Gather))
-    }
+    runs = []
     for number, sample in enumerate(x[:SAMPLES]):
         theirs = dict(zip(tensors, session.run(tensors, fed(session, sample)), strict=True))
         theirs[feed] = sample[None]
-        ours = reference.run_all(graph, reference.quantise(graph, sample))
-        real = {
-            k: laid for k, t in known.items() if (laid := _laid(graph, k, theirs[t], row, ours[k]))
-        }
-        for node in graph.nodes:
-            if node.name in sums and node.output in real:
-                _compare(graph, node, ours, real, sums[node.name])
+        runs.append((theirs, reference.run_all(graph, reference.quantise(graph, sample))))
         if progress:
             progress(number + 1, min(len(x), SAMPLES))
+    sums = _sums(graph, known, runs)
+    while others := _of_others(graph, sums) & known.keys():
+        known = {name: tensor for name, tensor in known.items() if name not in others}
+        sums = _sums(graph, known, runs)
     return [
         LayerDifference(
             n.name,
@@ -78,11 +75,60 @@ def check_layers(
             known[n.output],
             s.mean / s.samples,
             s.largest,
-            s.own / s.own_samples if s.own_samples else None,
+            s.alone,
         )
         for n in graph.nodes
         if (s := sums.get(n.name)) is not None and s.samples
     ]
+
+
+Run = tuple[dict[str, Any], dict[str, Any]]
+"""Of one sample: onnxruntime's tensors, and our values."""
+
+
+def _sums(graph: Graph, known: dict[str, str], runs: Sequence[Run]) -> dict[str, _Sum]:
+    """Differences of every layer.  known: the tensor that a value stands for."""
+    rows = {n.op.index for n in graph.nodes if isinstance(n.op, ops.SelectToken)}
+    row = next(iter(rows)) if len(rows) == 1 else None
+    sums = {
+        n.name: _Sum() for n in graph.nodes if not isinstance(n.op, (*ops.VIEWS, Reorder, Gather))
+    }
+    for theirs, ours in runs:
+        real = {
+            k: laid for k, t in known.items() if (laid := _laid(graph, k, theirs[t], row, ours[k]))
+        }
+        for node in graph.nodes:
+            if isinstance(node.op, (ops.Reshape, Reorder)) and node.inputs[0] in real:
+                real[node.output] = _moved(node, real[node.inputs[0]], graph)
+            if node.name in sums and node.output in real:
+                _compare(graph, node, ours, real, sums[node.name])
+    return sums
+
+
+def _of_others(graph: Graph, sums: dict[str, _Sum]) -> set[str]:
+    """Values that were compared with a tensor that is not theirs: they differ widely, and what
+    reads them does not."""
+    others: set[str] = set()
+    agrees: dict[str, bool] = {}
+    for node in reversed(graph.nodes):
+        s = sums.get(node.name)
+        mean = s.mean / s.samples if s is not None and s.samples else None
+        later = agrees.get(node.output, False)
+        if mean is not None and mean > WIDE and later:
+            others.add(node.output)
+            mean = None
+        for name in node.inputs:
+            good = later if mean is None else mean < NEAR
+            agrees[name] = agrees.get(name, False) or good
+    return others
+
+
+def _moved(node: Node, source: _Laid, graph: Graph) -> _Laid:
+    """A value in another order is its source's tensor in another order."""
+    flat = source.values.reshape(-1)
+    if isinstance(node.op, Reorder):
+        flat = flat[node.op.view.index]
+    return _Laid(flat.reshape(graph.values[node.output].shape))
 
 
 @dataclass
@@ -92,6 +138,13 @@ class _Sum:
     largest: float = 0.0
     own_samples: int = 0
     own: float = 0.0
+
+    @property
+    def alone(self) -> float | None:
+        """None, too, where the layer agrees with what it was fed: then that was not its input."""
+        own = self.own / self.own_samples if self.own_samples else None
+        near = self.samples and self.mean / self.samples < NEAR
+        return None if own is not None and near and own > WIDE else own
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +171,10 @@ def _laid(graph: Graph, name: str, tensor: Any, row: int | None, like: Any) -> _
         ways.append(real.reshape(shape[::-1]).T)
     if len(shape) == 2 and real.ndim == 4 and real.shape[2] == shape[0]:  # [1, H, S, P]
         ways.append(real[0].swapaxes(0, 1).reshape(shape))
+    if len(shape) == 2 and real.ndim == 4 and real.shape[3] == shape[0]:  # [1, H, P, S]
+        ways.append(real[0].transpose(2, 0, 1).reshape(shape))
+    if len(shape) == 3 and real.shape[-2:] == (shape[1], shape[0] * shape[2]):  # heads joined
+        ways.append(real.reshape(shape[1], shape[0], shape[2]).swapaxes(0, 1))
     q = graph.values[name].quant
     if q is None or len(ways) == 1:
         return _Laid(ways[0])

@@ -40,8 +40,13 @@ def normal(index: Index, source: Shape) -> Index | None:
     return flat
 
 
-def move(scope: Scope, source: str, index: Index | None, shape: Shape) -> str:
-    """The value moved: composed with a Move that made it, done at once on a constant."""
+def move(
+    scope: Scope, source: str, index: Index | None, shape: Shape, origin: str | None = None
+) -> str:
+    """The value moved: composed with a Move that made it, done at once on a constant.
+
+    origin: as in `Scope.emit`.
+    """
     if index is None and scope.shape(source) == shape:
         return source
     if (math.prod(scope.shape(source)) if index is None else index.size) != math.prod(shape):
@@ -54,10 +59,11 @@ def move(scope: Scope, source: str, index: Index | None, shape: Shape) -> str:
         return make_grid(scope, _take(grid[0], index, shape), _take(grid[1], index, shape))
     before = scope.made_by(source, "Move")
     if before is not None:
-        (origin,) = before.inputs
-        return move(scope, origin, compose(index_of(before), index, scope.shape(origin)), shape)
-    attrs = {"index": index}
-    return scope.emit(Float("Move", attrs), (source,), shape, quant=scope.quant(source))
+        (first,) = before.inputs
+        composed = compose(index_of(before), index, scope.shape(first))
+        return move(scope, first, composed, shape, origin)
+    op = Float("Move", {"index": index})
+    return scope.emit(op, (source,), shape, quant=scope.quant(source), origin=origin)
 
 
 def _take(data: NDArray[Any], index: Index | None, shape: Shape) -> NDArray[Any]:

@@ -106,7 +106,8 @@ def product_of_activations(scope: Scope, node: Node) -> Result:
         return None
     sa, sb = scope.shape(a), scope.shape(b)
     sa, sb = (1, *sa) if len(sa) == 1 else sa, (*sb, 1) if len(sb) == 1 else sb
-    a, b = move(scope, a, None, sa), move(scope, b, None, sb)
+    first, second = a, b  # whose tensors the operands are, whatever their layout
+    a, b = move(scope, a, None, sa, first), move(scope, b, None, sb, second)
     lead = np.broadcast_shapes(sa[:-2], sb[:-2])
     if math.prod(sb[:-2]) == 1:  # the same matrix everywhere: all rows of a are one matrix
         sa, lead = (math.prod(sa[:-1]), sa[-1]), ()
@@ -114,8 +115,8 @@ def product_of_activations(scope: Scope, node: Node) -> Result:
         a = _spread(scope, a, (*lead, *sa[-2:]))
         b = _spread(scope, b, (*lead, *sb[-2:]))
     heads = math.prod(lead)
-    a3 = move(scope, a, None, (heads, *sa[-2:]))
-    b3 = move(scope, b, None, (heads, *sb[-2:]))
+    a3 = move(scope, a, None, (heads, *sa[-2:]), first)
+    b3 = move(scope, b, None, (heads, *sb[-2:]), second)
     y = scope.emit(Float("Scores", {"alpha": 1.0}), (a3, b3), (heads, sa[-2], sb[-1]))
     return move(scope, y, None, scope.shape(node.output))
 
