@@ -123,6 +123,18 @@ def test_operator_of_another_domain(tmp_path: Path) -> None:
     refused(path, "node fancy", "unsupported operator com.acme.FancyNorm")
 
 
+def test_an_operator_of_one_processor(tmp_path: Path) -> None:
+    """What onnxruntime's highest level of optimisation writes."""
+    domain = "com.microsoft.nchwc"
+    path = small(
+        tmp_path, *rounding("x", "a"), helper.make_node("Conv", ["a"], ["y"], "c", domain=domain)
+    )
+    model = onnx.load(path)
+    model.opset_import.append(helper.make_opsetid(domain, 1))
+    path.write_bytes(model.SerializeToString())
+    refused(path, f"unsupported operator {domain}.Conv", "level extended or lower")
+
+
 def drop_rounding(kind: str) -> Callable[[onnx.ModelProto], None]:
     """Take away every Q/DQ pair that uses the scale of the first node of a kind (or the input)."""
 

@@ -17,6 +17,13 @@ SHAPING = 64
 """Constants up to this many elements are shown to the inference (shapes, axes, indices)."""
 
 
+REMEDIES = {
+    "com.microsoft.nchwc": "save the model with onnxruntime's optimisation level extended or lower "
+    "(this one is laid out for one processor)",
+}
+"""For operators of a domain that nobody knows."""
+
+
 def infer(
     node: onnx.NodeProto,
     kept: Sequence[str],
@@ -41,7 +48,7 @@ def infer(
         where = f"{domain}." if domain else ""
         raise TinygenError(
             f"{path}: node {label} has the unsupported operator {where}{node.op_type}: "
-            "quantise in the QDQ format with standard operators"
+            + REMEDIES.get(domain, "quantise in the QDQ format with standard operators")
         ) from error
     small = {}
     for name in node.input:
