@@ -251,6 +251,9 @@ PART = 0.5
 """Ranges of the parts of a packed q/k/v are a half to all of the range of the whole; then nothing
 is cut off, and the attention stays one operator."""
 
+FINER = 0.4
+"""Of two grids' steps; a side of zero that one cuts off halves them."""
+
 
 def ends(grid: Quant) -> tuple[float, float]:
     """The least and the largest number on a grid."""
@@ -274,12 +277,15 @@ def shared(a: Quant, b: Quant) -> Quant:
 
 
 def merged(first: Quant, second: Quant) -> tuple[Quant, bool]:
-    """One grid for two roundings, and whether it loses more than `PART` of what it holds, which
-    the second would cut off."""
+    """One grid for two roundings, and whether that may show: it holds more than `PART` of what the
+    second would cut off, or what the first cuts off without steps as wide as the second's."""
     kept = coarser(first, second)
     if not within(kept, second, PART):
         return kept, True
-    return (kept if within(kept, first) else shared(first, second)), False
+    if within(kept, first):
+        return kept, False
+    both = shared(first, second)
+    return (both, False) if both.scale >= FINER * kept.scale else (kept, True)
 
 
 @rule("Quant")

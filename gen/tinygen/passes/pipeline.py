@@ -16,7 +16,7 @@ from tinygen.errors import TinygenError
 from tinygen.graph import Graph, Node, Quant, Value, verify
 from tinygen.graph.ops import Attention, DotProductAttention, Float
 from tinygen.importer import load
-from tinygen.operators import Weighted
+from tinygen.operators import Softmax, Weighted
 from tinygen.passes.algebra import ALGEBRA, MERGING
 from tinygen.passes.attention import ATTENTION, EXACT_ATTENTION, SEPARATE_ATTENTION
 from tinygen.passes.attention_node import attention_node
@@ -41,7 +41,7 @@ from tinygen.passes.tail import drop_identities, fuse_tables, select_early
 from tinygen.passes.windows import WINDOWS
 
 Rules = tuple[Rule, ...]
-ATTENDING = (Attention, DotProductAttention, Weighted)
+ATTENDING = (Attention, DotProductAttention, Weighted, Softmax)
 NO_ATTENTION = (
     "the model has no attention: it runs, but general deployment tools may serve such networks "
     "better"
