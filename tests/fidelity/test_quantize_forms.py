@@ -82,3 +82,43 @@ def test_a_function_as_the_last_step(tmp_path: Path, kind: str) -> None:
     head.output[0] = "logits"
     inputs = ["logits", "number"] if kind == "Div" else ["logits"]
     taken(tmp_path, *body, head, helper.make_node(kind, inputs, ["y"], "last"))
+
+
+def test_a_last_softmax_of_integers(tmp_path: Path) -> None:
+    """In the QOperator format its logits are no tensor of the file."""
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
+
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(32, 6, 5)).astype(np.float32)
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.left = iter(x)
+
+        def get_next(self) -> dict[str, object] | None:
+            return next(({"x": s[None]} for s in self.left), None)
+
+    arrays = {"first": rng.normal(size=(5, 8)), "head": rng.normal(size=(8, 3))}
+    nodes = [
+        product("x", "first", "rows"),
+        helper.make_node("Softmax", ["rows"], ["inner"], "inner", axis=-1),
+        helper.make_node("ReduceMean", ["inner"], ["pooled"], "pool", axes=[1], keepdims=0),
+        product("pooled", "head", "logits"),
+        helper.make_node("Softmax", ["logits"], ["y"], "last", axis=-1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", 1, (1, 6, 5))],
+        [helper.make_tensor_value_info("y", 1, (1, 3))],
+        [numpy_helper.from_array(a.astype(np.float32), n) for n, a in arrays.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    source, made = tmp_path / "f.onnx", tmp_path / "q.onnx"
+    onnx.save(model, source)
+    quantize_static(str(source), str(made), Reader(), quant_format=QuantFormat.QOperator)
+    assert "QLinearSoftmax" in {n.op_type for n in onnx.load(made).graph.node}
+    found = import_model(made, samples=x)
+    assert any("the last Softmax" in n and "_real_" not in n for n in found.notes)
+    compared = check(found, made, x, None)
+    assert compared.mean_abs_lsb < 0.7 and compared.top1_agreement > 0.9

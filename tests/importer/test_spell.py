@@ -32,6 +32,8 @@ INPUTS = {
     "QLinearSigmoid": ["x", "s", "z", "s", "z"],
     "QLinearLeakyRelu": ["x", "s", "z", "s", "z"],
     "QLinearReduceMean": ["x", "s", "z", "s", "z"],
+    "QLinearAveragePool": ["x", "s", "z", "s", "z"],
+    "QLinearGlobalAveragePool": ["x", "s", "z", "s", "z"],
     "QLinearConcat": ["s", "z", "x", "s", "z", "x", "s", "z"],
     "QuantizeLinear": ["x", "s", "z"],
     "DequantizeLinear": ["x", "s", "z"],

@@ -204,6 +204,34 @@ def _axes_inside(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
+def _spelled_whole(model: Path) -> onnx.ModelProto:
+    """`OWN` operators spelled out too. A softmax that the model's opset defines otherwise keeps the
+    attribute that onnxruntime refuses."""
+    proto = _axes_inside(spell_out(onnx.load(str(model)), model))
+    newest = max((o.version for o in proto.opset_import if o.domain == ""), default=0) >= 13
+    for node in proto.graph.node:
+        how = {a.name: a for a in node.attribute}
+        if node.op_type == "Softmax" and "opset" in how:
+            same = how["axis"].i == -1 or (newest and how["opset"].i >= 13)
+            if same:
+                node.attribute.remove(how["opset"])
+    return proto
+
+
+def _up_to(model: onnx.ModelProto, tensor: str) -> onnx.ModelProto:
+    """With this output, and without what it does not need."""
+    needed = {tensor}
+    for node in reversed(model.graph.node):
+        if needed & set(node.output):
+            needed |= set(node.input)
+    kept = [n for n in model.graph.node if needed & set(n.output)]
+    nodes = [onnx.NodeProto.FromString(n.SerializeToString()) for n in kept]
+    del model.graph.node[:], model.graph.output[:]
+    model.graph.node.extend(nodes)
+    model.graph.output.append(onnx.ValueInfoProto(name=tensor))
+    return model
+
+
 def _spelled(model: Path) -> bytes | None:
     """The file with its fused integer operators spelled out, None where it has none."""
     proto = onnx.load(str(model))
@@ -230,9 +258,9 @@ def onnx_outputs(
             proto = onnx.load_from_string(
                 source if isinstance(source, bytes) else source.read_bytes()
             )
-            del proto.graph.output[:]
-            proto.graph.output.append(onnx.ValueInfoProto(name=tensor))
-            source = proto.SerializeToString()
+            if not any(tensor in n.output for n in proto.graph.node):  # of a last QLinearSoftmax
+                proto = _spelled_whole(model)
+            source = _up_to(proto, tensor).SerializeToString()
         ready = session(source, optimised=optimised)
         rows = [ready.run(None, fed(ready, sample))[0].reshape(-1) for sample in x]
     except TinygenError:

@@ -5,11 +5,14 @@ a single output is compared with a threshold."""
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 
 from tinygen.graph import Graph, Node
 from tinygen.graph.ops import Float
 
+SPELLED = r"_real_[0-9]+$"
+"""What `spell_out` puts behind a tensor of the file."""
 PASSED = {"QuantizeLinear", "DequantizeLinear", "Identity", "Reshape", "Squeeze", "Flatten"}
 PASSED |= {"Unsqueeze", "Cast"}
 
@@ -35,7 +38,7 @@ def without_last_softmax(graph: Graph) -> Graph:
         name = step.inputs[0]  # what the import added is no tensor of the file
     note = (
         f"the last {node.op.kind} ({node.name}) is left out: the largest logit is the class, and "
-        f"the outputs are those of {name}"
+        f"the outputs are those of {re.sub(SPELLED, '', name)}"
     )
     return replace(graph, output=node.inputs[0], logits=name, notes=(*graph.notes, note))
 

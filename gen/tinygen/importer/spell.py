@@ -126,6 +126,21 @@ def _one(kind: str, *attributes: str) -> Callable[[Speller, onnx.NodeProto], Non
     return spell
 
 
+def _pool(kind: str) -> Callable[[Speller, onnx.NodeProto], None]:
+    names = ("auto_pad", "ceil_mode", "count_include_pad", "kernel_shape", "pads", "strides")
+    plain = _one(kind, *(names if kind == "AveragePool" else ()))
+
+    def spell(s: Speller, n: onnx.NodeProto) -> None:
+        if _attrs(n, "channels_last").get("channels_last"):
+            raise TinygenError(
+                f"node {n.name} ({n.op_type}) has channels_last=1: quantise the model as it was "
+                "before onnxruntime turned its planes"
+            )
+        plain(s, n)
+
+    return spell
+
+
 def _softmax(s: Speller, n: onnx.NodeProto) -> None:
     """It says itself which opset's softmax it is: see importer/upgrade.py."""
     x, sx, zx, sy, zy = (*n.input, "")[:5]
@@ -165,6 +180,8 @@ SPELLINGS: dict[tuple[str, str], Callable[[Speller, onnx.NodeProto], None]] = {
     (MICROSOFT, "QLinearLeakyRelu"): _one("LeakyRelu", "alpha"),
     (MICROSOFT, "QLinearReduceMean"): _mean,
     (MICROSOFT, "QLinearConcat"): _join,
+    (MICROSOFT, "QLinearAveragePool"): _pool("AveragePool"),
+    (MICROSOFT, "QLinearGlobalAveragePool"): _pool("GlobalAveragePool"),
     (MICROSOFT, "QuantizeLinear"): _standard,
     (MICROSOFT, "DequantizeLinear"): _standard,
 }

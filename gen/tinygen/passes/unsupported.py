@@ -6,7 +6,13 @@ from __future__ import annotations
 from tinygen.graph import Node
 from tinygen.graph.ops import Float
 
+INTEGERS = (
+    "is read as integers by an operator that tinygen takes on real numbers only: quantise in the "
+    "QDQ format"
+)
 INSTEAD = {
+    "QuantizeLinear": INTEGERS,
+    "DequantizeLinear": INTEGERS,
     "IsNaN": "is taken only with the Where that clears a masked softmax: export without it",
     "LogSoftmax": "is not the model's last step: tinygen takes it there only, where the largest "
     "logit is the class",

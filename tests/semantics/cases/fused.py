@@ -100,6 +100,21 @@ def others() -> list[Case]:
         for keep in (0, 1):
             attrs = {"axes": axes, "keepdims": keep}
             found.append(case("QLinearReduceMean", *x, *OUT, attrs=attrs))
+    plane = (Stored((1, 2, 6, 6)), S, Z)
+    for attrs in (
+        {},
+        {"strides": [2, 2]},
+        {"pads": [1, 0, 0, 1]},
+        {"pads": [1, 1, 1, 1], "count_include_pad": 1},
+        {"ceil_mode": 1, "strides": [3, 3]},
+        {"auto_pad": "SAME_UPPER"},
+        {"channels_last": 1},
+    ):
+        how = {"kernel_shape": [2, 2], **attrs}
+        found.append(case("QLinearAveragePool", *plane, *OUT, attrs=how))
+    for last in (0, 1):
+        how = {"channels_last": last}
+        found.append(case("QLinearGlobalAveragePool", *plane, *OUT, attrs=how))
     for axis in (0, 1, 2, -1):
         found.append(case("QLinearConcat", *OUT, *x, *x, attrs={"axis": axis}))
         found.append(case("QLinearConcat", *OUT, *constant, *x, attrs={"axis": axis}))
