@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tinygen import reference
 from tinygen.errors import TinygenError
+from tinygen.fidelity.model_proto import opset_of, set_nodes
 from tinygen.fidelity.quantlib import Evaluator, is_quantlib
 from tinygen.graph import Graph
 from tinygen.importer.quantlib import DOMAIN, KINDS, with_domain
@@ -193,7 +194,7 @@ OWN = frozenset({"QLinearSoftmax"})
 
 def _axes_inside(model: onnx.ModelProto) -> onnx.ModelProto:
     """A spelled mean has its axes as an input, which opsets before 18 do not know."""
-    if max((o.version for o in model.opset_import if o.domain == ""), default=0) >= 18:
+    if opset_of(model) >= 18:
         return model
     stored = {t.name: t for t in model.graph.initializer}
     for node in model.graph.node:
@@ -208,7 +209,7 @@ def _spelled_whole(model: Path) -> onnx.ModelProto:
     """`OWN` operators spelled out too. A softmax that the model's opset defines otherwise keeps the
     attribute that onnxruntime refuses."""
     proto = _axes_inside(spell_out(onnx.load(str(model)), model))
-    newest = max((o.version for o in proto.opset_import if o.domain == ""), default=0) >= 13
+    newest = opset_of(proto) >= 13
     for node in proto.graph.node:
         how = {a.name: a for a in node.attribute}
         if node.op_type == "Softmax" and "opset" in how:
@@ -224,10 +225,8 @@ def _up_to(model: onnx.ModelProto, tensor: str) -> onnx.ModelProto:
     for node in reversed(model.graph.node):
         if needed & set(node.output):
             needed |= set(node.input)
-    kept = [n for n in model.graph.node if needed & set(n.output)]
-    nodes = [onnx.NodeProto.FromString(n.SerializeToString()) for n in kept]
-    del model.graph.node[:], model.graph.output[:]
-    model.graph.node.extend(nodes)
+    set_nodes(model.graph, [n for n in model.graph.node if needed & set(n.output)])
+    del model.graph.output[:]
     model.graph.output.append(onnx.ValueInfoProto(name=tensor))
     return model
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tinygen.errors import TinygenError
 from tinygen.fidelity.compare import fed, session_with_outputs
+from tinygen.fidelity.model_proto import set_nodes
 from tinygen.graph import Quant
 from tinygen.passes.pipeline import lacking_scales
 
@@ -98,7 +99,7 @@ def round_tensor(model: onnx.ModelProto, name: str, grid: Quant) -> None:
         onnx.numpy_helper.from_array(np.asarray(grid.zero_point, np.int8), zero)
     )
     source, result = f"{name}_tinygen_real", name
-    nodes = [onnx.NodeProto.FromString(n.SerializeToString()) for n in graph.node]
+    nodes = list(graph.node)
     at = next((i for i, n in enumerate(nodes) if name in n.output), None)
     if at is None:  # a graph input keeps its name, its readers take another
         source, result = name, f"{name}_tinygen_rounded"
@@ -112,8 +113,7 @@ def round_tensor(model: onnx.ModelProto, name: str, grid: Quant) -> None:
         onnx.helper.make_node("DequantizeLinear", [q, scale, zero], [result], f"{name}_DQ"),
     ]
     after = 0 if at is None else at + 1
-    del graph.node[:]
-    graph.node.extend([*nodes[:after], *pair, *nodes[after:]])
+    set_nodes(graph, [*nodes[:after], *pair, *nodes[after:]])
 
 
 def _rename(names: Any, old: str, new: str) -> None:

@@ -7,6 +7,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from tinygen.fidelity.model_proto import opset_of, set_nodes
+
 MOVES = {"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Identity", "Dropout"}
 
 
@@ -39,9 +41,7 @@ def scale_scores(model: onnx.ModelProto) -> list[str]:
         nodes.append(helper.make_node("Mul", [raw, number], [output], names[-1]))
     read = {i for n in nodes for i in n.input} | {o.name for o in graph.output}
     alive = (n for n in nodes if any(o in read for o in n.output))
-    kept = [onnx.NodeProto.FromString(n.SerializeToString()) for n in alive]
-    del graph.node[:]
-    graph.node.extend(kept)
+    set_nodes(graph, alive)
     return names
 
 
@@ -73,9 +73,7 @@ def weights_on_the_right(model: onnx.ModelProto) -> None:
             helper.make_node("MatMul", [before, weight.name], [after], name),
             helper.make_node("Transpose", [after], [output], after, perm=perm),
         ]
-    kept = [onnx.NodeProto.FromString(n.SerializeToString()) for n in nodes]
-    del graph.node[:]
-    graph.node.extend(kept)
+    set_nodes(graph, nodes)
 
 
 def plain_biases(model: onnx.ModelProto) -> None:
@@ -84,7 +82,7 @@ def plain_biases(model: onnx.ModelProto) -> None:
     graph = model.graph
     sizes = {t.name: tuple(t.dims) for t in graph.initializer}
     nodes: list[onnx.NodeProto] = []
-    old = max((o.version for o in model.opset_import if o.domain == ""), default=0) < 11
+    old = opset_of(model) < 11
     for node in graph.node:
         nodes.append(node)
         if node.op_type != "Gemm" or len(node.input) < 3 or not node.input[2]:
@@ -109,9 +107,7 @@ def plain_biases(model: onnx.ModelProto) -> None:
             node.input.append(f"{name}_none")
         node.output[0] = f"{output}_product"
         nodes.append(helper.make_node("Add", [node.output[0], c], [output], f"{name}_bias"))
-    kept = [onnx.NodeProto.FromString(n.SerializeToString()) for n in nodes]
-    del graph.node[:]
-    graph.node.extend(kept)
+    set_nodes(graph, nodes)
 
 
 def _times(

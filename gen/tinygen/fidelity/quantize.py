@@ -26,6 +26,7 @@ from tinygen.errors import TinygenError
 from tinygen.fidelity.compare import Progress, onnx_outputs, reason_of, runtime
 from tinygen.fidelity.grids import complete, with_rounded_input
 from tinygen.fidelity.honest import fitness, judged
+from tinygen.fidelity.model_proto import opset_of
 from tinygen.fidelity.noise import LayerNoise, layer_noise
 from tinygen.fidelity.prepare import MOVES, plain_biases, scale_scores, weights_on_the_right
 from tinygen.fidelity.samples import read_samples
@@ -118,11 +119,6 @@ def quantize(
         layers=tuple(layers),
         warnings=(*coarse, *verdict.warnings, *([verdict.worthless] if verdict.worthless else [])),
     )
-
-
-def opset_of(model: onnx.ModelProto) -> int:
-    """The version of ONNX's own operators."""
-    return max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0)
 
 
 def _coarse(opset: int) -> str:

@@ -121,18 +121,18 @@ def integer_affine(scope: Scope, node: Node) -> Result:
     if not np.all(np.isfinite(factors)) or not np.all(np.isfinite(offsets)):
         return None
     rows = (math.prod(shape) // width, width)
-    flat = name if shape == rows else move(scope, name, None, rows)
     q = (127 * np.sign(factors)).astype(np.int32).reshape(-1, 1, 1, 1)
     none = np.abs(factors).max() or 1.0  # of a factor 0: any scale
     p = projection(q, np.where(factors == 0, none, np.abs(factors)) / 127, offsets, x, y)
     if width <= DIAGONAL:
         dense = Linear(np.diag(p.weight.reshape(-1)), p.bias, p.requant)
+        flat = move(scope, name, None, rows)
         made = scope.emit(dense, (flat,), rows, quant=y, name=last.name)
     else:
         op = Conv(p.weight, p.bias, p.requant, (1, 1), groups=width, channels_last=True)
         plane = move(scope, name, None, (rows[0], 1, width))
         made = scope.emit(op, (plane,), rows, quant=y, name=last.name)
-    return made if shape == rows else move(scope, made, None, shape)
+    return move(scope, made, None, shape)
 
 
 def _affine(scope: Scope, name: str) -> tuple[str, F64, F64, Node] | None:
