@@ -33,9 +33,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 import chart
 import cycles
 from graphs import GraphBuilder
-from tinygen.graph.ops import Add, Attention, Fusion, LayerNorm, Linear, Lut, Requant
+from tinygen.numeric import Requant
+from tinygen.operators import Add, Attention, Fusion, LayerNorm, Linear, Lut
+from tinygen.operators.attention.layer import pack_project
 from tinygen.passes import fuse
-from tinygen.reference import run_op
 from tinygen.targets import PackedLinear, get_target
 
 HERE = Path(__file__).resolve().parent
@@ -103,7 +104,7 @@ def layer_source(target_name: str, op: Attention, x: NDArray[np.int8]) -> str:
     parts, makers = {}, {}
     for which, w, r in (("q", op.wq, op.rq), ("k", op.wk, op.rk), ("v", op.wv, op.rv)):
         if len(w):
-            data, parts[which] = linear(which, target.pack_project(op, which), len(w), e, r)
+            data, parts[which] = linear(which, pack_project(target, op, which), len(w), e, r)
             text += data
             makers[which] = f"project_{which}_s8(&op, input, {s}, {e}, 0, {h}, {which}, scratch)"
         else:
@@ -112,12 +113,12 @@ def layer_source(target_name: str, op: Attention, x: NDArray[np.int8]) -> str:
     data, parts["o"] = linear("o", target.pack_linear(op.wo, op.bo, op.ro), n, inner, op.ro)
     text += data + array("exponents", target.pack_exp(op.exp_table), "uint16_t")
     text += array("input", x, "int8_t")
-    expected = run_op(op, [x])
+    expected = op.reference([x])
     c = op.context
     members = ", ".join(f".{w} = {parts[w]}" for w in "qkvo")
     scratch = max(
-        target.project_scratch(op, s),
-        target.attend_scratch(op, s, s),
+        target.project_scratch(op.dim, op.wq.shape[1], s),
+        target.attend_scratch(op.dim, s, s),
         target.linear_scratch(n, inner, s),
     )
 
@@ -134,12 +135,14 @@ def layer_source(target_name: str, op: Attention, x: NDArray[np.int8]) -> str:
         f".context_frac = {c.frac}, .context_s = {c.s}, .context_offset = {c.offset}}};\n"
     )
     k_heads, v_heads = (1 if one else h for one in (op.keys_are_x, op.values_are_x))
-    text += buffer("q", target.q_bytes(op, h, s)) + buffer("k", target.k_bytes(op, k_heads, s))
-    text += buffer("v", target.v_bytes(op, v_heads, s)) + buffer("scratch", max(scratch, 4))
+    text += buffer("q", target.q_bytes(op.dim, h, s))
+    text += buffer("k", target.k_bytes(op.dim, k_heads, s))
+    text += buffer("v", target.v_bytes(op.value_dim, v_heads, s))
+    text += buffer("scratch", max(scratch, 4))
     text += buffer("context", s * inner)
-    q_step = target.q_bytes(op, 1, s)
-    k_step = 0 if op.keys_are_x else target.k_bytes(op, 1, s)
-    v_step = 0 if op.values_are_x else target.v_bytes(op, 1, s)
+    q_step = target.q_bytes(op.dim, 1, s)
+    k_step = 0 if op.keys_are_x else target.k_bytes(op.dim, 1, s)
+    v_step = 0 if op.values_are_x else target.v_bytes(op.value_dim, 1, s)
     text += f"""
 void bench_run(void) {{
   tg_attention_{makers["k"]};
@@ -189,7 +192,7 @@ def operator_source(target_name: str, op: Any, inputs: list[NDArray[np.int8]]) -
     for name, x in zip("xz", inputs, strict=False):
         text += array(f"input_{name}", x, "int8_t")
     rows, width = inputs[0].shape
-    expected = run_op(op, inputs)
+    expected = op.reference(inputs)
     text += f"const int8_t bench_expected[] = {{{','.join(map(str, expected.reshape(-1)))}}};\n"
     text += "int8_t bench_output[BENCH_OUTPUT];\n"
     match op:
@@ -419,7 +422,7 @@ def measure_operators(target_name: str, core: str) -> dict[str, tuple[int, int]]
 
     def one(what: str, op: Any, inputs: list[NDArray[np.int8]], per: int) -> None:
         kind = type(op).__name__.lower()
-        size = run_op(op, inputs).size
+        size = op.reference(inputs).size
         with tempfile.TemporaryDirectory() as name:
             source = operator_source(target_name, op, inputs)
             found[what] = (

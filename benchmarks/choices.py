@@ -22,10 +22,10 @@ import fit_costs
 from graphs import GraphBuilder
 from tinygen.boards import Board, load_board
 from tinygen.graph import Graph
+from tinygen.operators.attention.schedule import AttentionSchedule, attention_schedules
 from tinygen.planner import cost
 from tinygen.planner.choose import Wishes, attention_layers, worth_having
 from tinygen.planner.plan import Alternative
-from tinygen.planner.schedule import AttentionSchedule, attention_schedules
 from tinygen.targets import get_target
 
 HERE = Path(__file__).resolve().parent

@@ -32,7 +32,7 @@ from graphs import GraphBuilder
 from near import FLAG, bring_near, large_l1
 from tinygen import reference
 from tinygen.graph import Graph
-from tinygen.graph.ops import Attention, Fusion
+from tinygen.operators import Attention, Fusion
 from tinygen.passes import fuse
 from tinygen.passes.short import shorten
 from tinygen.planner import Options, make_plan

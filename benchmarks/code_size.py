@@ -34,7 +34,7 @@ from tinygen.emitter import emit
 from tinygen.planner import KINDS, Options, Plan, footprint, make_plan
 from tinygen.project import load_graph
 from tinygen.resources import resource
-from tinygen.targets import get_target
+from tinygen.targets import every_kernel, get_target
 
 ROOT = Path(__file__).resolve().parents[1]
 COMPILER = "arm-none-eabi-gcc"
@@ -64,12 +64,6 @@ CORES = {
         "cortex-m33": _FPU5,
     },
 }
-OPERATORS = (
-    *("linear", "conv", "attention", "attention_stream", "attention_load", "attention_levels"),
-    *("dot_product_attention", "layernorm", "layernorm_whole", "layernorm_steps"),
-    *("add", "add_wide", "lut", "mean", "max", "embed"),
-    *("matmul", "mul", "sum", "div", "extreme", "softmax", "weighted", "rmsnorm", "move", "gather"),
-)
 MODELS = ("digits", "activity", "paper_shapes/eegformer", "paper_shapes/ecgformer")
 
 
@@ -175,7 +169,7 @@ def kernels(target_name: str, flags: tuple[str, ...], scratch: Path) -> Sections
     """Every section of every file of a target."""
     targets = [get_target(target_name)]
     targets += [t for t in (targets[0].compact(),) if t]
-    files = sorted({f for t in targets for o in OPERATORS for f in operator_files(t, o)})
+    files = sorted({f for t in targets for k in every_kernel() for f in t.sources(k)})
     sections: Sections = {}
     defined: dict[str, str] = {}
     outside: dict[str, set[str]] = {}
@@ -201,13 +195,6 @@ def kernels(target_name: str, flags: tuple[str, ...], scratch: Path) -> Sections
             else:
                 assert symbol in ("memcpy", "memset"), symbol  # the C library's
     return sections
-
-
-def operator_files(target: Any, operator: str) -> tuple[str, ...]:
-    try:
-        return tuple(target.sources(operator))
-    except KeyError:
-        return ()
 
 
 def plans(target: str, cpu: str) -> list[Plan]:

@@ -36,10 +36,12 @@ from fit_costs import (
     rows_network,
     split,
 )
+from tinygen import operators as ops
 from tinygen.boards import load_board
 from tinygen.errors import TinygenError
-from tinygen.graph import Graph, ops, verify
-from tinygen.graph.ops import Fusion
+from tinygen.graph import Graph, verify
+from tinygen.numeric import Requant
+from tinygen.operators import Fusion
 from tinygen.passes.short import narrow_weights
 from tinygen.planner import cluster_cost, cost, make_plan
 from tinygen.planner import plan as p
@@ -103,14 +105,14 @@ def all_bits(graph: Graph) -> Graph:
     """The same ratios to the tenth bit more, as importers make them."""
     rng = np.random.default_rng(0)
 
-    def fine(r: ops.Requant) -> ops.Requant:
+    def fine(r: Requant) -> Requant:
         low = rng.integers(0, 1 << 10, r.m.shape)
-        return ops.Requant(((r.m.astype(np.int64) << 10) + low).astype(np.int32), 32, r.zp)
+        return Requant(((r.m.astype(np.int64) << 10) + low).astype(np.int32), 32, r.zp)
 
     nodes = []
     for node in graph.nodes:
         fields: dict[str, Any] = {
-            k: fine(v) for k, v in vars(node.op).items() if isinstance(v, ops.Requant) and v.s == 22
+            k: fine(v) for k, v in vars(node.op).items() if isinstance(v, Requant) and v.s == 22
         }
         nodes.append(replace(node, op=replace(node.op, **fields)))
     return verify(replace(graph, nodes=tuple(nodes)), integer=True)

@@ -37,12 +37,13 @@ from operator_cases import MAKERS, many
 import bench
 import cycles as pipelines
 from graphs import GraphBuilder
+from tinygen import operators as ops
 from tinygen.boards import Board, load_board
-from tinygen.graph import Graph, ops
-from tinygen.graph.shapes import conv_output, pool_output
+from tinygen.graph import Graph
+from tinygen.numeric import I8, Requant
 from tinygen.operators import Concat, Gather
+from tinygen.operators.attention.schedule import attention_schedules
 from tinygen.planner import AttentionSchedule, Options, cost, make_plan
-from tinygen.planner.schedule import attention_schedules
 from tinygen.project import create_project, promise, random_samples
 from tinygen.runner import run
 from tinygen.runner.console import Console
@@ -85,7 +86,7 @@ class Layer:
 class Drawn(GraphBuilder):
     """Weights of every form that strips take (tinygen.targets.strips)."""
 
-    def weight(self, *shape: int) -> ops.I8:
+    def weight(self, *shape: int) -> I8:
         out = super().weight(*shape)
         flat = out.reshape(shape[0], -1) if out.size else out
         at = ((), (1, 3), (0, 2))[int(self.rng.integers(3))]
@@ -108,7 +109,7 @@ def norm_in_steps(b: GraphBuilder, e: int) -> ops.LayerNorm:
     return dataclasses.replace(op, frac=frac, s=frac + 4, step=50 * e * e * 256, most=127)
 
 
-def dot_product(b: GraphBuilder, rows: int, keys: int, width: int, kind: int) -> ops.IntOp:
+def dot_product(b: GraphBuilder, rows: int, keys: int, width: int, kind: int) -> ops.Operator:
     """Attention by itself, with a mask, with weights in steps or with neither."""
     heads = int(b.rng.choice([h for h in (1, 2, 3, 4, 6, 8) if width % h == 0]))
     mask, steps, base = None, None, b.attention(4, width // heads, heads)
@@ -119,7 +120,7 @@ def dot_product(b: GraphBuilder, rows: int, keys: int, width: int, kind: int) ->
     zeros = (int(z) for z in b.rng.integers(-9, 9, 3))
     score = base.score
     if b.rng.integers(4):  # the usual shift, for which some kernels have a shorter way
-        score = ops.Requant(score.m << 10, 32, score.zp)
+        score = Requant(score.m << 10, 32, score.zp)
     return ops.DotProductAttention(
         heads, *zeros, score, base.exp_table, 15, base.context, mask, steps
     )
@@ -147,7 +148,7 @@ def rows_network(rng: np.random.Generator, rows: int, layers: int) -> Graph:
         if width > 1:
             norm = {1: whole_norm, 3: norm_in_steps}.get(i % 4, Drawn.norm)
             b.add(f"n{i}", norm(b, width))
-    b.add("mean", ops.MeanPool(-rows, ops.Requant(np.array([(1 << 20) // rows], np.int32), 20, 0)))
+    b.add("mean", ops.MeanPool(-rows, Requant(np.array([(1 << 20) // rows], np.int32), 20, 0)))
     return b.graph()
 
 
@@ -191,14 +192,14 @@ def conv_network(rng: np.random.Generator, layers: int = 4) -> Graph:
             channels_last=i > 0,
         )
         b.add(f"conv{i}", op)
-        (h, w), c = conv_output(op, h, w), n
+        (h, w), c = op.plane(h, w), n
         b.add(f"plane{i}", ops.Reshape((h, w, n)))
     for i in range(2):
         kernel = min(h, int(rng.integers(1, 4))), min(w, int(rng.integers(1, 4)))
         pad = int(min(kernel) > 1)
         pool = ops.MaxPool(kernel, (1, int(rng.integers(1, 3))), (pad,) * 4)
         b.add(f"max{i}", pool)
-        h, w = pool_output(pool, h, w)
+        h, w = pool.plane(h, w)
         b.add(f"pooled{i}", ops.Reshape((h, w, c)))
     b.add("tokens", ops.Reshape((h * w, c)))
     b.add("cls", ops.PrependTokens(b.int8(1, c)))

@@ -18,9 +18,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from graphs import GraphBuilder
+from tinygen import operators as ops
 from tinygen.boards import load_board
-from tinygen.graph import ops
-from tinygen.planner import attention
 from tinygen.planner.choose import Wishes, attention_layers, worth_having
 from tinygen.planner.cost import load_cost_model
 from tinygen.planner.plan import Alternative
@@ -50,7 +49,7 @@ def alternatives(
     assert isinstance(op, ops.Attention)
     model = load_cost_model(target, cpu)
     layers = attention_layers(graph, BOARD, get_target(target), Wishes(), model)
-    return attention.map_bytes(op, s), list(layers["attention"])
+    return op.map_bytes(s), list(layers["attention"])
 
 
 def table(target: str, cpu: str) -> str:

@@ -19,10 +19,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from graphs import GraphBuilder
+from tinygen import operators as ops
 from tinygen.boards import Board, load_board
-from tinygen.graph import Graph, ops
-from tinygen.planner import Plan, attention, make_plan
-from tinygen.planner.plan import FeedForwardStep
+from tinygen.graph import Graph
+from tinygen.operators.feed_forward import FeedForwardStep
+from tinygen.planner import Plan, make_plan
 from tinygen.project import create_project, promise, random_samples
 from tinygen.runner import RunResult, run
 
@@ -65,7 +66,7 @@ def layer_by_layer(graph: Graph) -> int:
     for node in graph.nodes:
         x, y = (graph.values[v].shape for v in (node.inputs[0], node.output))
         if isinstance(node.op, ops.Attention):
-            sizes.append(attention.map_bytes(node.op, x[0]) + x[0] * x[1])  # and the residual
+            sizes.append(node.op.map_bytes(x[0]) + x[0] * x[1])  # and the residual
         elif isinstance(node.op, ops.Linear) and len(x) == 2:
             sizes.append(x[0] * (x[1] + 2 * y[1] if y[1] <= x[1] else 2 * x[1] + y[1]))
     return max(sizes)

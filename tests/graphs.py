@@ -7,8 +7,10 @@ import math
 
 import numpy as np
 
-from tinygen.graph import Graph, Node, Quant, Value, ops, verify
-from tinygen.graph.shapes import infer_shape
+from tinygen import operators as ops
+from tinygen.graph import Graph, Node, Quant, Value, verify
+from tinygen.numeric import I8, I32, Requant, RowScale
+from tinygen.operators import infer_shape
 
 
 class GraphBuilder:
@@ -24,7 +26,7 @@ class GraphBuilder:
     def _value(self, name: str, shape: tuple[int, ...]) -> Value:
         return Value(name, shape, Quant(0.05, int(self.rng.integers(-20, 20))))
 
-    def add(self, name: str, op: ops.IntOp, *inputs: str) -> str:
+    def add(self, name: str, op: ops.Operator, *inputs: str) -> str:
         inputs = inputs or (self.last,)
         shape = infer_shape(op, [self.values[i].shape for i in inputs], name)
         self.values[f"{name}_y"] = self._value(f"{name}_y", shape)
@@ -32,23 +34,23 @@ class GraphBuilder:
         self.last = f"{name}_y"
         return self.last
 
-    def int8(self, *shape: int) -> ops.I8:
+    def int8(self, *shape: int) -> I8:
         return self.rng.integers(-128, 128, shape).astype(np.int8)
 
-    def weight(self, *shape: int) -> ops.I8:
+    def weight(self, *shape: int) -> I8:
         """Symmetric, as quantisers make them."""
         return np.maximum(self.int8(*shape), -127)
 
-    def bias(self, n: int) -> ops.I32:
+    def bias(self, n: int) -> I32:
         return self.rng.integers(-2000, 2000, n).astype(np.int32)
 
-    def requant(self, n: int, k: int, channels: int | None = None) -> ops.Requant:
+    def requant(self, n: int, k: int, channels: int | None = None) -> Requant:
         """Multipliers that spread accumulators of k products over int8."""
         ratio = 40 / (73 * 73 * math.sqrt(k))
         m = ratio * self.rng.uniform(0.5, 1.5, channels or n) * (1 << 22)
-        return ops.Requant(np.rint(m).astype(np.int32), 22, int(self.rng.integers(-9, 9)))
+        return Requant(np.rint(m).astype(np.int32), 22, int(self.rng.integers(-9, 9)))
 
-    def table(self) -> ops.I8:
+    def table(self) -> I8:
         return np.sort(self.int8(256))
 
     def linear(self, n: int, k: int, *, table: bool = False) -> ops.Linear:
@@ -85,7 +87,7 @@ class GraphBuilder:
             self.requant(1, dim, 1),
             table,
             bits,
-            ops.RowScale(int(self.rng.integers(1 << 14, 1 << 15)), 14, s, 7 << (s - 33)),
+            RowScale(int(self.rng.integers(1 << 14, 1 << 15)), 14, s, 7 << (s - 33)),
             *(self.weight(e, inner), self.bias(e), self.requant(e, inner)),
         )
 
@@ -123,6 +125,6 @@ def random_encoder(
         b.add("token", ops.SelectToken(0))
     else:
         m = np.array([round((1 << 22) / rows)], np.int32)
-        b.add("pool", ops.MeanPool(-rows * 3, ops.Requant(m, 22, 3)))
+        b.add("pool", ops.MeanPool(-rows * 3, Requant(m, 22, 3)))
     b.add("head", b.linear(classes, e))
     return b.graph()

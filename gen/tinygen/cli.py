@@ -105,7 +105,7 @@ def _options(
     place: str,
     short: bool,
 ) -> Options:
-    from tinygen.graph.ops import FUSIONS
+    from tinygen.operators import FUSIONS
     from tinygen.planner import KINDS, Options
 
     wishes = [w for w in attention.split(",") if w != "auto"]
@@ -313,7 +313,7 @@ def check(
     tinygen check model.onnx --data test.npz --per-layer
     """
     from tinygen import fidelity
-    from tinygen.graph.ops import FUSIONS
+    from tinygen.operators import FUSIONS
     from tinygen.report import records, tables
 
     wishes = tuple(f for f in FUSIONS if f == attention)

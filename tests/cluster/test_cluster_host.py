@@ -13,13 +13,14 @@ import pytest
 from hostbuild import build, run
 
 from graphs import GraphBuilder, random_encoder
+from tinygen import operators as ops
 from tinygen.boards import load_board
-from tinygen.graph import Graph, ops
-from tinygen.graph.ops import FUSIONS
+from tinygen.graph import Graph
+from tinygen.operators import FUSIONS
+from tinygen.operators.attention.schedule import FEW
 from tinygen.passes import import_model
 from tinygen.passes.short import narrow_weights
 from tinygen.planner import Plan, make_plan
-from tinygen.planner.schedule import FEW
 from tinygen.project import create_project, promise, random_samples
 
 SHAPES = {

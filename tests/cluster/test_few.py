@@ -18,15 +18,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graphs import GraphBuilder
+from tinygen import operators as ops
 from tinygen.boards import load_board
-from tinygen.graph import ops
+from tinygen.numeric import I8, Requant
+from tinygen.operators.attention.cluster import few_work, fits_few
+from tinygen.operators.attention.layer import pack_project
+from tinygen.operators.attention.schedule import FEW
+from tinygen.operators.linear import linear_few_work
 from tinygen.passes.short import narrow_weights
 from tinygen.planner import make_plan
-from tinygen.planner.cluster import few_work, fits_few, linear_few_work
-from tinygen.planner.schedule import FEW
 from tinygen.project import create_project, promise, random_samples
-from tinygen.reference.attention import attention
-from tinygen.reference.matmul import linear
 from tinygen.targets import PackedLinear, get_target
 
 KERNELS = Path(__file__).parents[2] / "kernels"
@@ -73,7 +74,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> c.CDLL:
 GUARD = 0x5A
 
 
-def call(function: Any, op: c.Structure, x: ops.I8, n: int, size: int, *more: int) -> ops.I8:
+def call(function: Any, op: c.Structure, x: I8, n: int, size: int, *more: int) -> I8:
     """By one core: x [rows, k] -> y [rows, n]; a guard stands behind y and the working memory."""
     rows = len(x)
     work = np.full(size + 64, GUARD, np.uint8)
@@ -82,11 +83,11 @@ def call(function: Any, op: c.Structure, x: ops.I8, n: int, size: int, *more: in
     numbers = [c.c_int32(i) for i in more]
     function(c.byref(op), c.c_void_p(x.ctypes.data), c.c_int32(rows), place, *numbers, near)
     assert np.all(y[rows * n :] == GUARD) and np.all(work[-64:] == GUARD)
-    found: ops.I8 = y[: rows * n].reshape(rows, n)
+    found: I8 = y[: rows * n].reshape(rows, n)
     return found
 
 
-def on_the_kernel(library: c.CDLL, op: ops.Attention, x: ops.I8) -> ops.I8:
+def on_the_kernel(library: c.CDLL, op: ops.Attention, x: I8) -> I8:
     e = x.shape[1]
     n, inner = op.wo.shape
     kept = []
@@ -96,7 +97,7 @@ def on_the_kernel(library: c.CDLL, op: ops.Attention, x: ops.I8) -> ops.I8:
         return Linear(packed.w.ctypes.data, None, None, None, k, n, 0, zp, 0)
 
     every = [
-        linear(TARGET.pack_project(op, which), e, inner, r.zp)
+        linear(pack_project(TARGET, op, which), e, inner, r.zp)
         for which, r in (("q", op.rq), ("k", op.rk), ("v", op.rv))
     ]
     every.append(linear(TARGET.pack_linear(op.wo, op.bo, op.ro), inner, n, op.ro.zp))
@@ -111,9 +112,9 @@ def on_the_kernel(library: c.CDLL, op: ops.Attention, x: ops.I8) -> ops.I8:
     return call(library.tg_cluster_attention_few_s8, made, x, n, size)
 
 
-def fine(r: ops.Requant) -> ops.Requant:
+def fine(r: Requant) -> Requant:
     """The same ratios to the tenth bit more: sums are rounded by the high half of a product."""
-    return ops.Requant(((r.m.astype(np.int64) << 10) | 731).astype(np.int32), 32, r.zp)
+    return Requant(((r.m.astype(np.int64) << 10) | 731).astype(np.int32), 32, r.zp)
 
 
 def high(op: ops.Attention) -> ops.Attention:
@@ -122,7 +123,7 @@ def high(op: ops.Attention) -> ops.Attention:
 
 
 @st.composite
-def layers(draw: st.DrawFn) -> tuple[ops.Attention, ops.I8]:
+def layers(draw: st.DrawFn) -> tuple[ops.Attention, I8]:
     tokens, e = draw(st.integers(1, 5)), draw(st.integers(1, 40))
     b = GraphBuilder((tokens, e), draw(st.integers(0, 1 << 20)))
     op = b.attention(e, 4 * draw(st.integers(1, 6)), draw(st.integers(1, 5)))
@@ -141,10 +142,10 @@ def layers(draw: st.DrawFn) -> tuple[ops.Attention, ops.I8]:
 
 @settings(deadline=None, max_examples=300)
 @given(layers())
-def test_bit_equal(library: c.CDLL, layer: tuple[ops.Attention, ops.I8]) -> None:
+def test_bit_equal(library: c.CDLL, layer: tuple[ops.Attention, I8]) -> None:
     op, x = layer
     assert fits_few(TARGET, op, len(x))
-    np.testing.assert_array_equal(on_the_kernel(library, op, x), attention(x, op))
+    np.testing.assert_array_equal(on_the_kernel(library, op, x), op.reference([x]))
 
 
 @settings(deadline=None, max_examples=200)
@@ -162,7 +163,7 @@ def test_linear_bit_equal(library: c.CDLL, data: st.DataObject) -> None:
     made = Linear(packed.w.ctypes.data, None, None, table, k, n, 0, op.requant.zp, 0)
     size = linear_few_work(TARGET, n, k, tiles, table is not None)
     found = call(library.tg_cluster_linear_few_s8, made, x, n, size, tiles)
-    np.testing.assert_array_equal(found, linear(x, op))
+    np.testing.assert_array_equal(found, op.reference([x]))
 
 
 @pytest.mark.parametrize("tokens", [1, 4, 5])
@@ -209,5 +210,5 @@ def test_other_layers_go_the_usual_way(tokens: int, e: int, p: int, levels: int)
 def test_sums_that_need_sixty_four_bits_go_the_usual_way() -> None:
     op = GraphBuilder((5, 16)).attention(16, 4, 2)
     assert fits_few(TARGET, op, 5)
-    steep = ops.Requant(np.array([(1 << 25) + 1], np.int32), 23, 0)
+    steep = Requant(np.array([(1 << 25) + 1], np.int32), 23, 0)
     assert not fits_few(TARGET, replace(op, score=steep), 5)

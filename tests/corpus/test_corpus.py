@@ -15,7 +15,7 @@ import pytest
 
 from tinygen.boards import load_board
 from tinygen.graph import Graph
-from tinygen.graph.ops import DotProductAttention
+from tinygen.operators import DotProductAttention
 from tinygen.passes import import_model
 from tinygen.planner import make_plan
 from tinygen.reference import dequantise, quantise, run

@@ -10,9 +10,9 @@ import pytest
 from corpus.test_corpus import MODELS, SUPPORTED, imported
 from tinygen import runner
 from tinygen.boards import load_board
-from tinygen.graph.ops import Attention
+from tinygen.operators import Attention
+from tinygen.operators.attention.schedule import AttentionSchedule
 from tinygen.planner import Options, make_plan
-from tinygen.planner.schedule import AttentionSchedule
 from tinygen.project import Request, create_project, new_project, promise, random_samples
 from tinygen.runner.toolchain import find_qemu, has_unicorn
 

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from graphs import GraphBuilder, random_encoder
+from tinygen import operators as ops
 from tinygen.errors import TinygenError
-from tinygen.graph import Graph, ops, verify
+from tinygen.graph import Float, Graph, verify
+from tinygen.numeric import U8, Requant
 
 
 def with_op(graph: Graph, name: str, **changes: object) -> Graph:
@@ -52,7 +54,7 @@ def test_attention_weights_must_fit_int32_sums() -> None:
         builder.graph()
 
 
-def dot_product(mask: ops.U8 | None = None, **changes: Any) -> Graph:
+def dot_product(mask: U8 | None = None, **changes: Any) -> Graph:
     """Three tokens, one head of four features."""
     b = GraphBuilder((3, 4))
     base = b.attention(4, 4, 1)
@@ -91,7 +93,7 @@ def test_value_used_before_it_is_made() -> None:
 
 def test_float_operator_left_over() -> None:
     graph = random_encoder()
-    first = replace(graph.nodes[0], op=ops.Float("Sin"))
+    first = replace(graph.nodes[0], op=Float("Sin"))
     with pytest.raises(TinygenError, match=r"embed \(Sin\) has no integer form"):
         verify(replace(graph, nodes=(first, *graph.nodes[1:])), integer=True)
 
@@ -105,7 +107,7 @@ def test_recorded_shape_must_follow_from_the_operator() -> None:
 
 def test_requantisation_out_of_range() -> None:
     graph = random_encoder()
-    bad = ops.Requant(np.array([1], np.int32), 33, 0)
+    bad = Requant(np.array([1], np.int32), 33, 0)
     with pytest.raises(TinygenError, match="node head: requantisation"):
         verify(with_op(graph, "head", requant=bad), integer=True)
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinygen.graph import ops, verify
+from tinygen import operators as ops
+from tinygen.graph import verify
 from tinygen.passes import import_model
 from tinygen.reference import dequantise, quantise, run
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygen.graph.ops import (
+from tinygen.numeric import Requant, RowScale
+from tinygen.operators import (
     Add,
     Attention,
     Conv,
@@ -22,18 +23,14 @@ from tinygen.graph.ops import (
     Lut,
     MaxPool,
     MeanPool,
-    Requant,
-    RowScale,
     WeightSteps,
 )
-from tinygen.graph.shapes import conv_output, pool_output
-from tinygen.reference import attention as att
-from tinygen.reference import run_op
+from tinygen.operators.attention import reference as att
+from tinygen.operators.attention.layer import pack_project
 from tinygen.targets import PackedLinear, Target
 
 Rng = np.random.Generator
 POISON = 0x5A
-NO_WEIGHTS = PackedLinear(*(np.zeros(0, np.int32),) * 3, "none")
 LINEAR, CONV, ATTENTION, LAYERNORM, ADD, LUT, MEAN, MAX, LAYERNORM_WHOLE, ADD_WIDE, EMBED = range(
     11
 )
@@ -181,7 +178,7 @@ def linear_case_of(target: Target, rng: Rng, op: Linear, x: NDArray[np.int8]) ->
         f"linear rows={rows} k={k} n={n} s={op.requant.s} m={op.requant.m[:4]} zp={op.requant.zp}",
         stream.bytes(),
         [packed.w.nbytes, target.linear_scratch(n, k, rows)],
-        [poisoned(run_op(op, [x]), ys)],
+        [poisoned(op.reference([x]), ys)],
     )
 
 
@@ -213,17 +210,18 @@ def conv_case(
         table_or_none(rng),
     )
     x = int8s(rng, *((*plane, c) if last else (c, *plane)))
-    oh, ow = conv_output(op, *plane)
+    oh, ow = op.plane(*plane)
     strides = (1, plane[1] * c, c) if last else (plane[0] * plane[1], plane[1], 1)
     ys = wider(rng, n)
     stream = Stream().put(CONV, c, *plane, *kernel, *stride, *dilation, pads[0], pads[1], oh, ow)
     stream.put(groups, op.x_zp, *strides, ys, *rng.integers(0, 4, 2))
-    stream.linear(target.pack_conv(op), n, k, op.requant, op.table).blob(x)
+    packed = target.pack_conv(op.weight.reshape(n, -1), op.groups, op.bias, op.requant)
+    stream.linear(packed, n, k, op.requant, op.table).blob(x)
     return Case(
         f"conv x={x.shape} w={op.weight.shape} groups={groups} {stride} {dilation} {pads} {last}",
         stream.bytes(),
-        [target.conv_scratch(op)],
-        [poisoned(run_op(op, [x]), ys)],
+        [target.conv_scratch(n // op.groups, k)],
+        [poisoned(op.reference([x]), ys)],
     )
 
 
@@ -303,23 +301,23 @@ def attention_case(
         target.pack_exp(op.exp_table)
     )
     for which, w, r in (("q", op.wq, op.rq), ("k", op.wk, op.rk), ("v", op.wv, op.rv)):
-        stream.linear(target.pack_project(op, which) if len(w) else NO_WEIGHTS, len(w), e, r)
+        stream.linear(pack_project(target, op, which), len(w), e, r)
     stream.linear(target.pack_linear(op.wo, op.bo, op.ro), n, inner, op.ro)
-    stream.linear(target.pack_output(op), n, inner, op.ro)
-    y = run_op(op, [x]).reshape(-1)
+    stream.linear(target.pack_output(op.wo, op.heads, op.bo, op.ro), n, inner, op.ro)
+    y = op.reference([x]).reshape(-1)
     stream.blob(strided(rng, x, xs))
     return Case(
         f"attention {shape} {op.fusion} n={n} blocks={row_block, head_block} bits={op.weight_bits} "
         f"levels={op.levels}",
         stream.bytes(),
         [
-            target.q_bytes(op, h, row_block),
-            target.k_bytes(op, h, s),
-            target.v_bytes(op, h, s),
-            target.project_scratch(op, s),
-            target.attend_scratch(op, row_block, s),
+            target.q_bytes(op.dim, h, row_block),
+            target.k_bytes(op.dim, h, s),
+            target.v_bytes(op.value_dim, h, s),
+            target.project_scratch(op.dim, op.wq.shape[1], s),
+            target.attend_scratch(op.dim, row_block, s),
             target.linear_scratch(n, inner, s),
-            target.accumulate_scratch(op, s),
+            target.accumulate_scratch(len(op.wo), op.value_dim, s),
         ],
         [poisoned(context, cs), y, y],
     )
@@ -356,7 +354,7 @@ def dot_product_case(target: Target, rng: Rng, rows: int, keys: int, p: int, h: 
     stream.blob(bits).blob(q).blob(k).blob(v)
     seen = None if bits is None else len(bits)
     note = f"dot product {rows} of {keys} x {h} x {p} bits={op.weight_bits} mask={seen} {op.steps}"
-    y = run_op(op, [q, k, v]).reshape(-1)
+    y = op.reference([q, k, v]).reshape(-1)
     return Case(note, stream.bytes(), [target.dot_product_scratch(p, keys)], [y])
 
 
@@ -389,7 +387,7 @@ def layernorm_case(
     xs = wider(rng, e)
     ys = xs if in_place else wider(rng, e)
     before = strided(rng, x, xs)
-    y = run_op(op, [x])
+    y = op.reference([x])
     if in_place:
         want = before.copy()
         for i in range(rows):
@@ -421,7 +419,7 @@ def add_case(target: Target, rng: Rng, count: int) -> Case:
     a, b = int8s(rng, count), int8s(rng, count)
     stream = Stream().put(ADD, count, int(rng.integers(3)), *rng.integers(0, 4, 3))
     stream.put(op.ma, op.mb, op.c, op.s).blob(a).blob(b)
-    return Case(f"add {count} {op}", stream.bytes(), [], [run_op(op, [a, b])])
+    return Case(f"add {count} {op}", stream.bytes(), [], [op.reference([a, b])])
 
 
 def add_wide_case(target: Target, rng: Rng, count: int) -> Case:
@@ -435,14 +433,14 @@ def add_wide_case(target: Target, rng: Rng, count: int) -> Case:
     stream = Stream().put(ADD_WIDE, count, int(rng.integers(2)), *rng.integers(0, 4, 2))
     stream.put(op.ma, op.mb, op.c, op.s).blob(a).blob(other)
     note = f"add {count} of a wide constant {ma, mb, c, s}"
-    return Case(note, stream.bytes(), [], [run_op(op, [a])])
+    return Case(note, stream.bytes(), [], [op.reference([a])])
 
 
 def lut_case(target: Target, rng: Rng, count: int) -> Case:
     table, x = rng.integers(-128, 128, 256, np.int8), int8s(rng, count)
     stream = Stream().put(LUT, count, int(rng.integers(2)), *rng.integers(0, 4, 2))
     stream.blob(table).blob(x)
-    return Case(f"lut {count}", stream.bytes(), [], [run_op(Lut(table), [x])])
+    return Case(f"lut {count}", stream.bytes(), [], [Lut(table).reference([x])])
 
 
 def mean_case(target: Target, rng: Rng, rows: int, features: int) -> Case:
@@ -451,7 +449,7 @@ def mean_case(target: Target, rng: Rng, rows: int, features: int) -> Case:
     stream = Stream().put(MEAN, rows, features, xs, *rng.integers(0, 4, 2))
     stream.put(op.bias, int(op.requant.m[0]), op.requant.s, op.requant.zp)
     stream.blob(strided(rng, x, xs))
-    return Case(f"mean {rows} x {features}", stream.bytes(), [], [run_op(op, [x]).reshape(-1)])
+    return Case(f"mean {rows} x {features}", stream.bytes(), [], [op.reference([x]).reshape(-1)])
 
 
 def max_case(
@@ -466,11 +464,11 @@ def max_case(
     pads = tuple(int(rng.integers(0, kernel[i % 2])) for i in range(4))
     h, w = (max(plane[i], kernel[i] - pads[i] - pads[i + 2], 1) for i in (0, 1))
     op = MaxPool(kernel, stride, pads)
-    x, out = int8s(rng, h, w, channels), pool_output(op, h, w)
+    x, out = int8s(rng, h, w, channels), op.plane(h, w)
     stream = Stream().put(MAX, h, w, channels, *kernel, *stride, *pads[:2], out[1])
     stream.put(math.prod(out), *rng.integers(0, 4, 2)).blob(x)
     note = f"max {h} x {w} x {channels} {op}"
-    return Case(note, stream.bytes(), [], [run_op(op, [x]).reshape(-1)])
+    return Case(note, stream.bytes(), [], [op.reference([x]).reshape(-1)])
 
 
 def embed_case(target: Target, rng: Rng, rows: int, width: int, count: int) -> Case:
@@ -479,7 +477,7 @@ def embed_case(target: Target, rng: Rng, rows: int, width: int, count: int) -> C
     stream = Stream().put(EMBED, count, width, rows, *rng.integers(0, 4, 3))
     stream.blob(op.table).blob(x)
     note = f"embed {rows} of {count} x {width}"
-    return Case(note, stream.bytes(), [], [run_op(op, [x]).reshape(-1)])
+    return Case(note, stream.bytes(), [], [op.reference([x]).reshape(-1)])
 
 
 Draw = Callable[[Target, Rng], Case]

@@ -16,23 +16,17 @@ from pathlib import Path
 import numpy as np
 from kernel_cases import Case
 
-from tinygen.targets import Target, get_target
+from tinygen.targets import Target, every_kernel, get_target
 
 HERE = Path(__file__).parent
 KERNELS = HERE.parents[1] / "kernels"
-OPERATORS = (
-    *("linear", "conv", "attention", "attention_stream", "attention_load", "attention_levels"),
-    *("dot_product_attention", "layernorm", "layernorm_whole", "layernorm_steps"),
-    *("add", "add_wide", "lut", "mean", "max", "embed"),
-    *("matmul", "mul", "sum", "div", "extreme", "softmax", "weighted", "rmsnorm", "move", "gather"),
-)
 WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wdouble-promotion", "-Werror")
 INCLUDES = (f"-I{KERNELS / 'include'}", f"-I{KERNELS / 'src'}", f"-I{HERE}")
 IN, OUT, MOST_IN, MOST_OUT = 0x20180000, 0x20300000, 0x180000, 0x100000
 
 
 def target_sources(target: Target) -> list[str]:
-    files = {file for operator in OPERATORS for file in target.sources(operator)}
+    files = {file for kernel in every_kernel() for file in target.sources(kernel)}
     return [str(KERNELS / "src" / file) for file in sorted(files)]
 
 

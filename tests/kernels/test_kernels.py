@@ -16,7 +16,7 @@ from kernel_cases import Case
 from kernel_harness import Machine
 
 from machine import have_gcc, have_qemu
-from tinygen.graph.ops import FUSIONS
+from tinygen.operators import FUSIONS
 
 # -- drawing shapes ------------------------------------------------------------------------------
 

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinygen.graph.ops import Conv, Requant
-from tinygen.targets import PackedLinear, get_target
+from tinygen.numeric import Requant
+from tinygen.operators.attention.layer import pack_project
+from tinygen.targets import PackedLinear, every_kernel, get_target
 
 TARGETS = ("portable", "armv7em")
 targets = pytest.mark.parametrize("name", TARGETS)
@@ -46,7 +47,7 @@ def test_heads_unpack_one_by_one(name: str, p: int, h: int, e: int) -> None:
     target = get_target(name)
     op = cases.attention_op(np.random.default_rng(0), 3, e, p, h, 2)
     for which, weight in (("q", op.wq), ("k", op.wk), ("v", op.wv)):
-        packed = target.pack_project(op, which)
+        packed = pack_project(target, op, which)
         size = len(packed.w) // h
         for i in range(h):
             unpacked = target.unpack_linear(slice_of(packed, i, size), p, e)
@@ -58,7 +59,7 @@ def test_groups_of_a_convolution_unpack_one_by_one(name: str) -> None:
     target, rng = get_target(name), np.random.default_rng(0)
     weight = rng.integers(-128, 128, (9, 2, 3, 1), np.int8)
     requant = Requant(np.array([5], np.int32), 7, 0)
-    packed = target.pack_conv(Conv(weight, np.zeros(9, np.int32), requant, (1, 1), groups=3))
+    packed = target.pack_conv(weight.reshape(9, -1), 3, np.zeros(9, np.int32), requant)
     for g in range(3):
         unpacked = target.unpack_linear(slice_of(packed, g, len(packed.w) // 3), 3, 6)
         np.testing.assert_array_equal(unpacked, weight[3 * g : 3 * g + 3].reshape(3, 6))
@@ -67,10 +68,9 @@ def test_groups_of_a_convolution_unpack_one_by_one(name: str) -> None:
 @targets
 def test_registered_sources_exist(name: str) -> None:
     target, compact = get_target(name), get_target(name).compact()
-    files = {f for operator in harness.OPERATORS for f in target.sources(operator)}
+    files = {f for kernel in every_kernel() for f in target.sources(kernel)}
     if compact:
-        also = ("attention", "attention_stream", "attention_levels")
-        files |= {f for o in also for f in compact.sources(o)}
+        files |= {f for kernel in every_kernel() for f in compact.sources(kernel)}
     for file in files:
         assert (harness.KERNELS / "src" / file).is_file(), file
     brought = {f.stem for f in (harness.KERNELS / "src" / name).glob("*.c")}

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from machine import have_gcc, have_qemu
-from tinygen.graph.ops import FUSIONS
+from tinygen.operators import FUSIONS
 from tinygen.targets import Target
 
 CASES = 10_000

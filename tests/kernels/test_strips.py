@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from machine import have_gcc, have_qemu
-from tinygen.graph.ops import I8, Linear, Requant
-from tinygen.targets import get_target, strips
+from tinygen.numeric import I8, Requant
+from tinygen.operators import Linear
+from tinygen.targets import get_target
+from tinygen.targets.armv7em import strips
 
 TARGET = get_target("armv7em")
 ROOM = (1 << 23) - 1

@@ -6,9 +6,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tinygen.graph.ops import I8, Requant
-from tinygen.reference.requant import requantise
-from tinygen.targets.xpulpv2 import CLIP, HIGH, I64, LOW, WIDE, Rounding, rounding
+from tinygen.numeric import I8, Requant
+from tinygen.numeric.requant import requantise
+from tinygen.targets.xpulpv2.rounding import CLIP, HIGH, I64, LOW, WIDE, Rounding, rounding
 
 CASES = {  # m, s, zp, bound -> kind
     "short sums": ([5000, 4000, 3000, 2500], 22, -9, 1 << 17, LOW),

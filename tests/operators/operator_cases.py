@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from tinygen import operators as g
 from tinygen.graph import Quant
-from tinygen.graph.operator import Operator
-from tinygen.graph.ops import Requant, RowScale
+from tinygen.numeric import Requant, RowScale
+from tinygen.operators import General
 from tinygen.operators.div import reciprocals
 from tinygen.operators.view import Strided
 from tinygen.passes import multipliers
@@ -32,7 +32,7 @@ class Rng(np.random.Generator):
 
 @dataclass(frozen=True)
 class Case:
-    op: Operator
+    op: General
     inputs: tuple[I8, ...]
     note: str
 
@@ -216,7 +216,7 @@ def concat(rng: Rng) -> Case:
     return Case(g.Concat((outer, sum(runs)), outer, runs), inputs, f"concat {outer}x{runs}")
 
 
-MAKERS: dict[type[Operator], Callable[[Rng], Case]] = {
+MAKERS: dict[type[General], Callable[[Rng], Case]] = {
     g.BatchMatMul: matmul,
     g.Mul: mul,
     g.Sum: sum_,

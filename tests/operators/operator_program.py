@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from operator_cases import Case
 
 from tinygen.emitter.cfile import ctype, numbers
-from tinygen.emitter.operators import Names, blocks, calls
+from tinygen.lowering import Names, Slot
+from tinygen.operators.general import GeneralStep
 
 GUARD = 16
 HEAD = f"""#include "tinygen/binary.h"
@@ -68,17 +69,16 @@ def _function(i: int, case: Case) -> str:
     op, ident = case.op, f"case_{i}"
     text = "".join(_array(f"{ident}_{role}", a) for role, a in op.constants())
     text += "".join(_array(f"{ident}_x{k}", x) for k, x in enumerate(case.inputs))
-    text += blocks(op, ident, lambda role: f"{ident}_{role}")
+    inputs = tuple(f"{ident}_x{k}" for k in range(len(case.inputs)))
     scratch = op.scratch()
-    names = Names(
-        tuple(f"{ident}_x{k}" for k in range(len(case.inputs))),
-        "y",
-        "scratch" if scratch else None,
-    )
-    lines = calls(op, ident, names, lambda rows: f"0, {rows}")
+    step = GeneralStep(op, Slot("scratch") if scratch else None)
+    names = Names(ident, inputs, "y", lambda _: "scratch", lambda role: f"{ident}_{role}")
+    text += step.blocks(names)
+    room = "scratch" if scratch else None
+    lines = step.statements(names, room, lambda rows: f"0, {rows}")
     if i % 2:
-        first = calls(op, ident, names, lambda rows: f"0, {rows // 2}")
-        lines = first + calls(op, ident, names, lambda rows: f"{rows // 2}, {rows}")
+        first = step.statements(names, room, lambda rows: f"0, {rows // 2}")
+        lines = first + step.statements(names, room, lambda rows: f"{rows // 2}, {rows}")
     body = "\n  ".join(lines)
     if scratch:
         body = f"void *scratch = room(arena, {scratch});\n  {body}\n  done(scratch);"

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygen.graph import Graph, Node, Quant, Value, verify
-from tinygen.graph.ops import Float
+from tinygen.graph import Float, Graph, Node, Quant, Value, verify
 from tinygen.passes.elementwise import ELEMENTWISE, evaluate
 from tinygen.passes.engine import Rule, kind_of, rewrite
 from tinygen.passes.simulate import _largest

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from graphs import GraphBuilder
 from tinygen import reference
 from tinygen.graph import Graph
-from tinygen.graph.ops import FUSIONS, I8, Attention, Fusion, Requant
+from tinygen.numeric import I8, Requant
+from tinygen.operators import FUSIONS, Attention, Fusion
 from tinygen.passes import fuse, import_model
 from tinygen.passes.fused import fuse_layer, score_step
 
@@ -58,7 +59,7 @@ def real_layer(x: I8, op: Attention) -> NDArray[np.float64]:
 
 def error(op: Attention, real: Attention, samples: list[I8]) -> float:
     """Mean distance in LSB from the real layer."""
-    off = [reference.run_op(op, [x]) - real_layer(x, real) for x in samples]
+    off = [op.reference([x]) - real_layer(x, real) for x in samples]
     return float(np.abs(off).mean())
 
 

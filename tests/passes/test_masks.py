@@ -12,9 +12,8 @@ import pytest
 from rule_bench import Bench, kinds
 
 from tinygen.errors import TinygenError
-from tinygen.graph import Graph
-from tinygen.graph.ops import DotProductAttention, Float
-from tinygen.operators import Weighted
+from tinygen.graph import Float, Graph
+from tinygen.operators import DotProductAttention, Weighted
 from tinygen.passes import import_model
 from tinygen.passes.attention_node import attention_node
 from tinygen.passes.engine import rewrite

@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rule_bench import Bench, apply, kinds
 
-from tinygen.graph import Node, Value
-from tinygen.graph.ops import Float
+from tinygen.graph import Float, Node, Value
 from tinygen.passes import moves
 from tinygen.passes.engine import rewrite
 

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tinygen import operators as ops
 from tinygen.errors import TinygenError
 from tinygen.fidelity.quantlib import iLayerNorm
-from tinygen.graph import Graph, Node, Quant, Value, ops, verify
+from tinygen.graph import Graph, Node, Quant, Value, verify
+from tinygen.operators.dot_product_attention import in_steps
 from tinygen.passes import multipliers as m
-from tinygen.reference import run_op
-from tinygen.reference.dot_product import in_steps
 
 RNG = np.random.default_rng(5)
 
@@ -51,7 +51,7 @@ def test_linear_with_zero_points(zx: int, zy: int) -> None:
     w, s, b = RNG.integers(-127, 128, (5, 9)), RNG.uniform(0.002, 0.01, 5), RNG.normal(size=5)
     p = m.projection(w, s, b, x, y)
     q = RNG.integers(-128, 128, (40, 9)).astype(np.int8)
-    got = run_op(ops.Linear(p.weight, p.bias, p.requant), [q])
+    got = ops.Linear(p.weight, p.bias, p.requant).reference([q])
     want = on_grid(real(q, x) @ (w * s[:, None]).T + b, y)
     assert np.abs(got - want).max() <= 1 and (got != want).mean() < 0.02
 
@@ -61,7 +61,7 @@ def test_dead_channels_and_huge_biases_still_fit() -> None:
     w = np.array([[0, 0], [1, -1], [100, 3]])
     p = m.projection(w, np.array([1e-12, 1e-12, 1e-3]), np.array([3.0, -4.0, 5.0]), x, y)
     q = np.array([[5, 5]], np.int8)
-    got = run_op(ops.Linear(p.weight, p.bias, p.requant), [q])
+    got = ops.Linear(p.weight, p.bias, p.requant).reference([q])
     assert got.tolist() == [[30, -40, 50]]
 
 
@@ -69,7 +69,8 @@ def test_asymmetric_weights_beyond_int8_get_a_coarser_grid() -> None:
     x, y = Quant(0.1, 0), Quant(1.0, 0)
     p = m.projection(np.array([[255, -10]]), np.array([0.1]), np.zeros(1), x, y)
     assert p.weight.max() == 127
-    assert run_op(ops.Linear(p.weight, p.bias, p.requant), [np.array([[20, 0]], np.int8)])[0] == 51
+    layer = ops.Linear(p.weight, p.bias, p.requant)
+    assert layer.reference([np.array([[20, 0]], np.int8)])[0] == 51
 
 
 @settings(max_examples=60, deadline=None)
@@ -79,7 +80,7 @@ def test_residual(ra: float, rb: float, za: int, zb: int) -> None:
     op = m.add(a, b, y, None)
     qa, qb = (RNG.integers(-128, 128, (1, 200)).astype(np.int8) for _ in range(2))
     exact = np.clip((real(qa, a) + real(qb, b)) / y.scale + y.zero_point, -128, 127)
-    assert np.abs(run_op(op, [qa, qb]) - exact).max() < 0.501
+    assert np.abs(op.reference([qa, qb]) - exact).max() < 0.501
     assert 128 * (op.ma + op.mb) + abs(op.c) < 1 << 31
 
 
@@ -92,7 +93,7 @@ def test_a_constant_that_no_int8_grid_holds(ratio: float, largest: float, zero: 
     q = RNG.integers(-128, 128, (1, 200)).astype(np.int8)
     exact = np.clip(real(q, x) + values + y.zero_point, -128, 127)
     assert op.other is not None and op.other.dtype == np.int16 and op.mb < 1 << 14
-    assert np.abs(run_op(op, [q]) - exact).max() < 0.5 + 0.01 * max(1, largest / 300)
+    assert np.abs(op.reference([q]) - exact).max() < 0.5 + 0.01 * max(1, largest / 300)
 
 
 @pytest.mark.parametrize("zero", [0, -128])
@@ -109,7 +110,7 @@ def test_layer_norm_in_whole_steps(features: int, spread: int, zero: int) -> Non
     op = m.layer_norm(
         gamma / 2**11, beta / 2**11 - 0.5, 1.0, Quant(1.0, zero), Quant(1.0, 0), whole=True
     )
-    got = run_op(op, [(x + zero).astype(np.int8)])
+    got = op.reference([(x + zero).astype(np.int8)])
     assert np.abs(got - want).max() <= 1 and (got != want).mean() < 0.005
 
 
@@ -122,14 +123,14 @@ def test_layer_norm(features: int) -> None:
     r = real(q, x)
     c = r - r.mean(axis=1, keepdims=True)
     want = on_grid(c / np.sqrt((c**2).mean(axis=1, keepdims=True) + 1e-5) * gamma + beta, y)
-    got = run_op(op, [q])
+    got = op.reference([q])
     assert np.abs(got - want).max() <= 1 and (got != want).mean() < 0.02
 
 
 def test_mean_pool() -> None:
     x, y = Quant(0.02, 11), Quant(0.01, -20)
     q = RNG.integers(-128, 128, (7, 50)).astype(np.int8)
-    got = run_op(m.mean_pool(7, x, y), [q])
+    got = m.mean_pool(7, x, y).reference([q])
     assert np.abs(got - on_grid(real(q, x).mean(axis=0, keepdims=True), y)).max() <= 1
 
 
@@ -177,7 +178,7 @@ def attention(zeros: tuple[int, ...]) -> tuple[ops.Attention, dict[str, Quant], 
 def test_attention_with_zero_points(zeros: tuple[int, ...]) -> None:
     op, g, weights = attention(zeros)
     x = RNG.integers(-128, 128, (9, 6)).astype(np.int8)
-    got = run_op(op, [x])
+    got = op.reference([x])
 
     def split(n: int, grid: Quant) -> np.ndarray:
         flat = real(x, g["x"]) @ weights[n][0].T + weights[n][1]

@@ -13,8 +13,7 @@ from rule_bench import Bench
 
 from fuzz.draw import draw
 from tinygen.errors import TinygenError
-from tinygen.graph import Graph, Node, Value, verify
-from tinygen.graph.ops import Float
+from tinygen.graph import Float, Graph, Node, Value, verify
 from tinygen.importer import load
 from tinygen.passes import engine, pipeline
 from tinygen.passes.engine import Rule, Scope, rewrite, rule

@@ -9,8 +9,7 @@ from rule_bench import Bench, kinds, run
 
 from tinygen.errors import TinygenError
 from tinygen.fidelity.quantlib import iSoftmax
-from tinygen.graph import Graph, Quant
-from tinygen.graph.ops import Float
+from tinygen.graph import Float, Graph, Quant
 from tinygen.passes import algebra, quantlib
 from tinygen.passes.engine import rewrite
 

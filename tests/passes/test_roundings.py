@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from graphs import GraphBuilder
-from tinygen.graph import Graph, ops
+from tinygen import operators as ops
+from tinygen.graph import Graph
 from tinygen.passes.algebra import MERGED
 from tinygen.passes.roundings import LIMIT, distance, nearest, roundings
 

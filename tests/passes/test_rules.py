@@ -11,8 +11,8 @@ import pytest
 from rule_bench import Bench, apply, kinds, run
 
 from tinygen.errors import TinygenError
-from tinygen.graph import Graph, Quant, Value
-from tinygen.graph.ops import Conv, Embed, Float, Linear
+from tinygen.graph import Float, Graph, Quant, Value
+from tinygen.operators import Conv, Embed, Linear
 from tinygen.passes import algebra, integer, moves, norms, quantisation, rows
 from tinygen.passes.attention_node import attention_node
 from tinygen.passes.engine import rewrite

@@ -9,7 +9,8 @@ import pytest
 from graphs import GraphBuilder
 from tinygen import reference
 from tinygen.graph import Graph
-from tinygen.graph.ops import Attention, Requant
+from tinygen.numeric import Requant
+from tinygen.operators import Attention
 from tinygen.passes.short import LEAST_BITS, short_requant, shorten
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinygen.graph import Graph, Node, Quant, Value, ops
+from tinygen import operators as ops
+from tinygen.graph import Float, Graph, Node, Op, Quant, Value
 from tinygen.passes.multipliers import add, layer_norm, projection
 from tinygen.passes.names import systematic
 from tinygen.passes.tables import make_tables, real_inputs, to_grid
@@ -22,7 +23,7 @@ def linear(n: int, k: int) -> ops.Linear:
     return ops.Linear(p.weight, p.bias, p.requant)
 
 
-def build(*steps: tuple[ops.Op, tuple[str, ...], tuple[int, ...]]) -> Graph:
+def build(*steps: tuple[Op, tuple[str, ...], tuple[int, ...]]) -> Graph:
     """Nodes v0, v1, ... in order; the last is the output."""
     values = {"x": Value("x", (5, 4), G)}
     nodes = []
@@ -100,11 +101,11 @@ def test_a_token_is_not_picked_before_an_operator_that_others_read() -> None:
 
 
 def test_an_island_of_float_is_one_table_whatever_its_formula() -> None:
-    quant = ops.Float("Quant", {"scale": G.scale, "zp": G.zero_point})
+    quant = Float("Quant", {"scale": G.scale, "zp": G.zero_point})
     g = build(
         (linear(4, 4), ("x",), (5, 4)),
-        (ops.Float("Sigmoid"), ("v0",), (5, 4)),
-        (ops.Float("Mul"), ("v0", "v1"), (5, 4)),
+        (Float("Sigmoid"), ("v0",), (5, 4)),
+        (Float("Mul"), ("v0", "v1"), (5, 4)),
         (quant, ("v2",), (5, 4)),
     )
     values = dict(g.values)
@@ -119,14 +120,14 @@ def test_an_island_of_float_is_one_table_whatever_its_formula() -> None:
 
 
 def test_a_sum_of_two_activations_is_no_table() -> None:
-    quant = ops.Float("Quant", {"scale": G.scale, "zp": G.zero_point})
+    quant = Float("Quant", {"scale": G.scale, "zp": G.zero_point})
     g = build(
         (linear(4, 4), ("x",), (5, 4)),
-        (ops.Float("Add"), ("x", "v0"), (5, 4)),
+        (Float("Add"), ("x", "v0"), (5, 4)),
         (quant, ("v1",), (5, 4)),
     )
     g = Graph("t", {**g.values, "v1": Value("v1", (5, 4))}, g.nodes, "x", "v2")
-    assert [type(n.op) for n in make_tables(g).nodes] == [ops.Linear, ops.Float, ops.Float]
+    assert [type(n.op) for n in make_tables(g).nodes] == [ops.Linear, Float, Float]
 
 
 def test_names_are_unique_and_ends_are_called_input_and_output() -> None:

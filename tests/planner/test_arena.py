@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from tinygen.boards import Region
 from tinygen.errors import TinygenError
+from tinygen.lowering import Buffer
+from tinygen.lowering.live import Item
 from tinygen.planner import arena
-from tinygen.planner.exact import Item, first_fit, height, heuristic, pack_items
-from tinygen.planner.plan import Buffer, Placement
+from tinygen.planner.exact import first_fit, height, heuristic, pack_items
+from tinygen.planner.plan import Placement
 
 
 @st.composite

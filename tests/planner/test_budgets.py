@@ -8,9 +8,10 @@ import re
 import pytest
 
 from graphs import GraphBuilder, random_encoder
+from tinygen import operators as ops
 from tinygen.boards import Board, load_board
 from tinygen.errors import TinygenError
-from tinygen.graph import Graph, ops
+from tinygen.graph import Graph
 from tinygen.planner import Options, make_plan
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import pytest
 
+from tinygen.operators.attention.schedule import AttentionSchedule
 from tinygen.planner.choose import worth_having
 from tinygen.planner.plan import Alternative
-from tinygen.planner.schedule import AttentionSchedule
 
 
 def ways(*sizes_and_cycles: tuple[int, int | None]) -> list[Alternative]:

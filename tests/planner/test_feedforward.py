@@ -10,10 +10,11 @@ import pytest
 from hostnet import random_samples, wrong_outputs
 
 from graphs import GraphBuilder
+from tinygen import operators as ops
 from tinygen.boards import load_board
-from tinygen.graph import Graph, ops
+from tinygen.graph import Graph
+from tinygen.operators.feed_forward import FeedForwardStep
 from tinygen.planner import Options, Plan, make_plan
-from tinygen.planner.plan import FeedForwardStep
 
 needs_cc = pytest.mark.skipif(not shutil.which("cc"), reason="no host C compiler (cc)")
 

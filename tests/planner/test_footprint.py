@@ -14,10 +14,10 @@ from graphs import GraphBuilder, random_encoder
 from tinygen.boards import Board, Region, load_board
 from tinygen.emitter import emit
 from tinygen.errors import TinygenError
-from tinygen.graph.ops import Fusion
+from tinygen.operators import Fusion
+from tinygen.operators.attention.schedule import Kind
 from tinygen.planner import KINDS, Options, Plan, make_plan
 from tinygen.planner.footprint import CodeModel, Section, called, load_code_model
-from tinygen.planner.schedule import Kind
 from tinygen.project import load_graph
 
 ROOT = Path(__file__).resolve().parents[2]

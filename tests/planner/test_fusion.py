@@ -8,7 +8,7 @@ import pytest
 from graphs import GraphBuilder
 from tinygen.boards import load_board
 from tinygen.graph import Graph
-from tinygen.graph.ops import FUSIONS, Fusion
+from tinygen.operators import FUSIONS, Fusion
 from tinygen.planner import FusionForm, fusion_forms, smallest, wanted
 
 

@@ -12,9 +12,10 @@ from hostnet import random_samples, wrong_outputs
 from graphs import GraphBuilder, random_encoder
 from tinygen.boards import Board, load_board
 from tinygen.graph import Graph
-from tinygen.graph.ops import FUSIONS, Fusion
-from tinygen.planner import KINDS, Options, attention, make_plan
-from tinygen.planner.schedule import AttentionSchedule, attention_schedules
+from tinygen.operators import FUSIONS, Fusion
+from tinygen.operators.attention.memory import working_bytes
+from tinygen.operators.attention.schedule import AttentionSchedule, attention_schedules
+from tinygen.planner import KINDS, Options, make_plan
 from tinygen.targets import get_target
 
 needs_cc = pytest.mark.skipif(not shutil.which("cc"), reason="no host C compiler (cc)")
@@ -54,7 +55,7 @@ def test_bits_of_fused_weights(
     plan = make_plan(graph, load_board("host"), Options(kind, row_block))
     step = plan.steps[1]
     assert step.schedule.startswith(kind) and "portable/attention_load.c" in plan.sources
-    assert step.macs == attention.macs(graph.nodes[1].op, shape[0])
+    assert step.macs == graph.nodes[1].op.macs(shape[0])
     assert wrong_outputs(plan, random_samples(graph, 2), tmp_path / "net") == 0
 
 
@@ -119,7 +120,7 @@ def test_working_bytes_are_what_the_plan_needs(target: str, shape: tuple[int, ..
     graph = layer(*shape)
     board = small(target, 1 << 28)
     for how in attention_schedules(shape[0]):
-        want = attention.working_bytes(get_target(target), graph.nodes[1].op, shape[0], how)
+        want = working_bytes(get_target(target), graph.nodes[1].op, shape[0], how)
         plan = make_plan(graph, board, Options(how.kind, how.row_block))
         if plan.steps[1].args.schedule == how:
             tick = 5  # the attention is the second step
@@ -138,9 +139,9 @@ def test_working_bytes_are_what_the_plan_needs(target: str, shape: tuple[int, ..
 def test_eeg_layer_in_18_900_bytes(target: str) -> None:
     """(81, 32, 32, 8): layer by layer with the whole map needs 117,288 bytes."""
     op = layer(81, 32, 32, 8).nodes[1].op
-    assert attention.map_bytes(op, 81) == 117_288
+    assert op.map_bytes(81) == 117_288
     sizes = (
-        attention.working_bytes(get_target(target), op, 81, how)
+        working_bytes(get_target(target), op, 81, how)
         for how in attention_schedules(81, compact=(False, True))
     )
     assert min(sizes) <= 18_900

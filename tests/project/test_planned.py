@@ -14,7 +14,7 @@ from tinygen.boards import Board, load_board
 from tinygen.errors import TinygenError
 from tinygen.fidelity import fusion
 from tinygen.graph import Graph
-from tinygen.graph.ops import Attention
+from tinygen.operators import Attention
 from tinygen.planner import Options, Plan, make_plan
 from tinygen.project import Planned, load_graph, plan_model, planned
 

@@ -11,19 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinygen.graph import Quant
-from tinygen.graph.ops import (
-    Attention,
-    DotProductAttention,
-    LayerNorm,
-    Linear,
-    Requant,
-    RowScale,
-    WeightSteps,
-)
+from tinygen.numeric import Requant, RowScale
+from tinygen.numeric.requant import inverse_sqrt, requantise
+from tinygen.operators import Attention, DotProductAttention, LayerNorm, Linear, WeightSteps
+from tinygen.operators.attention import reference as att
 from tinygen.passes.multipliers import layer_norm
-from tinygen.reference import attention as att
-from tinygen.reference import run_op
-from tinygen.reference.requant import inverse_sqrt, requantise
 
 BITS = 15
 fixed_seed = settings(derandomize=True, database=None, max_examples=60, deadline=None)
@@ -111,7 +103,7 @@ def test_dot_product_attention(s: int, zp: int, kind: str) -> None:
     mask = np.tril(np.ones((s, s), np.uint8)) if kind == "causal" else None
     steps = WeightSteps(127 << 8, 8, 127) if kind == "steps" else None
     op = DotProductAttention(1, 5, -9, zp, score, base.exp_table, BITS, base.context, mask, steps)
-    got = run_op(op, [q, k, v])
+    got = op.reference([q, k, v])
     acc = (q.astype(int) - 5) @ (k.astype(int) + 9).T
     wide = requantise(acc, score) * step
     wide = np.where(np.ones((s, s)) if mask is None else mask, wide, -np.inf)
@@ -152,7 +144,7 @@ def test_layer_norm_is_within_one_lsb(e: int, spread: int, scale: float, seed: i
     # the model's; the error that is promised is the arithmetic's.
     eps = op.eps_term / e**2
     real = centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + eps) * gamma + beta
-    error = np.abs(run_op(op, [x]) - np.clip(np.rint(real), -128, 127))
+    error = np.abs(op.reference([x]) - np.clip(np.rint(real), -128, 127))
     assert error.max() <= 1
     assert error.mean() <= 0.1
 
@@ -161,7 +153,7 @@ def test_layer_norm_is_within_one_lsb(e: int, spread: int, scale: float, seed: i
 @pytest.mark.parametrize("e", [1, 18, 363, 1024])
 def test_layer_norm_of_a_constant_row_is_beta(value: int, e: int) -> None:
     op, _, beta = norm_op(np.ones(e), np.linspace(-1, 1, e), 1e-12, 0.1, 1 / 32, 3)
-    y = run_op(op, [np.full((1, e), value, np.int8)])
+    y = op.reference([np.full((1, e), value, np.int8)])
     np.testing.assert_allclose(y[0], beta, atol=0.51)
 
 
@@ -176,7 +168,7 @@ def test_layer_norm_with_its_variance_in_steps() -> None:
     variance = np.clip(np.rint((centred**2).mean(axis=1, keepdims=True) / step), 0, 127) * step
     some = variance[:, 0] > 0
     real = centred[some] / np.sqrt(variance[some]) / out.scale + 5
-    error = np.abs(run_op(op, [x])[some] - np.clip(np.rint(real), -128, 127))
+    error = np.abs(op.reference([x])[some] - np.clip(np.rint(real), -128, 127))
     assert error.max() <= 1 and error.mean() < 0.01
     assert len(np.unique(variance)) > 20 and variance.max() == np.float64(127 * step)
 
@@ -206,4 +198,4 @@ def test_table_follows_requantisation() -> None:
         table,
     )
     x = np.array([[-128], [0], [127]], np.int8)
-    assert run_op(op, [x]).reshape(-1).tolist() == [0, -128, -1]
+    assert op.reference([x]).reshape(-1).tolist() == [0, -128, -1]

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from tinygen.emitter import cfile
-from tinygen.planner.plan import TICKS, Buffer, Plan
+from tinygen.lowering import TICKS, Buffer
+from tinygen.planner.plan import Plan
 
 
 def arena_header(plan: Plan) -> str:

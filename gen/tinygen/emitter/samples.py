@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinygen.emitter import cfile
-from tinygen.graph.ops import I8, I32
+from tinygen.numeric import I8, I32
 from tinygen.planner.plan import Plan
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tinygen.lowering import Constant, Step
 from tinygen.planner import l3
 from tinygen.planner import plan as p
-from tinygen.planner.constants import Constant, constants
 
 
 def file_name(plan: p.Plan) -> str:
@@ -23,10 +23,10 @@ def staged(plan: p.Plan) -> dict[str, p.Staged]:
     return {s.step: s for s in plan.staging.layers} if plan.staging else {}
 
 
-def places(step: p.Step) -> Iterator[tuple[int, Constant]]:
+def places(step: Step) -> Iterator[tuple[int, Constant]]:
     """Offset of every array in the layer's block."""
     at = 0
-    for role, array in constants(step):
+    for role, array in step.args.constants():
         yield at, (role, array)
         at += l3.align(array.nbytes)
 

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 from tinygen.emitter import cfile, staging
-from tinygen.planner.constants import constants
-from tinygen.planner.plan import Plan, Step
+from tinygen.lowering import Step
+from tinygen.planner.plan import Plan
 
 
 def symbol(plan: Plan, step: Step, role: str) -> str:
@@ -19,7 +19,7 @@ def weights_source(plan: Plan) -> str:
     ]
     beyond = staging.staged(plan)
     for step in plan.steps:
-        for role, array in constants(step) if step.name not in beyond else ():
+        for role, array in step.args.constants() if step.name not in beyond else ():
             parts.append("\n" + cfile.const_array(symbol(plan, step, role), array))
     parts.append(staging.definition(plan))
     return "".join(parts)

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from tinygen import reference
 from tinygen.fidelity.compare import CheckResult, Progress, compare, definition
 from tinygen.graph import Graph
-from tinygen.graph.ops import I8, Attention, Fusion
+from tinygen.numeric import I8
+from tinygen.operators import Attention, Fusion
 from tinygen.passes import fuse, is_exponential
 from tinygen.reference.decision import integer_answers
 

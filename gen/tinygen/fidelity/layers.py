@@ -13,13 +13,15 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from tinygen import operators as ops
 from tinygen import reference
 from tinygen.errors import TinygenError
 from tinygen.fidelity.compare import Progress, fed, reason_of, session_with_outputs
-from tinygen.graph import Graph, Node, Value, ops
+from tinygen.graph import Float, Graph, Node, Value
+from tinygen.numeric import I8
+from tinygen.numeric.requant import clamp8
 from tinygen.operators import Gather, Reorder
 from tinygen.passes import Imported
-from tinygen.reference.requant import clamp8
 
 SAMPLES = 64
 """Samples looked at, at most."""
@@ -86,13 +88,15 @@ Run = tuple[dict[str, Any], dict[str, Any]]
 """Of one sample: onnxruntime's tensors, and our values."""
 
 
+def _only_moves(node: Node) -> bool:
+    return isinstance(node.op, (ops.Reshape, ops.SelectToken, Reorder, Gather))
+
+
 def _sums(graph: Graph, known: dict[str, str], runs: Sequence[Run]) -> dict[str, _Sum]:
     """Differences of every layer.  known: the tensor that a value stands for."""
     rows = {n.op.index for n in graph.nodes if isinstance(n.op, ops.SelectToken)}
     row = next(iter(rows)) if len(rows) == 1 else None
-    sums = {
-        n.name: _Sum() for n in graph.nodes if not isinstance(n.op, (*ops.VIEWS, Reorder, Gather))
-    }
+    sums = {n.name: _Sum() for n in graph.nodes if not _only_moves(n)}
     for theirs, ours in runs:
         real = {
             k: laid for k, t in known.items() if (laid := _laid(graph, k, theirs[t], row, ours[k]))
@@ -194,14 +198,14 @@ def _compare(
     into.samples += 1
     into.mean += float(difference.mean())
     into.largest = max(into.largest, float(difference.max()))
-    if all(i in real for i in node.inputs) and not isinstance(node.op, ops.Float):
+    if all(i in real for i in node.inputs) and not isinstance(node.op, Float):
         inputs = [_integers(graph.values[i], real[i].values) for i in node.inputs]
-        alone = reference.run_op(node.op, inputs)
+        alone = node.op.reference(inputs)
         into.own_samples += 1
         into.own += float(_step(there, alone, quant).mean())
 
 
-def _integers(value: Value, real: NDArray[np.float64]) -> ops.I8:
+def _integers(value: Value, real: NDArray[np.float64]) -> I8:
     """Real numbers onto a value's grid, in float32 as onnxruntime divides."""
     assert value.quant is not None
     scale = np.float32(value.quant.scale)

@@ -1,7 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The intermediate representation: values, operators, their verifier."""
+"""The intermediate representation: values, nodes, their verifier."""
 
+from tinygen.graph.float import Float, Op
 from tinygen.graph.graph import Graph, Node, Normalisation, Quant, Value, are_scales
 from tinygen.graph.verify import verify
 
-__all__ = ["Graph", "Node", "Normalisation", "Quant", "Value", "are_scales", "verify"]
+__all__ = [
+    "Float",
+    "Graph",
+    "Node",
+    "Normalisation",
+    "Op",
+    "Quant",
+    "Value",
+    "are_scales",
+    "verify",
+]

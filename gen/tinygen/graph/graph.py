@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygen.graph.ops import Op
+from tinygen.graph.float import Op
 
 Integers = Literal["", "int8", "uint8"]
 

@@ -12,9 +12,8 @@ import onnx
 from numpy.typing import NDArray
 
 from tinygen.errors import TinygenError
-from tinygen.graph import Graph, Node, Quant, Value, are_scales
+from tinygen.graph import Float, Graph, Node, Quant, Value, are_scales
 from tinygen.graph.graph import Integers
-from tinygen.graph.ops import Float
 
 IDS: tuple[int, ...] = (onnx.TensorProto.INT32, onnx.TensorProto.INT64)
 BYTES: dict[int, Integers] = {onnx.TensorProto.INT8: "int8", onnx.TensorProto.UINT8: "uint8"}

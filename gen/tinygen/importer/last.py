@@ -8,8 +8,7 @@ import math
 import re
 from dataclasses import replace
 
-from tinygen.graph import Graph, Node
-from tinygen.graph.ops import Float
+from tinygen.graph import Float, Graph, Node
 
 SPELLED = r"_real_[0-9]+$"
 """What `spell_out` puts behind a tensor of the file."""

@@ -12,8 +12,7 @@ import onnx
 from numpy.typing import NDArray
 
 from tinygen.errors import TinygenError
-from tinygen.graph import Graph, Node, Quant, Value, verify
-from tinygen.graph.ops import Float
+from tinygen.graph import Float, Graph, Node, Quant, Value, verify
 from tinygen.importer.attributes import Inputs, extra, refusal
 from tinygen.importer.contrib import expand, is_contrib
 from tinygen.importer.ends import IDS, fix_shape, with_real_ends

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinygen.graph.operator import I8, Call, Constant, Ref, Shape
-from tinygen.graph.ops import I32
+from tinygen.lowering import Constant
+from tinygen.numeric import I8, I32, Shape
+from tinygen.numeric.requant import clamp8
+from tinygen.operators.general import Call, Ref
 from tinygen.operators.pairs import Pairs
-from tinygen.reference.requant import clamp8
 
 LARGEST = (1 << 22) - 1
 

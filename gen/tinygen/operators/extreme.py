@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinygen.graph.operator import I8, Call, Constant, Ref
+from tinygen.lowering import Constant
+from tinygen.numeric import I8
+from tinygen.operators.general import Call, Ref
 from tinygen.operators.pairs import Pairs
 
 

@@ -11,18 +11,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygen.graph.operator import I8, Call, Operator, Shape
-from tinygen.graph.ops import Requant
+from tinygen.numeric import I8, Requant, Shape
+from tinygen.numeric.matmul import exact_matmul
+from tinygen.numeric.requant import requantise
+from tinygen.operators.general import Call, General
 from tinygen.operators.view import Strided, beyond, read
-from tinygen.reference.matmul import exact_matmul
-from tinygen.reference.requant import requantise
 
 MOST_PRODUCTS = 33025
 """255 * 255 * 33025 < 2^31."""
 
 
 @dataclass(frozen=True, eq=False)
-class BatchMatMul(Operator):
+class BatchMatMul(General):
     """``requant(sum_k (a - a_zp) (b - b_zp))``, one multiplier, batch by batch.
 
     a: view [B1, B2, M, K] of the first input.  b: view [B1, B2, K, N] of the second.  Result

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinygen.graph.operator import I8, Call, Constant, Field, Operator, Ref, Shape
-from tinygen.graph.ops import I32
+from tinygen.lowering import Constant
+from tinygen.numeric import I8, I32, Shape
+from tinygen.operators.general import Call, Field, General, Ref
 from tinygen.operators.view import Strided, beyond
 
 
 @dataclass(frozen=True, eq=False)
-class Reorder(Operator):
+class Reorder(General):
     """x in another order: the elements of a view of four axes."""
 
     word = "move"
@@ -49,7 +50,7 @@ def copied(rows: int, width: int) -> Counter[str]:
 
 
 @dataclass(frozen=True, eq=False)
-class Gather(Operator):
+class Gather(General):
     """Runs of `run` elements from anywhere: run i is x[index[i]: index[i] + run], counted flat, or
     `fill` where index[i] is negative. index: int32 [runs]."""
 
@@ -75,7 +76,7 @@ class Gather(Operator):
 
     def calls(self) -> tuple[Call, ...]:
         block: dict[str, Field] = {"index": Ref("index"), "run": self.run, "fill": self.fill}
-        return (Call("gather", block, ((0, 0),), len(self.index)),)
+        return (Call("gather", block, ((0, 0),), len(self.index), file="move"),)
 
     def loops(self) -> Counter[str]:
         filled = int((self.index < 0).sum())
@@ -89,7 +90,7 @@ class Gather(Operator):
 
 
 @dataclass(frozen=True, eq=False)
-class Concat(Operator):
+class Concat(General):
     """Inputs [outer, run_i] side by side: y [outer, sum of runs]. All stand on one grid."""
 
     word = "concat"

@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tinygen.graph.operator import I8, Call
-from tinygen.graph.ops import Requant
+from tinygen.numeric import I8, Requant
+from tinygen.numeric.requant import requantise
+from tinygen.operators.general import Call
 from tinygen.operators.pairs import Pairs
-from tinygen.reference.requant import requantise
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygen.graph.operator import I8, Call, Field, Operator, Shape
+from tinygen.numeric import I8, Shape
+from tinygen.operators.general import Call, Field, General
 from tinygen.operators.view import Strided, beyond, read
 
 
 @dataclass(frozen=True, eq=False)
-class Pairs(Operator):
+class Pairs(General):
     """a, b: views of the two inputs over the same four axes; a stride of 0 repeats an operand."""
 
     header = "binary.h"
@@ -34,7 +35,7 @@ class Pairs(Operator):
         """The one kernel, its own fields given."""
         views = {"dims": self.a.dims, "a_strides": self.a.strides, "b_strides": self.b.strides}
         operands = ((0, self.a.offset), (-1, self.b.offset))
-        return (Call(self.word, {"pairs": views, **block}, operands, self._rows),)
+        return (Call(self.word, {"pairs": views, **block}, operands, self._rows, file="binary"),)
 
     @property
     def _rows(self) -> int:

@@ -10,16 +10,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinygen.graph.operator import I8, Call, Constant, Field, Operator, Ref, Shape, Wide
-from tinygen.graph.ops import I32
-from tinygen.reference.requant import clamp8, inverse_sqrt
+from tinygen.lowering import Constant
+from tinygen.numeric import I8, I32, Shape
+from tinygen.numeric.requant import clamp8, inverse_sqrt
+from tinygen.operators.general import Call, Field, General, Ref, Wide
 
 MOST = 66051
 """Features whose squares sum within 32 bits: 255^2 * 66051 < 2^32."""
 
 
 @dataclass(frozen=True, eq=False)
-class RmsNorm(Operator):
+class RmsNorm(General):
     """Each row of x [..., E] over its root mean square, in the steps of `LayerNorm`.
 
     n = E (x - x_zp);  D = E sum((x - x_zp)^2) + eps_term, >= 1;  d, r, e and t as there, t 16 bits;

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygen.graph.operator import I8, Call, Constant, Field, Operator, Ref, Shape
-from tinygen.graph.ops import U8, U16, RowScale
-from tinygen.reference.requant import clamp8, row_reciprocal
+from tinygen.lowering import Constant
+from tinygen.numeric import I8, U8, U16, RowScale, Shape
+from tinygen.numeric.requant import clamp8, row_reciprocal
+from tinygen.operators.general import Call, Field, General, Ref
 
 
 @dataclass(frozen=True, eq=False)
-class Softmax(Operator):
+class Softmax(General):
     """Of x [outer, length, inner], along the middle.
 
     Weights e = ``exp_table[max - x]``, L their sum; y = ``row_scale(e)``: see `RowScale`.

@@ -6,9 +6,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tinygen.graph.operator import I8, Call, Shape
+from tinygen.numeric import I8, Shape
+from tinygen.numeric.requant import clamp8
+from tinygen.operators.general import Call
 from tinygen.operators.pairs import Pairs
-from tinygen.reference.requant import clamp8
 
 LIMIT = 1 << 21
 """Of the multipliers."""

@@ -10,8 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinygen.graph.operator import I8, Call, Constant, Operator, Shape
-from tinygen.graph.ops import U8, U16, RowScale
+from tinygen.lowering import Constant
+from tinygen.numeric import I8, U8, U16, RowScale, Shape
+from tinygen.numeric.matmul import exact_matmul
+from tinygen.numeric.requant import clamp8, row_reciprocal
+from tinygen.operators.general import Call, General
 from tinygen.operators.matmul import batches
 from tinygen.operators.softmax import (
     mask_bits,
@@ -22,12 +25,10 @@ from tinygen.operators.softmax import (
     weights_block,
 )
 from tinygen.operators.view import Strided, beyond, read
-from tinygen.reference.matmul import exact_matmul
-from tinygen.reference.requant import clamp8, row_reciprocal
 
 
 @dataclass(frozen=True, eq=False)
-class Weighted(Operator):
+class Weighted(General):
     """Scores [B, M, T] and values -> [B, M, N].
 
     Weights e of each row as in `Softmax`, but unnormalised with all their bits; y = ``row_scale(

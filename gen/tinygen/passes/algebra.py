@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygen.graph import Node, Quant
-from tinygen.graph.ops import Float
+from tinygen.graph import Float, Node, Quant
 from tinygen.passes.constants import F64, is_constant, is_scalar, real
 from tinygen.passes.elementwise import BINARY, UNARY
 from tinygen.passes.engine import Result, Scope, rule

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygen.graph import Node, Quant
-from tinygen.graph.ops import U8, U16, Attention, DotProductAttention, Float, Requant
+from tinygen.graph import Float, Node, Quant
+from tinygen.numeric import U8, U16, Requant
+from tinygen.operators import Attention, DotProductAttention
 from tinygen.passes.algebra import MERGED
 from tinygen.passes.engine import Result, Scope, rule
 from tinygen.passes.moves import index_of, trace

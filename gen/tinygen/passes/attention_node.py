@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygen.errors import TinygenError
-from tinygen.graph import Node
-from tinygen.graph.ops import Float
+from tinygen.graph import Float, Node
 from tinygen.passes.constants import is_constant
 from tinygen.passes.engine import Result, Scope, rule
 from tinygen.passes.moves import move, normal, positions, transposed

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygen.graph.ops import Float
+from tinygen.graph import Float
 from tinygen.passes.engine import Scope
 
 F64 = NDArray[np.float64]

@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 from tinygen.errors import TinygenError
-from tinygen.graph import Graph, Node
-from tinygen.graph.ops import Float
+from tinygen.graph import Float, Graph, Node
 from tinygen.passes.elementwise import ELEMENTWISE
 from tinygen.passes.engine import kind_of
 from tinygen.passes.masks import NEVER

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygen.errors import TinygenError
-from tinygen.graph import Graph, Node, Normalisation
-from tinygen.graph.ops import Float
+from tinygen.graph import Float, Graph, Node, Normalisation
 from tinygen.passes.engine import kind_of, tidy
 from tinygen.passes.simulate import evaluated
 

@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygen.errors import TinygenError
-from tinygen.graph import Graph, Node, Quant, Value, verify
-from tinygen.graph.ops import Float, Op
+from tinygen.graph import Float, Graph, Node, Op, Quant, Value, verify
 from tinygen.passes.order import Weights
 
 Result = str | tuple[str, ...] | None

@@ -19,11 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygen.graph import Graph, Quant, verify
-from tinygen.graph.ops import I8, I32, Attention, Fusion, Requant
+from tinygen.numeric import I8, I32, Requant
+from tinygen.operators import Attention, Fusion
+from tinygen.operators.attention.reference import attention
 from tinygen.passes.multipliers import F64, exp_table, projection, requant, row_scale
 from tinygen.passes.short import short_requants
 from tinygen.reference import run_all
-from tinygen.reference.attention import attention
 
 MEASURED = 16
 """Samples that a layer's errors are measured on, at most."""

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from tinygen import operators as g
-from tinygen.graph import Node, Quant
-from tinygen.graph.operator import Shape
-from tinygen.graph.ops import Float, Lut, Reshape
+from tinygen.graph import Float, Node, Quant
+from tinygen.numeric import Shape
+from tinygen.operators import Lut, Reshape
 from tinygen.operators.div import reciprocals
 from tinygen.operators.matmul import MOST_PRODUCTS
 from tinygen.operators.view import MOST_AXES, Strided, contiguous, factored, within

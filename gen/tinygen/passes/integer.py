@@ -8,18 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygen.graph import Node, Quant
-from tinygen.graph.ops import (
-    Conv,
-    Embed,
-    Float,
-    Linear,
-    Lut,
-    MaxPool,
-    PrependTokens,
-    Reshape,
-    SelectToken,
-)
+from tinygen.graph import Float, Node, Quant
+from tinygen.operators import Conv, Embed, Linear, Lut, MaxPool, PrependTokens, Reshape, SelectToken
 from tinygen.passes import multipliers
 from tinygen.passes.algebra import factor_of, offset_of
 from tinygen.passes.constants import F64, as_grid, is_constant, real

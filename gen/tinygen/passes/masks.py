@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygen.errors import TinygenError
-from tinygen.graph import Graph, Node
-from tinygen.graph.ops import U8, Float
+from tinygen.graph import Float, Graph, Node
+from tinygen.numeric import U8
 from tinygen.passes.constants import is_constant, real
 from tinygen.passes.engine import Result, Scope, kind_of, rule
 from tinygen.passes.moves import index_of, move

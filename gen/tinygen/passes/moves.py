@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygen.graph import Node
-from tinygen.graph.ops import Float
+from tinygen.graph import Float, Node
 from tinygen.passes.constants import as_grid, is_constant, is_scalar, make_grid
 from tinygen.passes.elementwise import BINARY, UNARY
 from tinygen.passes.engine import Result, Scope, rule

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from tinygen.errors import TinygenError
 from tinygen.graph import Quant
-from tinygen.graph.ops import I8, I32, U16, Add, LayerNorm, MeanPool, Requant, RowScale, WeightSteps
+from tinygen.numeric import I8, I32, U16, Requant, RowScale
+from tinygen.operators import Add, LayerNorm, MeanPool, WeightSteps
 from tinygen.operators.rms_norm import RmsNorm
 
 F64 = NDArray[np.float64]

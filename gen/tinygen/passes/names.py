@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from tinygen.graph import Graph, Node, ops
-from tinygen.graph.operator import Operator
+from tinygen import operators as ops
+from tinygen.graph import Graph, Node, Op
 from tinygen.passes.engine import unique_names
 
 ATTENTION = (ops.Attention, ops.DotProductAttention)
@@ -141,25 +141,9 @@ def _feeds_only_attention(graph: Graph, node: Node, given: Mapping[str, str]) ->
     )
 
 
-_WORDS = {
-    ops.Add: "positions",
-    ops.PrependTokens: "class_token",
-    ops.SelectToken: "token",
-    ops.Lut: "table",
-    ops.MeanPool: "pool",
-    ops.MaxPool: "pool",
-    ops.LayerNorm: "norm",
-    ops.Embed: "tokens",
-    ops.Linear: "linear",
-    ops.Conv: "conv",
-    ops.Reshape: "view",
-}
-
-
-def _outside(op: ops.Op, where: str) -> str:
+def _outside(op: Op, where: str) -> str:
     """``where`` for a product there, else a word for the operator, prefixed inside a part."""
     if isinstance(op, ops.Linear | ops.Conv) and not where.endswith("."):
         return where
-    word = op.word if isinstance(op, Operator) else _WORDS.get(type(op), "")
-    word = word or type(op).__name__.lower()
+    word = op.label or op.word if isinstance(op, ops.Operator) else op.kind.lower()
     return f"{where}{word}" if where.endswith(".") else word

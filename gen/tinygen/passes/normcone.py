@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygen.graph import Graph, Node
-from tinygen.graph.ops import Float
+from tinygen.graph import Float, Graph, Node
 from tinygen.passes.constants import is_constant, real
 from tinygen.passes.elementwise import ELEMENTWISE, evaluate
 from tinygen.passes.engine import Scope

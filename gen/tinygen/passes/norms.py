@@ -7,8 +7,7 @@ import math
 
 import numpy as np
 
-from tinygen.graph import Node, Quant
-from tinygen.graph.ops import Float
+from tinygen.graph import Float, Node, Quant
 from tinygen.passes.algebra import MERGED
 from tinygen.passes.constants import is_constant, real
 from tinygen.passes.engine import Result, Scope, rule

@@ -18,8 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from tinygen.graph import Node, Value
-from tinygen.graph.ops import Float
+from tinygen.graph import Float, Node, Value
 from tinygen.passes.elementwise import BINARY, MONOTONE, UNARY
 
 CONSTANT, GRID, INPUT = 2, 1, 1

@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygen.errors import TinygenError
-from tinygen.graph import Graph, Node, Quant, Value, verify
-from tinygen.graph.ops import Attention, DotProductAttention, Float
+from tinygen.graph import Float, Graph, Node, Quant, Value, verify
 from tinygen.importer import load
-from tinygen.operators import Softmax, Weighted
+from tinygen.operators import Attention, DotProductAttention, Softmax, Weighted
 from tinygen.passes.algebra import ALGEBRA, MERGING
 from tinygen.passes.attention import ATTENTION, EXACT_ATTENTION, SEPARATE_ATTENTION
 from tinygen.passes.attention_node import attention_node

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygen.errors import TinygenError
-from tinygen.graph import Node
-from tinygen.graph.ops import Float
+from tinygen.graph import Float, Node
 from tinygen.passes.constants import F64, is_constant, real
 from tinygen.passes.engine import Result, Scope, rule
 from tinygen.passes.moves import expanded, move, rows_of, transposed

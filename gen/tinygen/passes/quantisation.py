@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygen.errors import TinygenError
-from tinygen.graph import Node, Quant, are_scales
-from tinygen.graph.ops import Float
+from tinygen.graph import Float, Node, Quant, are_scales
 from tinygen.passes.constants import as_grid, is_constant, make_grid, real
 from tinygen.passes.elementwise import MONOTONE
 from tinygen.passes.engine import Result, Scope, rule

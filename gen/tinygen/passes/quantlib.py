@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygen.errors import TinygenError
-from tinygen.graph import Graph, Node, Quant, Value
-from tinygen.graph.ops import Float
+from tinygen.graph import Float, Graph, Node, Quant, Value
 from tinygen.passes.constants import is_constant, is_scalar, make_grid, real
 from tinygen.passes.elementwise import ELEMENTWISE
 from tinygen.passes.engine import Result, Scope, kind_of, rule, tidy

@@ -19,8 +19,7 @@ from typing import Any
 import numpy as np
 
 from tinygen.errors import TinygenError
-from tinygen.graph import Node
-from tinygen.graph.ops import Float
+from tinygen.graph import Float, Node
 from tinygen.passes.constants import as_grid, is_constant, real
 from tinygen.passes.elementwise import BINARY
 from tinygen.passes.engine import Result, Scope, rule

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinygen.graph import Graph, Node, Quant, Value
-from tinygen.graph.ops import Float
+from tinygen.graph import Float, Graph, Node, Quant, Value
 from tinygen.passes.elementwise import ELEMENTWISE
 from tinygen.passes.engine import tidy
 from tinygen.passes.masks import refuse_weak_masks, weak

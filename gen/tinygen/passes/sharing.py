@@ -5,8 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tinygen.graph import Graph, Node
-from tinygen.graph.ops import Float
+from tinygen.graph import Float, Graph, Node
 from tinygen.passes.engine import tidy
 
 ANCHORS = {"Linear", "Convolve", "Norm", "Scores", "Mean", "Join", "Add", "Embed"}

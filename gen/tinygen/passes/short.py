@@ -15,10 +15,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from tinygen.graph import Graph, Node, verify
-from tinygen.graph.ops import I8, Attention, Op, Requant
+from tinygen.graph import Graph, Node, Op, verify
+from tinygen.numeric import I8, Requant
+from tinygen.operators import Attention
+from tinygen.operators.attention.reference import contexts
 from tinygen.reference import run_all
-from tinygen.reference.attention import contexts
 
 OpT = TypeVar("OpT", bound=Op)
 SHIFT, LEAST_BITS = 22, 10

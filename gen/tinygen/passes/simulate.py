@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygen.errors import TinygenError
-from tinygen.graph import Graph, Node
-from tinygen.graph.ops import Float
+from tinygen.graph import Float, Graph, Node
 from tinygen.passes.elementwise import ELEMENTWISE, evaluate
 from tinygen.passes.unsupported import unsupported
 

@@ -12,8 +12,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from tinygen.graph import Graph, Node, Quant
-from tinygen.graph.ops import I8, Float, Lut
+from tinygen.graph import Float, Graph, Node, Quant
+from tinygen.numeric import I8
+from tinygen.operators import Lut
 from tinygen.passes.elementwise import ELEMENTWISE, F32, evaluate
 from tinygen.passes.engine import Scope, tidy
 

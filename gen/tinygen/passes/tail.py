@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 
 from tinygen.graph import Graph, Node, Value
-from tinygen.graph.ops import Add, Conv, LayerNorm, Linear, Lut, SelectToken
+from tinygen.operators import Add, Conv, LayerNorm, Linear, Lut, SelectToken
+from tinygen.operators.lut import lut
 from tinygen.passes.engine import tidy
-from tinygen.reference.elementwise import lut
 
 IDENTITY = np.arange(-128, 128, dtype=np.int8)
 

@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-from tinygen.graph import Node
-from tinygen.graph.ops import Float
+from tinygen.graph import Float, Node
 
 INTEGERS = (
     "is read as integers by an operator that tinygen takes on real numbers only: quantise in the "

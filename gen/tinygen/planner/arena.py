@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tinygen.boards import Region
-from tinygen.planner.check import ALIGN, check_packing
-from tinygen.planner.exact import Item, height, heuristic, live_peak, pack_items
-from tinygen.planner.plan import Buffer, Placement
+from tinygen.lowering import Buffer
+from tinygen.lowering.live import ALIGN, Item, live_peak
+from tinygen.planner.check import check_packing
+from tinygen.planner.exact import height, heuristic, pack_items
+from tinygen.planner.plan import Placement
 
 __all__ = ["ALIGN", "Arena", "align_up", "check_packing", "live_bytes", "pack", "smallest"]
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tinygen.boards import Board
+from tinygen.lowering import TICKS, Buffer, Step
 from tinygen.planner import l3
 from tinygen.planner import plan as p
 from tinygen.planner.constants import const_bytes
@@ -19,15 +20,15 @@ class TooLarge:
 
     model: str
     board: Board
-    steps: tuple[p.Step, ...]
-    buffers: tuple[p.Buffer, ...]
+    steps: tuple[Step, ...]
+    buffers: tuple[Buffer, ...]
     need: int
 
     @property
-    def worst(self) -> p.Step:
+    def worst(self) -> Step:
         """The step at the peak."""
         tick = p.peak(list(self.buffers))[1]
-        return self.steps[min(tick // p.TICKS, len(self.steps) - 1)]
+        return self.steps[min(tick // TICKS, len(self.steps) - 1)]
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def excess(
     return _flash(found, max_flash) or _latency(found, max_latency)
 
 
-def _where(step: p.Step) -> str:
+def _where(step: Step) -> str:
     return f"node {step.name}" + (f" ({step.schedule})" if step.schedule else "")
 
 

@@ -7,10 +7,8 @@ from collections.abc import Sequence
 
 from tinygen.boards import Region
 from tinygen.errors import TinygenError
+from tinygen.lowering.live import ALIGN
 from tinygen.planner.plan import Placement
-
-ALIGN = 8
-"""Every buffer starts on a multiple of this."""
 
 
 def check_packing(placements: Sequence[Placement], regions: Sequence[Region]) -> None:

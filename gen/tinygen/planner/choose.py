@@ -4,18 +4,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
+from tinygen import operators as ops
 from tinygen.boards import Board
-from tinygen.graph import Graph, Node, ops
-from tinygen.planner import attention, feedforward
-from tinygen.planner import plan as p
-from tinygen.planner.cost import AttentionShape, CostModel
-from tinygen.planner.lower import Lowering
+from tinygen.graph import Graph, Node
+from tinygen.lowering.context import Packed
+from tinygen.operators.attention import AttentionSchedule
+from tinygen.operators.attention.cost import AttentionShape, attention_reads
+from tinygen.operators.attention.layer import pack_o, pack_project
+from tinygen.operators.attention.memory import working_bytes
+from tinygen.operators.attention.schedule import Kind, attention_schedules
+from tinygen.operators.feed_forward import block_reads
+from tinygen.planner import feedforward
+from tinygen.planner.cost import CostModel
 from tinygen.planner.plan import Alternative
-from tinygen.planner.schedule import AttentionSchedule, Kind, attention_schedules
-from tinygen.planner.stalls import attention_reads, feed_forward_reads, weight_cycles
-from tinygen.planner.values import assign_homes
+from tinygen.planner.stalls import stream_of, weight_cycles
 from tinygen.targets import PackedLinear, Target
 
 NEGLIGIBLE = 0.01
@@ -37,10 +41,6 @@ class Wishes:
         return tuple(attention_schedules(tokens, self.kind, self.row_block, widths))
 
 
-Packed = dict[tuple[str, str], PackedLinear]
-"""(node, role) -> weights, as `Lowering.packed`."""
-
-
 def _forms(node: Node, op: ops.Attention, t: Target, packed: Packed) -> tuple[int, int, int, int]:
     """Of the packed weights of q, k, v and the output, which cost differently."""
 
@@ -52,10 +52,10 @@ def _forms(node: Node, op: ops.Attention, t: Target, packed: Packed) -> tuple[in
         return packed[node.name, role].form
 
     return (
-        form("q", len(op.wq), lambda: t.pack_project(op, "q")),
-        form("k", len(op.wk), lambda: t.pack_project(op, "k")),
-        form("v", len(op.wv), lambda: t.pack_project(op, "v")),
-        form("o", len(op.wo), lambda: t.pack_linear(op.wo, op.bo, op.ro)),
+        form("q", len(op.wq), lambda: pack_project(t, op, "q")),
+        form("k", len(op.wk), lambda: pack_project(t, op, "k")),
+        form("v", len(op.wv), lambda: pack_project(t, op, "v")),
+        form("o", len(op.wo), lambda: pack_o(t, op)),
     )
 
 
@@ -82,11 +82,12 @@ def attention_layers(
                 if how.compact and op.fusion != "unfused":
                     continue
                 cost = None if model is None else model.attention(shape, how)
-                size = attention.working_bytes(target, op, tokens, how)
-                if cost is None:
+                size = working_bytes(target, op, tokens, how)
+                stream = stream_of(target, board)
+                if cost is None or stream is None:
                     every.append(Alternative(how, size, None, None))
                     continue
-                waits = weight_cycles(attention_reads(shape, how, target, board), board)
+                waits = weight_cycles(attention_reads(shape, how, stream), board)
                 every.append(Alternative(how, size, cost.instructions, cost.cycles + waits))
             if model is not None:
                 every.sort(key=lambda a: (a.cycles or 0, a.working_bytes))
@@ -122,11 +123,12 @@ def feed_forward_layers(
         every = []
         for how in feedforward.schedules(pair.rows, row_block):
             size = feedforward.working_bytes(target, pair, how)
-            if model is None:
+            stream = stream_of(target, board)
+            if model is None or stream is None:
                 every.append(Alternative(how, size, None, None))
                 continue
             cost = model.products(pair.rows, how.row_block, *shapes)
-            reads = feed_forward_reads(sizes, pair.rows, how.row_block, target, board)
+            reads = block_reads(sizes, pair.rows, how.row_block, stream)
             cycles = cost.cycles + weight_cycles(reads, board)
             every.append(Alternative(how, size, cost.instructions, cycles))
         if model is not None:
@@ -150,43 +152,3 @@ def worth_having(
         if a.working_bytes < worth[-1].working_bytes:
             worth.append(a)
     return tuple(worth)
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One candidate for each attention layer, by its index."""
-
-    graph: Graph
-    board: Board
-    target: Target
-    chosen: Mapping[str, int]
-    layers: Mapping[str, tuple[Alternative, ...]]
-    input_in_arena: bool = False
-    packed: dict[tuple[str, str], PackedLinear] = field(default_factory=dict)
-
-    def lower(self) -> Lowering:
-        schedules = {n: self.layers[n][i].schedule for n, i in self.chosen.items()}
-        in_place = {
-            n for n, how in schedules.items() if isinstance(how, AttentionSchedule) and how.in_place
-        }
-        blocked = feedforward.blocked(feedforward.pairs(self.graph), schedules).values()
-        homes = assign_homes(
-            self.graph, in_place, [pair for pair, _ in blocked], self.input_in_arena
-        )
-        return Lowering(self.graph, self.target, homes, schedules, self.packed).run()
-
-    def smaller(self, buffers: list[p.Buffer], steps: list[p.Step]) -> Attempt | None:
-        """The layer at the peak takes its next smaller schedule; None if that cannot help."""
-        peak = steps[min(p.peak(buffers)[1] // p.TICKS, len(steps) - 1)].name
-        for first, pair in feedforward.pairs(self.graph).items():
-            if peak in (node.name for node in pair.nodes):
-                peak = first
-        for name in (peak, *self._largest_first()):
-            if name in self.chosen and self.chosen[name] + 1 < len(self.layers[name]):
-                return replace(self, chosen={**self.chosen, name: self.chosen[name] + 1})
-            if name == peak and name not in self.chosen:
-                return None
-        return None
-
-    def _largest_first(self) -> list[str]:
-        return sorted(self.chosen, key=lambda n: -self.layers[n][self.chosen[n]].working_bytes)

@@ -13,17 +13,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from tinygen.lowering.live import Item, live_peak
+
 NODE_LIMIT = 3_000
 """Nodes of the search for one irreducible part; most parts need none."""
-
-
-@dataclass(frozen=True)
-class Item:
-    """size in bytes (a multiple of the alignment); [first, last] in ticks, both inclusive."""
-
-    size: int
-    first: int
-    last: int
 
 
 @dataclass(frozen=True)
@@ -54,19 +47,6 @@ def pack_items(items: Sequence[Item], node_limit: int = NODE_LIMIT) -> Packing:
 
 def height(items: Sequence[Item], offsets: Sequence[int]) -> int:
     return max((o + i.size for o, i in zip(offsets, items, strict=True)), default=0)
-
-
-def live_peak(items: Sequence[Item]) -> int:
-    """The largest sum of items alive at one tick: no packing is lower."""
-    change: dict[int, int] = {}
-    for item in items:
-        change[item.first] = change.get(item.first, 0) + item.size
-        change[item.last + 1] = change.get(item.last + 1, 0) - item.size
-    live = best = 0
-    for tick in sorted(change):
-        live += change[tick]
-        best = max(best, live)
-    return best
 
 
 def first_fit(items: Sequence[Item], order: Sequence[int]) -> list[int]:

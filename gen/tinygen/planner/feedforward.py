@@ -10,16 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING
 
-from tinygen.graph import Graph, Node, ops
-from tinygen.planner import plan as p
-from tinygen.planner.check import ALIGN
-from tinygen.planner.schedule import FeedForwardSchedule
+from tinygen import operators as ops
+from tinygen.graph import Graph, Node
+from tinygen.lowering import Lowered, Site
+from tinygen.lowering.live import ALIGN
+from tinygen.numeric import I8
+from tinygen.operators.feed_forward import FeedForwardSchedule, FeedForwardStep
+from tinygen.operators.linear import LinearArgs
 from tinygen.targets import Target
-
-if TYPE_CHECKING:
-    from tinygen.planner.lower import Lowering
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Pair:
         return op
 
     @property
-    def table(self) -> ops.I8 | None:
+    def table(self) -> I8 | None:
         """What stands between the two."""
         between = self.nodes[1].op
         return between.table if isinstance(between, ops.Lut) else self.up.table
@@ -106,36 +105,38 @@ def working_bytes(t: Target, pair: Pair, how: FeedForwardSchedule) -> int:
     return total(*((x,) if x == y else (x, y)), middle, max(first, second))
 
 
-def lower(low: Lowering, pair: Pair, how: FeedForwardSchedule) -> tuple[p.FeedForwardStep, int]:
-    """The step and its multiply-accumulates."""
-    up, down, t = pair.up, pair.down, low.target
-    first, second = pair.nodes[0].name, pair.nodes[-1].name
+def lower(site: Site, pair: Pair, how: FeedForwardSchedule) -> Lowered:
+    """Both layers as one step, at the place of the second; named after the first."""
+    up, down, t = pair.up, pair.down, site.target
     macs = pair.rows * (up.weight.size + down.weight.size)
     block = how.row_block
 
-    def linear(node: str, op: ops.Linear, table: ops.I8 | None) -> p.LinearArgs:
-        n, k = op.weight.shape
-        return low.linear(
-            node,
-            "",
-            lambda: t.pack_linear(op.weight, op.bias, op.requant),
-            op.requant,
-            (n, k),
-            table,
+    def linear(node: Node, op: ops.Linear, table: I8 | None) -> LinearArgs:
+        packed = site.pack(
+            "", lambda: t.pack_linear(op.weight, op.bias, op.requant), node=node.name
         )
+        n, k = op.weight.shape
+        return LinearArgs(packed, n, k, op.requant.s, op.requant.zp, table)
 
     size = max(t.linear_scratch(n, k, block) for n, k in (up.weight.shape, down.weight.shape))
-    hidden = low.temporary("hidden", block * pair.hidden, 0, p.TICKS - 1, macs // 2)
+    hidden = site.temporary("hidden", block * pair.hidden, traffic=macs // 2)
     assert hidden is not None
-    step = p.FeedForwardStep(
+    step = FeedForwardStep(
         schedule=how,
-        up=linear(first, up, pair.table),
-        down=linear(second, down, down.table),
+        up=linear(pair.nodes[0], up, pair.table),
+        down=linear(pair.nodes[-1], down, down.table),
         rows=pair.rows,
         hidden=hidden,
-        scratch=low.temporary("scratch", size, 0, p.TICKS - 1, macs),
+        scratch=site.temporary("scratch", size, traffic=macs),
     )
-    return step, macs
+    return Lowered(
+        step,
+        pair.rows * step.up.k,
+        t.sources("linear"),
+        writes=pair.rows * step.down.n,
+        macs=macs,
+        schedule=str(how),
+    )
 
 
 def blocked(

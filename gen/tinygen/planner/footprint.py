@@ -11,22 +11,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from tinygen.boards import Board, Region
-from tinygen.planner import plan as p
+from tinygen.lowering import Step
+from tinygen.planner.plan import Footprint
 
 FOLDER = Path(__file__).parent / "footprints"
 
-_STRUCT = {
-    **{"linear": 32, "conv": 100, "attention": 180, "layernorm": 40, "add": 16, "mean": 16},
-    "feed-forward": 64,
-    "max": 40,
-}
-"""sizeof the parameter block of an operator on a 32-bit core."""
 _HASH, _VERSION = 68, 8
 """The model's hash and the generator's version, as strings."""
 
@@ -91,8 +86,8 @@ def load_code_model(target: str, cpu: str) -> CodeModel | None:
 
 
 def footprint(
-    steps: Sequence[p.Step], sources: Sequence[str], regions: int, target: str, board: Board
-) -> p.Footprint | None:
+    steps: Sequence[Step], sources: Sequence[str], regions: int, target: str, board: Board
+) -> Footprint | None:
     """sources: C files under kernels/src.  regions: of the arena.  None: unknown for this core."""
     model = load_code_model(target, board.core.cpu)
     if model is None:
@@ -110,9 +105,9 @@ def footprint(
     fast = _fits(board.code_ram, resident)
     kernels = sum(model.sections[k].bytes for k in (linked | whole if fast else linked))
     code = model.fixed + model.call * calls(steps)
-    data = sum(_block_bytes(s) for s in steps) + 4 * max(1, regions) + _HASH + _VERSION
+    data = sum(s.args.block_bytes for s in steps) + 4 * max(1, regions) + _HASH + _VERSION
     deepest = max((model.depth(k) for k in roots), default=0)
-    return p.Footprint(
+    return Footprint(
         kernels=kernels,
         network=math.ceil(code) + data,
         stack=-(-(model.run_stack + deepest) // 8) * 8,
@@ -122,61 +117,15 @@ def footprint(
     )
 
 
-def _block_bytes(step: p.Step) -> int:
-    """Of a step's parameter block."""
-    if isinstance(step.args, p.OperatorStep):
-        return sum(call.block_bytes for call in step.args.op.calls())
-    return _STRUCT.get(step.op, 0)
-
-
 def _fits(region: Region | None, size: int) -> Region | None:
     return region if region is not None and size <= region.usable else None
 
 
-def called(steps: Sequence[p.Step]) -> list[str]:
+def called(steps: Sequence[Step]) -> list[str]:
     """The kernels' functions that <model>_run calls, each once."""
-    return sorted({f for step in steps for f in _functions(step)})
+    return sorted({f for step in steps for f in step.args.functions()})
 
 
-def calls(steps: Sequence[p.Step]) -> int:
+def calls(steps: Sequence[Step]) -> int:
     """Calls in the text of <model>_run, those of the profile included."""
-    return len(steps) + sum(1 for step in steps for _ in _functions(step))
-
-
-def _functions(step: p.Step) -> Iterator[str]:
-    match step.args:
-        case p.LinearStep():
-            yield "tg_linear_s8"
-        case p.FeedForwardStep():
-            yield from ("tg_linear_s8", "tg_linear_s8")
-        case p.ConvStep():
-            yield "tg_conv_s8"
-        case p.AttentionStep() as a:
-            for which, linear in (("k", a.k), ("v", a.v), ("q", a.q)):
-                own = f"project_{which}{a.suffix}" if linear.n else f"load_{which}"
-                yield f"tg_attention_{own}_s8"
-            if a.schedule.kind != "head-streaming":
-                yield f"tg_attention_q{a.suffix}_bytes"
-            yield f"tg_attention_{a.attend}_s8"
-            if a.slots.sums is None:
-                yield "tg_linear_s8"
-            else:
-                yield from ("tg_attention_accumulate_s8", "tg_attention_requantise_s8")
-        case p.DotProductStep():
-            yield "tg_dot_product_attention_s8"
-        case p.NormStep() | p.AddStep() as a:
-            yield f"tg_{a.function}_s8"
-        case p.LutStep():
-            yield "tg_lut_s8"
-        case p.MeanStep():
-            yield "tg_mean_s8"
-        case p.MaxStep():
-            yield "tg_max_s8"
-        case p.EmbedStep():
-            yield "tg_embed_s8"
-        case p.OperatorStep(op=op):
-            yield from sorted({f"tg_{call.function}_s8" for call in op.calls()})
-        case p.CopyStep():
-            pass
-        case other:
-            raise AssertionError(other)
+    return len(steps) + sum(1 for step in steps for _ in step.args.functions())

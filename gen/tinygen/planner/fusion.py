@@ -15,16 +15,13 @@ from typing import Any
 import numpy as np
 
 from tinygen.boards import Board
-from tinygen.graph import Graph, ops
-from tinygen.graph.ops import FUSIONS, Attention, Fusion, Requant
-from tinygen.planner import cluster
+from tinygen.graph import Graph
+from tinygen.numeric import Requant
+from tinygen.operators import FUSIONS, Attention, Fusion
 from tinygen.planner import plan as p
-from tinygen.planner.choose import NEGLIGIBLE, Wishes, attention_layers
-from tinygen.planner.cost import load_cost_model
-from tinygen.targets import get_target
-
-USUAL = 48
-"""A weight of usual size: how large sums become decides on a cluster's kind of rounding."""
+from tinygen.planner.choose import NEGLIGIBLE
+from tinygen.planner.machine import Cost
+from tinygen.planner.machines import machine_of
 
 
 def fusion_forms(
@@ -40,27 +37,16 @@ def fusion_forms(
     }
 
 
-Cost = tuple[int | None, int | None]
-"""Instructions and cycles of a layer's fastest schedule, predicted."""
-
-
 def _costs(graph: Graph, board: Board, fusion: Fusion) -> dict[str, Cost]:
     """Of every attention layer."""
-    many = board.core.count > 1
+    machine = machine_of(board)
     nodes = tuple(
-        replace(n, op=shaped(n.op, fusion, USUAL if many else 0))
+        replace(n, op=shaped(n.op, fusion, machine.usual_weight))
         if isinstance(n.op, Attention)
         else n
         for n in graph.nodes
     )
-    shapes = replace(graph, nodes=nodes)
-    if many:
-        layers = (n for n in nodes if isinstance(n.op, Attention))
-        return {n.name: (None, cluster.layer_cycles(shapes, n, board)) for n in layers}
-    target = get_target(board.core.target)
-    model = load_cost_model(target.name, board.core.cpu)
-    found = attention_layers(shapes, board, target, Wishes(), model)
-    return {name: (a[0].instructions, a[0].cycles) for name, a in found.items()}
+    return machine.attention_costs(replace(graph, nodes=nodes))
 
 
 def wanted(forms: Mapping[str, tuple[p.FusionForm, ...]]) -> dict[str, Fusion]:
@@ -108,7 +94,7 @@ def _alike(which: str, r: Requant, rows: int, k: int, weight: int) -> dict[str, 
     }
 
 
-def _form(op: ops.Attention, fusion: Fusion, cost: Cost) -> p.FusionForm:
+def _form(op: Attention, fusion: Fusion, cost: Cost) -> p.FusionForm:
     return p.FusionForm(fusion, shaped(op, fusion).params, *cost)
 
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tinygen.boards import Board, Region
+from tinygen.lowering import Step
 from tinygen.planner import plan as p
-from tinygen.planner.constants import const_bytes, constants
+from tinygen.planner.constants import const_bytes
 
 ALIGN, MOST = 8, 4 << 19
 """Bytes: alignment of every array; most that `tg_l3_load` (tinygen/l3.h) brings at once."""
@@ -24,9 +25,9 @@ def align(size: int) -> int:
     return -(-size // ALIGN) * ALIGN
 
 
-def block_bytes(step: p.Step) -> int:
+def block_bytes(step: Step) -> int:
     """All constants of a layer, one after the other, each aligned."""
-    return sum(align(array.nbytes) for _, array in constants(step))
+    return sum(align(array.nbytes) for _, array in step.args.constants())
 
 
 def external(board: Board) -> Region | None:
@@ -34,7 +35,7 @@ def external(board: Board) -> Region | None:
 
 
 def staging(
-    steps: Sequence[p.Step], board: Board, code: int = 0, limit: int | None = None
+    steps: Sequence[Step], board: Board, code: int = 0, limit: int | None = None
 ) -> p.Staging | None:
     """None: all fits L2, or L3 does not help.
 
@@ -58,7 +59,7 @@ def staging(
     return None
 
 
-def _stage(steps: Sequence[p.Step], slots: int) -> p.Staging:
+def _stage(steps: Sequence[Step], slots: int) -> p.Staging:
     """Slot i holds every layer whose turn is i, modulo their number."""
     sizes = [block_bytes(s) for s in steps]
     rooms = [max(sizes[i::slots], default=0) for i in range(slots)]

@@ -3,55 +3,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
 from tinygen.boards import Board, all_boards
 from tinygen.errors import TinygenError
 from tinygen.graph import Graph, Quant, verify
-from tinygen.graph.ops import VIEWS, Fusion
-from tinygen.planner import arena, budgets, cluster, cluster_cost, l3, stalls
+from tinygen.operators import Operator
+from tinygen.planner import arena, budgets
 from tinygen.planner import plan as p
-from tinygen.planner.choose import (
-    Attempt,
-    Packed,
-    Wishes,
-    attention_layers,
-    feed_forward_layers,
-    worth_having,
-)
 from tinygen.planner.constants import const_bytes
-from tinygen.planner.cost import CostModel, load_cost_model
 from tinygen.planner.footprint import footprint
-from tinygen.planner.lower import Lowering, lifetimes
-from tinygen.planner.schedule import AttentionSchedule, Kind
-from tinygen.targets import Target, get_target
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the user wishes. attention: None = the planner decides.  row_block: query rows.
-
-    max_ram: bytes of arena.  max_flash: bytes of weights, tables and code.  max_latency: predicted
-    milliseconds.  schedules: attention node -> its only schedule, for measurements.
-    feed_forward_block: rows of two linear layers at a time.  input_in_arena: it lies there, and
-    later layers overwrite it; else it is the caller's.  fusion: of attention weights, None = where
-    it wins; `make_plan` takes the graph as it is.
-    short: the arithmetic was shortened (`tinygen.passes.short`); kept for updates only.
-    """
-
-    attention: Kind | None = None
-    row_block: int | None = None
-    max_ram: int | None = None
-    max_flash: int | None = None
-    max_latency: float | None = None
-    feed_forward_block: int | None = None
-    input_in_arena: bool = False
-    fusion: Fusion | None = None
-    schedules: Mapping[str, AttentionSchedule] = field(default_factory=dict)
-    short: bool = False
+from tinygen.planner.lower import lifetimes
+from tinygen.planner.machine import Machine, Way
+from tinygen.planner.machines import machine_of
+from tinygen.planner.options import Options
 
 
 def make_plan(graph: Graph, board: Board, options: Options | None = None) -> p.Plan:
@@ -72,67 +39,22 @@ def make_plan(graph: Graph, board: Board, options: Options | None = None) -> p.P
 def _find(graph: Graph, board: Board, options: Options) -> p.Plan | budgets.TooLarge:
     """The fastest plan within RAM, else the smallest that there is."""
     verify(graph, integer=True)
-    if all(isinstance(node.op, VIEWS) for node in graph.nodes):
+    if all(isinstance(n.op, Operator) and n.op.is_view for n in graph.nodes):
         raise TinygenError(
             f"model {graph.name} computes nothing: its output is its input, or a part of it, so "
             "there is nothing to deploy"
         )
-    target = get_target(board.core.target)
-    if board.core.count > 1:
-        return _cluster(graph, board, options.max_flash)
-    return _search(graph, board, target, options)
-
-
-def _search(
-    graph: Graph, board: Board, target: Target, options: Options
-) -> p.Plan | budgets.TooLarge:
-    model = load_cost_model(target.name, board.core.cpu)
-    weights: Packed = {}
-    wishes = Wishes(options.attention, options.row_block, options.schedules)
-    layers = attention_layers(graph, board, target, wishes, model, weights)
-    worth = {name: worth_having(every) for name, every in layers.items()}
-    two = feed_forward_layers(graph, board, target, options.feed_forward_block, model, weights)
-    # Blocks make one layer of two: only where memory asks for it.
-    worth |= {name: worth_having(every, 0) for name, every in two.items()}
-    layers |= two
-    first = {name: 0 for name in layers}
-    attempt: Attempt | None = Attempt(
-        graph, board, target, first, worth, options.input_in_arena, weights
-    )
-    while attempt is not None:
-        low = attempt.lower()
-        buffers = lifetimes(low)
+    machine = machine_of(board)
+    for way in machine.ways(graph, options):
+        buffers = lifetimes(way.low)
         try:
             packed = arena.pack(buffers, board.ram)
-            if options.max_ram is None or packed.used <= options.max_ram:
-                return _finish(graph, board, low, packed, layers)
         except ValueError:
-            pass
-        attempt = attempt.smaller(buffers, low.steps)
+            continue
+        if options.max_ram is None or packed.used <= options.max_ram:
+            return machine.settled(_finish(graph, machine, way, packed), options)
     need = arena.smallest(buffers)
-    return budgets.TooLarge(graph.name, board, tuple(low.steps), tuple(buffers), need)
-
-
-def _cluster(graph: Graph, board: Board, max_flash: int | None) -> p.Plan | budgets.TooLarge:
-    for low in cluster.lowerings(graph, board):
-        buffers = lifetimes(low)
-        try:
-            found = _finish(graph, board, low, arena.pack(buffers, board.ram), {})
-            return _staged(found, max_flash)
-        except ValueError:
-            need = arena.smallest(buffers)
-            excess = budgets.TooLarge(graph.name, board, tuple(low.steps), tuple(buffers), need)
-    return excess
-
-
-def _staged(plan: p.Plan, max_flash: int | None) -> p.Plan:
-    """With constants in L3 where L2, or --max-flash, has no room for all."""
-    code = plan.flash_bytes - plan.const_bytes
-    stage = l3.staging(plan.steps, plan.board, code, max_flash)
-    if stage is None:
-        return plan
-    sources = tuple(sorted({*plan.sources, *l3.SOURCES}))
-    return replace(plan, staging=stage, sources=sources, notes=(*plan.notes, l3.NO_WAITS))
+    return budgets.TooLarge(graph.name, board, tuple(way.low.steps), tuple(buffers), need)
 
 
 def _refusal(graph: Graph, board: Board, options: Options, excess: budgets.Excess) -> str:
@@ -156,29 +78,17 @@ def _refusal(graph: Graph, board: Board, options: Options, excess: budgets.Exces
     return f"{excess.sentence}: " + (" or ".join(remedies) or "use a smaller model")
 
 
-def _finish(
-    graph: Graph,
-    board: Board,
-    low: Lowering,
-    packed: arena.Arena,
-    layers: Mapping[str, tuple[p.Alternative, ...]],
-) -> p.Plan:
-    model = load_cost_model(low.target.name, board.core.cpu)
-    homes = {q.buffer.name: q.region for q in packed.placements}
-    steps = tuple(
-        _predicted(step, low, low.step_traffic.get(i, {}), homes, board, model)
-        for i, step in enumerate(low.steps)
-    )
-    if board.core.count > 1:
-        cores = board.core.count
-        steps = tuple(cluster_cost.predicted(step, low.target.name, cores) for step in steps)
-    sources = tuple(sorted(low.sources | set(low.more_sources)))
+def _finish(graph: Graph, machine: Machine, way: Way, packed: arena.Arena) -> p.Plan:
+    low, board = way.low, machine.board
+    steps = machine.predicted(low, {q.buffer.name: q.region for q in packed.placements})
+    sources = tuple(sorted(low.sources))
     regions = _region_use(packed, board)
     return p.Plan(
         model=graph.name,
         model_hash=graph.model_hash,
         board=board,
         target=low.target.name,
+        machine=machine.name,
         input_shape=graph.values[graph.input].shape,
         output_shape=graph.values[graph.output].shape,
         input_quant=_quant(graph, graph.input),
@@ -196,31 +106,9 @@ def _finish(
         threshold=graph.threshold,
         alternatives={
             name: tuple(replace(a, chosen=a.schedule == low.schedules[name]) for a in every)
-            for name, every in layers.items()
+            for name, every in way.considered.items()
         },
         footprint=footprint(steps, sources, len(regions), low.target.name, board),
-    )
-
-
-def _predicted(
-    step: p.Step,
-    low: Lowering,
-    traffic: Mapping[str, int],
-    regions: Mapping[str, str],
-    board: Board,
-    model: CostModel | None,
-) -> p.Step:
-    cost = None if model is None else model.step(step)
-    if cost is None:
-        return step
-    weights = stalls.weight_cycles(stalls.step_reads(step, low.target, board), board)
-    memory = stalls.placement_cycles(traffic, regions, board)
-    return replace(
-        step,
-        instructions=cost.instructions,
-        cycles=cost.cycles + weights + memory,
-        wait_weights=weights,
-        wait_memory=memory,
     )
 
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from tinygen.lowering import TICKS, Step
 from tinygen.planner import plan as p
 from tinygen.planner.choose import NEGLIGIBLE
-from tinygen.planner.constants import constants
 from tinygen.planner.cost import load_cost_model
 
 ROLES = ("q", "k", "v", "context", "sums", "hidden")
@@ -62,7 +62,7 @@ def describe(plan: p.Plan) -> dict[str, Any]:
             }
             for r in plan.regions
         ],
-        "ticks": p.TICKS,
+        "ticks": TICKS,
         "layers": _layers(plan.steps),
         "buffers": _buffers(plan),
         "alternatives": {
@@ -78,7 +78,7 @@ def _tensor(shape: Sequence[int], quant: Any) -> dict[str, Any]:
     return {"shape": list(shape), "scale": quant.scale, "zero_point": quant.zero_point}
 
 
-def _layers(steps: Sequence[p.Step]) -> list[dict[str, Any]]:
+def _layers(steps: Sequence[Step]) -> list[dict[str, Any]]:
     """from: indices of the layers that made the inputs, -1 for the network's input."""
     writer: dict[str, int] = {}
     layers = []
@@ -94,7 +94,7 @@ def _layers(steps: Sequence[p.Step]) -> list[dict[str, Any]]:
                 "from": [writer.get(slot.buffer, -1) for slot in step.inputs],
                 "constants": [
                     {"role": role or "w", "bytes": -(-array.nbytes // 4) * 4}
-                    for role, array in constants(step)
+                    for role, array in step.args.constants()
                 ],
             }
         )

@@ -7,9 +7,11 @@ import math
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
-from tinygen.graph import Graph, Node, ops
+from tinygen.graph import Graph, Node
+from tinygen.lowering import Slot
+from tinygen.operators import Operator
 from tinygen.planner.feedforward import Pair
-from tinygen.planner.plan import INPUT, OUTPUT, Slot
+from tinygen.planner.plan import INPUT, OUTPUT
 
 
 @dataclass(frozen=True)
@@ -73,26 +75,19 @@ class _Sharing:
             self._visit(node)
 
     def _visit(self, node: Node) -> None:
-        source, out = node.inputs[0], node.output
-        match node.op:
-            case ops.SelectToken():
-                self.parent[out] = (source, node.op.index * self.graph.values[source].shape[1])
-            case ops.Reshape():
-                self.parent[out] = (source, 0)
-            case ops.PrependTokens():
-                if self._may_move(node):
-                    self.parent[source] = (out, node.op.rows.size)
-            case ops.Add() | ops.Lut() | ops.LayerNorm():
-                if self._may_overwrite(node):
-                    self.parent[out] = (source, 0)
-            case ops.Linear() if node.name in self.blocked:
-                first = self.blocked[node.name].nodes[0]
-                if self._may_overwrite(first, out):
-                    self.parent[out] = (first.inputs[0], 0)
-            case ops.Attention() if node.name in self.in_place and self._may_overwrite(node):
-                self.parent[out] = (source, 0)
-            case _:
-                pass
+        op, source, out = node.op, node.inputs[0], node.output
+        assert isinstance(op, Operator)
+        if op.is_view:
+            shapes = [self.graph.values[i].shape for i in node.inputs]
+            self.parent[out] = (source, op.offset(shapes))
+        elif op.ahead and self._may_move(node):
+            self.parent[source] = (out, op.ahead)
+        elif node.name in self.blocked:
+            first = self.blocked[node.name].nodes[0]
+            if self._may_overwrite(first, out):
+                self.parent[out] = (first.inputs[0], 0)
+        elif (op.overwrites or node.name in self.in_place) and self._may_overwrite(node):
+            self.parent[out] = (source, 0)
 
     def root(self, value: str) -> tuple[str, int]:
         offset = 0
@@ -106,7 +101,7 @@ class _Sharing:
         last = len(self.graph.nodes) if value == self.graph.output else -1
         for node in self.graph.consumers(value):
             last = max(last, self.position[node.name])
-            if isinstance(node.op, ops.VIEWS):
+            if isinstance(node.op, Operator) and node.op.is_view:
                 last = max(last, self.last_use(node.output))
         return last
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tinygen import reference
 from tinygen.emitter import Samples
 from tinygen.graph import Graph
-from tinygen.graph.ops import Embed
+from tinygen.operators import Operator
 
 Progress = Callable[[int, int], None]
 
@@ -41,7 +41,7 @@ def random_samples(graph: Graph, count: int) -> NDArray[np.float32]:
     value = graph.values[graph.input]
     assert value.quant is not None
     rng = np.random.default_rng(0)
-    tables = [len(n.op.table) for n in graph.nodes if isinstance(n.op, Embed)]
+    tables = [n.op.ids for n in graph.nodes if isinstance(n.op, Operator) and n.op.ids]
     q = rng.integers(-128, min([128, *(rows - 128 for rows in tables)]), (count, *value.shape))
     if value_kind := graph.integer_input:
         return (q + (128 if value_kind == "uint8" else 0)).astype(np.float32)

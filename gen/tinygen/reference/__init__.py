@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""THE definition: the integer semantics of every operator, in numpy.
+"""A graph in numpy: every value, bit for bit, by the definitions of its operators.
 
 Every kernel on every core gives these bits for every shape.
 """
 
-from tinygen.reference.run import dequantise, quantise, run, run_all, run_op
+from tinygen.reference.run import dequantise, quantise, run, run_all
 
-__all__ = ["dequantise", "quantise", "run", "run_all", "run_op"]
+__all__ = ["dequantise", "quantise", "run", "run_all"]

@@ -9,60 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygen.errors import TinygenError
-from tinygen.graph import ops
-from tinygen.graph.graph import Graph
-from tinygen.graph.operator import Operator
-from tinygen.graph.ops import I8, IntOp
-from tinygen.reference import elementwise, matmul
-from tinygen.reference.attention import attention
-from tinygen.reference.dot_product import dot_product_attention
-from tinygen.reference.norm import layer_norm
-from tinygen.reference.requant import clamp8
-
-
-def run_op(op: IntOp, inputs: list[I8]) -> I8:
-    """One operator on its activations (no batch axis)."""
-    x = inputs[0]
-    if isinstance(op, Operator):
-        return op.reference(inputs)
-    match op:
-        case ops.Linear():
-            return matmul.linear(x, op)
-        case ops.Conv():
-            return matmul.conv(x, op)
-        case ops.Attention():
-            return attention(x, op)
-        case ops.DotProductAttention():
-            return dot_product_attention(inputs, op)
-        case ops.LayerNorm():
-            return layer_norm(x, op)
-        case ops.Add():
-            return elementwise.add(x, inputs[1] if op.other is None else op.other, op)
-        case ops.Lut():
-            return elementwise.lookup(x, op)
-        case ops.MeanPool():
-            return elementwise.mean_pool(x, op)
-        case ops.MaxPool():
-            return elementwise.max_pool(x, op)
-        case ops.Embed():
-            return elementwise.embed(x, op)
-        case ops.PrependTokens():
-            joined: I8 = np.concatenate([op.rows, x])
-            return joined
-        case ops.SelectToken():
-            return x[op.index : op.index + 1]
-        case ops.Reshape():
-            return x.reshape(op.shape)
-    raise TinygenError(f"no integer definition of {type(op).__name__}")
+from tinygen.graph import Float, Graph
+from tinygen.numeric import I8
+from tinygen.numeric.requant import clamp8
 
 
 def run_all(graph: Graph, x: I8) -> dict[str, I8]:
     """Every value of the graph for one quantised input (int8, the input's shape)."""
     values = {graph.input: x}
     for node in graph.nodes:
-        if isinstance(node.op, ops.Float):
+        if isinstance(node.op, Float):
             raise TinygenError(f"node {node.name} ({node.op.kind}) is not an integer operator")
-        values[node.output] = run_op(node.op, [values[i] for i in node.inputs])
+        values[node.output] = node.op.reference([values[i] for i in node.inputs])
     return values
 
 

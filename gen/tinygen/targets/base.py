@@ -15,7 +15,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from tinygen.graph.ops import I8, I32, U16, Attention, Conv, Requant
+from tinygen.numeric import I8, I32, U16, Requant
+from tinygen.targets.loops import Loops
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +37,10 @@ class PackedLinear:
 
 
 class Target(ABC):
-    """One instruction set. Sizes in bytes; they equal what the C size queries return."""
+    """One instruction set. Sizes in bytes; they equal what the C size queries return.
+
+    n: outputs, k: inputs of a product; dim: features of a head.
+    """
 
     name: str
     """Folder under kernels/src."""
@@ -45,18 +49,21 @@ class Target(ABC):
     layouts: dict[str, str]
     """Operator (linear, conv, attention_q, ...) -> layout id."""
 
+    @property
+    def loops(self) -> Loops | None:
+        """What its kernels do, counted; None where nobody has counted."""
+        return None
+
     def compact(self) -> Target | None:
         """The same instruction set with attention's q, k and v in 8 bits, for its attention
         layers; None where they are so anyway."""
         return None
 
     @abstractmethod
-    def sources(self, operator: str) -> tuple[str, ...]:
-        """C files for linear | conv | attention | attention_stream (attention whose heads are
-        streamed through int32 sums) | attention_load (fused weights, beside either) |
-        attention_levels (weights of few levels, beside either) | layernorm | layernorm_whole |
-        layernorm_steps | dot_product_attention | add | add_wide | lut | mean | max | embed,
-        relative to kernels/src (files of several operators may repeat)."""
+    def sources(self, kernel: str) -> tuple[str, ...]:
+        """C files of a kernel, those that it calls among them, relative to kernels/src (files of
+        several kernels may repeat). A kernel is a file of portable/, or attention,
+        attention_stream (attention whose heads are streamed through int32 sums)."""
 
     @abstractmethod
     def pack_linear(self, weight: I8, bias: I32, requant: Requant) -> PackedLinear:
@@ -78,37 +85,39 @@ class Target(ABC):
         """`tg_dot_product_attention_scratch`."""
 
     @abstractmethod
-    def conv_scratch(self, op: Conv) -> int: ...
+    def pack_conv(self, weight: I8, groups: int, bias: I32, requant: Requant) -> PackedLinear:
+        """weight int8 [N, K]: each group is a product of its own."""
 
     @abstractmethod
-    def pack_conv(self, op: Conv) -> PackedLinear: ...
+    def conv_scratch(self, n: int, k: int) -> int:
+        """n: outputs of a group."""
 
     @abstractmethod
-    def pack_project(self, op: Attention, which: str) -> PackedLinear:
-        """which: q | k | v. Rows of a head stay contiguous so that heads can be streamed."""
+    def pack_project(self, weight: I8, heads: int, bias: I32, requant: Requant) -> PackedLinear:
+        """weight int8 [H*P, E]. Rows of a head stay contiguous so that heads can be streamed."""
+
+    @abstractmethod
+    def project_scratch(self, dim: int, k: int, rows: int) -> int: ...
 
     def pack_exp(self, table: U16) -> U16:
         """exp_table [256] as the kernel reads it, 512 bytes."""
         return table
 
     @abstractmethod
-    def pack_output(self, op: Attention) -> PackedLinear:
-        """Output projection head by head, as `tg_attention_accumulate_s8` reads it."""
+    def pack_output(self, weight: I8, heads: int, bias: I32, requant: Requant) -> PackedLinear:
+        """Output projection [N, H*P] head by head, as `tg_attention_accumulate_s8` reads it."""
 
     @abstractmethod
-    def accumulate_scratch(self, op: Attention, rows: int) -> int: ...
+    def accumulate_scratch(self, n: int, dim: int, rows: int) -> int: ...
 
     @abstractmethod
-    def project_scratch(self, op: Attention, tokens: int) -> int: ...
+    def q_bytes(self, dim: int, heads: int, tokens: int) -> int: ...
 
     @abstractmethod
-    def q_bytes(self, op: Attention, heads: int, tokens: int) -> int: ...
+    def k_bytes(self, dim: int, heads: int, tokens: int) -> int: ...
 
     @abstractmethod
-    def k_bytes(self, op: Attention, heads: int, tokens: int) -> int: ...
+    def v_bytes(self, dim: int, heads: int, tokens: int) -> int: ...
 
     @abstractmethod
-    def v_bytes(self, op: Attention, heads: int, tokens: int) -> int: ...
-
-    @abstractmethod
-    def attend_scratch(self, op: Attention, rows: int, tokens: int) -> int: ...
+    def attend_scratch(self, dim: int, rows: int, tokens: int) -> int: ...
