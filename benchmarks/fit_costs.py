@@ -30,9 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "operators"))
 
-from operator_cases import MAKERS, many
 
 import bench
 import cycles as pipelines
@@ -41,8 +39,9 @@ from tinygen import operators as ops
 from tinygen.boards import Board, load_board
 from tinygen.graph import Graph
 from tinygen.numeric import I8, Requant
-from tinygen.operators import Concat, Gather
+from tinygen.operators import OPERATORS, Concat, Gather, General
 from tinygen.operators.attention.schedule import attention_schedules
+from tinygen.operators.draw import Draw
 from tinygen.planner import AttentionSchedule, Options, cost, make_plan
 from tinygen.project import create_project, promise, random_samples
 from tinygen.runner import run
@@ -63,7 +62,8 @@ TABLE = (pipelines.m4, "table of the Cortex-M4 reference manual")
 BAR = 0.10
 GENERAL_BAR = 0.25
 """General operators: their loops compile in several forms, chosen by stride as they run."""
-GENERAL = {kind.word for kind in MAKERS}
+MAKERS = tuple(o for o in OPERATORS if issubclass(o, General))
+GENERAL = {maker.word for maker in MAKERS}
 GROW = 8
 """Sizes of general operators, as many times those of their tests."""
 SMALL = 100
@@ -229,7 +229,8 @@ def general_network(seed: int) -> Graph:
     """General operators, each on values of its own that lie in the input, all read at the end."""
     b = GraphBuilder((1 << 16,), seed, "general")
     ends: list[str] = []
-    for i, case in enumerate(many(seed, 4, GROW)):
+    draw = Draw(seed, GROW)
+    for i, case in enumerate(o.random(draw) for o in MAKERS for _ in range(4)):
         if max(x.size for x in case.inputs) > 1 << 15:
             continue
         inputs = []

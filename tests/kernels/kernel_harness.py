@@ -26,7 +26,8 @@ IN, OUT, MOST_IN, MOST_OUT = 0x20180000, 0x20300000, 0x180000, 0x100000
 
 
 def target_sources(target: Target) -> list[str]:
-    files = {file for kernel in every_kernel() for file in target.sources(kernel)}
+    forms = [t for t in (target, target.compact()) if t is not None]
+    files = {file for t in forms for kernel in every_kernel() for file in t.sources(kernel)}
     return [str(KERNELS / "src" / file) for file in sorted(files)]
 
 

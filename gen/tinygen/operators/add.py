@@ -13,7 +13,8 @@ import numpy as np
 from tinygen.lowering import Constant, Cores, Lowered, Names, Share, Site, StepArgs
 from tinygen.numeric import I8, I16, Shape
 from tinygen.numeric.requant import clamp8
-from tinygen.operators.operator import Operator, need
+from tinygen.operators.draw import Draw
+from tinygen.operators.operator import Case, Operator, need
 from tinygen.targets import Counts, Loops
 
 
@@ -53,6 +54,19 @@ class Add(Operator):
         a, b = inputs[0], inputs[1] if self.other is None else self.other
         total = a.astype(np.int64) * self.ma + b.astype(np.int64) * self.mb + self.c
         return clamp8(total >> self.s)
+
+    @classmethod
+    def random(cls, draw: Draw) -> Case:
+        s, shape = int(draw.integers(1, 23)), (draw.size(5), draw.size(30))
+        c = int(draw.integers(-(1 << 30), 1 << 30)) if draw.integers(2) else 1 << (s - 1)
+        ma, mb = (int(draw.integers(0, min(1 << 21, 4 << s))) for _ in "ab")
+        kind = draw.integers(3)
+        if kind == 0:
+            return Case(cls(ma, mb, c, s), (draw.values(*shape), draw.values(*shape)))
+        if kind == 1:
+            return Case(cls(ma, mb, c, s, draw.values(*shape)), (draw.values(*shape),))
+        wide = draw.integers(-(1 << 15), 1 << 15, shape, np.int16)
+        return Case(cls(ma, mb % (1 << 14), c, s, wide), (draw.values(*shape),))
 
     def lower(self, site: Site) -> Lowered:
         args = AddStep(self.ma, self.mb, self.c, self.s, site.size, self.other)

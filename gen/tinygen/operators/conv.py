@@ -16,9 +16,10 @@ from tinygen.lowering.cores import TABLE, align8
 from tinygen.numeric import I8, I32, Requant, Shape
 from tinygen.numeric.matmul import exact_matmul
 from tinygen.numeric.requant import requantise
+from tinygen.operators.draw import Draw
 from tinygen.operators.linear import LinearArgs, tile_products
 from tinygen.operators.lut import lut
-from tinygen.operators.operator import Operator, need
+from tinygen.operators.operator import Case, Operator, need
 from tinygen.operators.windows import outputs, within
 from tinygen.targets import Counts, Loops, scaled
 
@@ -80,6 +81,33 @@ class Conv(Operator):
             )
         y = requantise(acc + self.bias, self.requant)
         return y if self.table is None else lut(y, self.table)
+
+    @classmethod
+    def random(cls, draw: Draw) -> Case:
+        kernel, stride, dilation = (
+            (int(draw.integers(1, most)), int(draw.integers(1, most))) for most in (4, 4, 3)
+        )
+        groups, per, n = draw.size(3), draw.size(3), draw.size(3)
+        pads = tuple(int(draw.integers(0, 3)) for _ in range(4))
+        h, w = (
+            max(1, (kernel[i] - 1) * dilation[i] + 1 - pads[i] - pads[i + 2]) + draw.size(5) - 1
+            for i in (0, 1)
+        )
+        most = 9_000 * per * kernel[0] * kernel[1]
+        op = cls(
+            draw.values(groups * n, per, *kernel),
+            draw.bias(groups * n, most),
+            draw.requant(most, groups * n),
+            stride,
+            (pads[0], pads[1], pads[2], pads[3]),
+            dilation,
+            groups,
+            draw.zero(),
+            bool(draw.integers(2)),
+            draw.table(),
+        )
+        c = groups * per
+        return Case(op, (draw.values(*((h, w, c) if op.channels_last else (c, h, w))),))
 
     def lower(self, site: Site) -> Lowered:
         x, t = site.inputs[0], site.target

@@ -12,7 +12,9 @@ import numpy as np
 from tinygen.lowering import Constant
 from tinygen.numeric import I8, I32, Shape
 from tinygen.numeric.requant import clamp8
+from tinygen.operators.draw import Draw
 from tinygen.operators.general import Call, Ref
+from tinygen.operators.operator import Case
 from tinygen.operators.pairs import Pairs
 
 LARGEST = (1 << 22) - 1
@@ -37,6 +39,14 @@ class Div(Pairs):
         a, b = self.operands(inputs)
         product = (a - self.a_zp) * self.reciprocals[b + 128].astype(np.int64)
         return clamp8(self.zp + ((product + (1 << (self.s - 1))) >> self.s))
+
+    @classmethod
+    def random(cls, draw: Draw) -> Case:
+        dims = draw.axes()
+        (a, x), (b, y) = draw.view(dims), draw.view(dims)
+        a_scale, b_scale = 2.0 ** draw.uniform(-8, 2), 2.0 ** draw.uniform(-8, 2)
+        table, s = reciprocals(a_scale, b_scale, draw.zero(), 0.02)
+        return Case(cls(dims, a, b, draw.zero(), table, s, draw.zero()), (x, y))
 
     def fault(self, inputs: Sequence[Shape]) -> str | None:
         if np.abs(self.reciprocals).max() > LARGEST or not 1 <= self.s <= 22:

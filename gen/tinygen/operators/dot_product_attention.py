@@ -16,7 +16,8 @@ from tinygen.lowering.cores import EXP, align8
 from tinygen.numeric import I8, I64, U8, U16, Requant, RowScale, Shape
 from tinygen.numeric.matmul import exact_matmul
 from tinygen.numeric.requant import clamp8, reciprocal, requantise, row_reciprocal
-from tinygen.operators.operator import Operator, need
+from tinygen.operators.draw import Draw
+from tinygen.operators.operator import Case, Operator, need
 from tinygen.operators.weights import weights_fault
 from tinygen.targets import Counts, DotProduct, Loops
 
@@ -104,6 +105,27 @@ class DotProductAttention(Operator):
         r = row_reciprocal(total, self.context)[:, None]
         acc = exact_matmul(e, v.astype(np.int64) - self.v_zp)
         return clamp8((acc * r + (self.context.offset << 32)) >> self.context.s)
+
+    @classmethod
+    def random(cls, draw: Draw) -> Case:
+        rows, keys, dim, heads = draw.size(6), draw.size(12), draw.size(6), draw.size(3)
+        bits = int(draw.choice([8, 15]))
+        steps = None
+        if draw.integers(2):
+            up = int(draw.integers(0, bits))
+            total = int(draw.integers(1 << (bits - 1), 1 << bits))
+            steps = WeightSteps(total, up, min(int(draw.integers(1, 256)), 32767 >> up))
+        op = cls(
+            heads,
+            *(draw.zero(), draw.zero(), draw.zero()),
+            draw.requant(20_000 * dim),
+            draw.exp_table(bits),
+            bits,
+            draw.row_scale(bits),
+            draw.mask(draw.one_of((1, rows)), keys),
+            steps,
+        )
+        return Case(op, tuple(draw.values(n, heads * dim) for n in (rows, keys, keys)))
 
     def lower(self, site: Site) -> Lowered:
         (rows, width), keys = site.inputs[0], site.inputs[1][0]

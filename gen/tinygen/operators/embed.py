@@ -12,7 +12,8 @@ import numpy as np
 
 from tinygen.lowering import Constant, Cores, Lowered, Names, Share, Site, StepArgs
 from tinygen.numeric import I8, Shape
-from tinygen.operators.operator import Operator, need
+from tinygen.operators.draw import Draw
+from tinygen.operators.operator import Case, Operator, need
 from tinygen.targets import Counts, Loops
 
 
@@ -39,6 +40,11 @@ class Embed(Operator):
     @property
     def ids(self) -> int | None:
         return len(self.table)
+
+    @classmethod
+    def random(cls, draw: Draw) -> Case:
+        table = draw.values(int(draw.integers(1, 257)), draw.size(40))
+        return Case(cls(table), (draw.values(draw.size(9)),))
 
     def lower(self, site: Site) -> Lowered:
         return Lowered(EmbedStep(self.table, site.size), site.size, site.target.sources("embed"))

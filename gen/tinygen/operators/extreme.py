@@ -10,7 +10,9 @@ import numpy as np
 
 from tinygen.lowering import Constant
 from tinygen.numeric import I8
+from tinygen.operators.draw import Draw
 from tinygen.operators.general import Call, Ref
+from tinygen.operators.operator import Case
 from tinygen.operators.pairs import Pairs
 
 
@@ -30,6 +32,13 @@ class Extreme(Pairs):
         choose = np.minimum if self.least else np.maximum
         y: I8 = choose(self.a_table[a + 128], self.b_table[b + 128])
         return y
+
+    @classmethod
+    def random(cls, draw: Draw) -> Case:
+        dims = draw.axes()
+        (a, x), (b, y) = draw.view(dims), draw.view(dims)
+        tables = np.sort(draw.values(256)), np.sort(draw.values(256))
+        return Case(cls(dims, a, b, *tables, bool(draw.integers(2))), (x, y))
 
     def constants(self) -> Iterator[Constant]:
         yield "a_table", self.a_table

@@ -14,7 +14,8 @@ from tinygen.lowering import Constant, Cores, Lowered, Names, Share, Site, StepA
 from tinygen.lowering.cores import align8
 from tinygen.numeric import I8, I32, I64, Shape
 from tinygen.numeric.requant import clamp8, inverse_sqrt
-from tinygen.operators.operator import Operator, need
+from tinygen.operators.draw import Draw
+from tinygen.operators.operator import Case, Operator, need
 from tinygen.targets import Counts, Loops
 
 
@@ -96,6 +97,30 @@ class LayerNorm(Operator):
         v = math.isqrt(int((n * n).sum()) // len(row) + self.eps_term)
         bits = v.bit_length()
         return n, min(65535, (1 << (15 + bits)) // v), 15 + bits - self.frac
+
+    @classmethod
+    def random(cls, draw: Draw) -> Case:
+        rows, e, kind = draw.size(5), draw.size(70), draw.one_of(("", "whole", "steps"))
+        whole, steps = kind == "whole", kind == "steps"
+        frac = 15 - math.ceil(math.log2((3 if whole else 4 if steps else 1) * e) / 2)
+        s = int(draw.integers(1, 31))
+        limit = draw.one_of((1 << 30, min(128 << s, 1 << 30)))
+        x = draw.values(rows, e)
+        if draw.integers(3) == 0:
+            x[0] = x[0, 0]  # a constant row must not divide by zero
+        op = cls(
+            draw.integers(-32767, 32768, e).astype(np.int32),
+            draw.bias(e, limit),
+            int(draw.choice([1, 7, 65535] if whole else [1, 7, e * e, 1 << 33])),
+            frac,
+            s,
+            whole,
+            draw.zero() if whole else 0,
+            # a row's variance takes none of them, a few, or more than there are
+            max(1, int(e * e * 2.0 ** draw.uniform(0, 22))) if steps else 0,
+            int(draw.one_of((127, 255, draw.integers(1, 256)))) if steps else 0,
+        )
+        return Case(op, (x,))
 
     def lower(self, site: Site) -> Lowered:
         gamma, beta = (tuple(int(i) for i in a) for a in (self.gamma, self.beta))

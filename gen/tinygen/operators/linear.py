@@ -14,8 +14,9 @@ from tinygen.lowering.cores import CHUNK, TABLE, TILE, align8
 from tinygen.numeric import I8, I32, Requant, Shape
 from tinygen.numeric.matmul import exact_matmul
 from tinygen.numeric.requant import requantise
+from tinygen.operators.draw import Draw
 from tinygen.operators.lut import lut
-from tinygen.operators.operator import Operator, need
+from tinygen.operators.operator import Case, Operator, need
 from tinygen.targets import Counts, Loops, PackedLinear, Target
 from tinygen.targets.portable import round_up
 from tinygen.targets.xpulpv2.rounding import kind_of
@@ -47,6 +48,13 @@ class Linear(Operator):
     def reference(self, inputs: Sequence[I8]) -> I8:
         y = requantise(exact_matmul(inputs[0], self.weight.T) + self.bias, self.requant)
         return y if self.table is None else lut(y, self.table)
+
+    @classmethod
+    def random(cls, draw: Draw) -> Case:
+        rows, n, k = draw.size(9), draw.size(9), draw.size(40)
+        r = draw.requant(9_000 * k, n)
+        op = cls(draw.values(n, k), draw.bias(n, 9_000 * k), r, draw.table())
+        return Case(op, (draw.values(rows, k),))
 
     def lower(self, site: Site) -> Lowered:
         (n, k), rows = self.weight.shape, math.prod(site.inputs[0][:-1])

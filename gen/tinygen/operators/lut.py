@@ -13,7 +13,8 @@ import numpy as np
 from tinygen.lowering import Constant, Cores, Lowered, Names, Share, Site, StepArgs
 from tinygen.lowering.cores import TABLE
 from tinygen.numeric import I8, Shape
-from tinygen.operators.operator import Operator
+from tinygen.operators.draw import Draw
+from tinygen.operators.operator import Case, Operator
 from tinygen.targets import Counts, Loops
 
 
@@ -32,6 +33,10 @@ class Lut(Operator):
 
     def reference(self, inputs: Sequence[I8]) -> I8:
         return lut(inputs[0], self.table)
+
+    @classmethod
+    def random(cls, draw: Draw) -> Case:
+        return Case(cls(draw.values(256)), (draw.values(draw.size(70)),))
 
     def lower(self, site: Site) -> Lowered:
         args = LutStep(self.table, site.size)

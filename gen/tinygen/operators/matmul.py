@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from tinygen.numeric import I8, Requant, Shape
 from tinygen.numeric.matmul import exact_matmul
 from tinygen.numeric.requant import requantise
+from tinygen.operators.draw import Draw
 from tinygen.operators.general import Call, General
+from tinygen.operators.operator import Case
 from tinygen.operators.view import Strided, beyond, read
 
 MOST_PRODUCTS = 33025
@@ -42,6 +44,14 @@ class BatchMatMul(General):
         a, b = read(inputs[0], self.a) - self.a_zp, read(inputs[-1], self.b) - self.b_zp
         products = [exact_matmul(p, q) for p, q in zip(batches(a), batches(b), strict=True)]
         return requantise(np.stack(products), self.requant)
+
+    @classmethod
+    def random(cls, draw: Draw) -> Case:
+        outer, inner = int(draw.integers(1, 4)), int(draw.integers(1, 4))
+        m, k, n = (draw.size(most) for most in (6, 40 // draw.grow + 1, 7))
+        (a, x), (b, y) = draw.view((outer, inner, m, k)), draw.view((outer, inner, k, n))
+        r = draw.requant(40_000 * k)
+        return Case(cls((outer * inner, m, n), a, b, draw.zero(), draw.zero(), r), (x, y))
 
     def fault(self, inputs: Sequence[Shape]) -> str | None:
         if self.a.dims[3] > MOST_PRODUCTS:

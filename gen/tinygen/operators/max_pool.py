@@ -12,7 +12,8 @@ import numpy as np
 
 from tinygen.lowering import Cores, Lowered, Names, Share, Site, StepArgs
 from tinygen.numeric import I8, Shape
-from tinygen.operators.operator import Operator, need
+from tinygen.operators.draw import Draw
+from tinygen.operators.operator import Case, Operator, need
 from tinygen.operators.windows import outputs, within
 from tinygen.targets import Counts, Loops
 
@@ -57,6 +58,14 @@ class MaxPool(Operator):
             seen = padded[i :: self.stride[0], j :: self.stride[1]]
             y = np.maximum(y, seen[:oh, :ow])
         return y.reshape(-1, x.shape[2])
+
+    @classmethod
+    def random(cls, draw: Draw) -> Case:
+        kernel, stride = ((draw.size(3), draw.size(3)) for _ in "ks")
+        pads = tuple(int(draw.integers(0, kernel[i % 2])) for i in range(4))
+        h, w = (max(1, kernel[i] - pads[i] - pads[i + 2]) + draw.size(5) - 1 for i in (0, 1))
+        op = cls(kernel, stride, (pads[0], pads[1], pads[2], pads[3]))
+        return Case(op, (draw.values(h, w, draw.size(9)),))
 
     def lower(self, site: Site) -> Lowered:
         h, w, c = site.inputs[0]

@@ -13,7 +13,8 @@ import numpy as np
 from tinygen.lowering import Cores, Lowered, Names, Share, Site, StepArgs
 from tinygen.numeric import I8, Requant, Shape
 from tinygen.numeric.requant import requantise
-from tinygen.operators.operator import Operator, need
+from tinygen.operators.draw import Draw
+from tinygen.operators.operator import Case, Operator, need
 from tinygen.targets import Counts, Loops
 
 
@@ -34,6 +35,12 @@ class MeanPool(Operator):
     def reference(self, inputs: Sequence[I8]) -> I8:
         total = inputs[0].astype(np.int64).sum(axis=0, keepdims=True)
         return requantise(total + self.bias, self.requant)
+
+    @classmethod
+    def random(cls, draw: Draw) -> Case:
+        rows = draw.size(20)
+        op = cls(-rows * draw.zero(), draw.requant(128 * rows))
+        return Case(op, (draw.values(rows, draw.size(20)),))
 
     def lower(self, site: Site) -> Lowered:
         r = self.requant

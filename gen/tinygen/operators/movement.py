@@ -12,7 +12,9 @@ import numpy as np
 
 from tinygen.lowering import Constant
 from tinygen.numeric import I8, I32, Shape
+from tinygen.operators.draw import Draw
 from tinygen.operators.general import Call, Field, General, Ref
+from tinygen.operators.operator import Case
 from tinygen.operators.view import Strided, beyond
 
 
@@ -28,6 +30,12 @@ class Reorder(General):
     def compute(self, inputs: Sequence[I8]) -> I8:
         y: I8 = inputs[0].reshape(-1)[self.view.index]
         return y
+
+    @classmethod
+    def random(cls, draw: Draw) -> Case:
+        dims = draw.axes()
+        found, x = draw.view(dims)
+        return Case(cls(dims, found), (x,))
 
     def fault(self, inputs: Sequence[Shape]) -> str | None:
         return beyond(self.view, inputs[0])
@@ -67,6 +75,13 @@ class Gather(General):
         runs = np.where(self.index[:, None] < 0, np.int8(self.fill), flat[where])
         return runs.astype(np.int8)
 
+    @classmethod
+    def random(cls, draw: Draw) -> Case:
+        run, runs = draw.size(9), draw.size(12)
+        x = draw.values(run + draw.size(40))
+        index = draw.integers(-1, x.size - run + 1, runs).astype(np.int32)
+        return Case(cls((runs, run), index, run, draw.zero()), (x,))
+
     def fault(self, inputs: Sequence[Shape]) -> str | None:
         inside = int(self.index.max()) + self.run <= math.prod(inputs[0])
         return None if inside else "a run ends beyond its input"
@@ -102,6 +117,12 @@ class Concat(General):
     def compute(self, inputs: Sequence[I8]) -> I8:
         parts = [x.reshape(self.outer, run) for x, run in zip(inputs, self.runs, strict=True)]
         return np.concatenate(parts, axis=1)
+
+    @classmethod
+    def random(cls, draw: Draw) -> Case:
+        outer, runs = draw.size(5), tuple(draw.size(9) for _ in range(draw.size(3)))
+        inputs = tuple(draw.values(outer, run) for run in runs)
+        return Case(cls((outer, sum(runs)), outer, runs), inputs)
 
     def fault(self, inputs: Sequence[Shape]) -> str | None:
         sizes = [self.outer * run for run in self.runs]

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from tinygen.numeric import I8, Requant
 from tinygen.numeric.requant import requantise
+from tinygen.operators.draw import Draw
 from tinygen.operators.general import Call
+from tinygen.operators.operator import Case
 from tinygen.operators.pairs import Pairs
 
 
@@ -25,6 +27,13 @@ class Mul(Pairs):
     def compute(self, inputs: Sequence[I8]) -> I8:
         a, b = self.operands(inputs)
         return requantise((a - self.a_zp) * (b - self.b_zp), self.requant)
+
+    @classmethod
+    def random(cls, draw: Draw) -> Case:
+        dims = draw.axes()
+        (a, x), (b, y) = draw.view(dims), draw.view(dims)
+        op = cls(dims, a, b, draw.zero(), draw.zero(), draw.requant(65_025))
+        return Case(op, (x, y))
 
     def calls(self) -> tuple[Call, ...]:
         r = self.requant

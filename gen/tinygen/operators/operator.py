@@ -15,6 +15,15 @@ from typing import ClassVar
 from tinygen.errors import TinygenError
 from tinygen.lowering import Cores, Lowered, Site
 from tinygen.numeric import I8, Shape
+from tinygen.operators.draw import Draw
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A random operator, with inputs for it."""
+
+    op: Operator
+    inputs: tuple[I8, ...]
 
 
 class Misfit(ValueError):
@@ -60,6 +69,11 @@ class Operator(ABC):
     def ids(self) -> int | None:
         """How many tokens there are, if the input is token ids, each stored less 128."""
         return None
+
+    @classmethod
+    @abstractmethod
+    def random(cls, draw: Draw) -> Case:
+        """For tests: any that the operator allows."""
 
     # -- memory -----------------------------------------------------------------------------------
 

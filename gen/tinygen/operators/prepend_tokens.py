@@ -11,7 +11,8 @@ import numpy as np
 
 from tinygen.lowering import Constant, Lowered, Names, Site, Slot, StepArgs
 from tinygen.numeric import I8, Shape
-from tinygen.operators.operator import Operator, need
+from tinygen.operators.draw import Draw
+from tinygen.operators.operator import Case, Operator, need
 from tinygen.targets import Counts, Loops
 
 SPELLED_OUT = 64
@@ -41,6 +42,11 @@ class PrependTokens(Operator):
     @property
     def ahead(self) -> int:
         return self.rows.size
+
+    @classmethod
+    def random(cls, draw: Draw) -> Case:
+        width = draw.size(70)
+        return Case(cls(draw.values(draw.size(2), width)), (draw.values(draw.size(5), width),))
 
     def lower(self, site: Site) -> Lowered:
         """Nothing is moved where the input was made behind the rows."""

@@ -13,7 +13,9 @@ import numpy as np
 from tinygen.lowering import Constant
 from tinygen.numeric import I8, I32, Shape
 from tinygen.numeric.requant import clamp8, inverse_sqrt
+from tinygen.operators.draw import Draw
 from tinygen.operators.general import Call, Field, General, Ref, Wide
+from tinygen.operators.operator import Case
 
 MOST = 66051
 """Features whose squares sum within 32 bits: 255^2 * 66051 < 2^32."""
@@ -48,6 +50,21 @@ class RmsNorm(General):
             t = np.clip((width * row * r + (1 << (k - 1))) >> k, -(1 << 15), (1 << 15) - 1)
             y[i] = clamp8((t * self.gamma.astype(np.int64) + self.beta) >> self.s)
         return y
+
+    @classmethod
+    def random(cls, draw: Draw) -> Case:
+        rows, e = draw.size(5), draw.size(70)
+        s = int(draw.integers(8, 20))
+        op = cls(
+            (rows, e),
+            draw.integers(-(1 << 15) + 1, 1 << 15, e).astype(np.int32),
+            np.full(e, (draw.zero() << s) + (1 << (s - 1)), np.int32),
+            int(draw.one_of((1, draw.integers(1, 1 << 40)))),
+            15 - math.ceil(math.log2(e) / 2),
+            s,
+            draw.zero(),
+        )
+        return Case(op, (draw.values(rows, e),))
 
     def fault(self, inputs: Sequence[Shape]) -> str | None:
         ok = (

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from tinygen.lowering import Constant
 from tinygen.numeric import I8, U8, U16, RowScale, Shape
 from tinygen.numeric.requant import clamp8, row_reciprocal
+from tinygen.operators.draw import Draw
 from tinygen.operators.general import Call, Field, General, Ref
+from tinygen.operators.operator import Case
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +46,19 @@ class Softmax(General):
         e = row_weights(x, np.broadcast_to(seen[:, :, None], x.shape), self.exp_table, axis=1)
         r = row_reciprocal(e.sum(axis=1), self.scale)[:, None, :]
         return clamp8((e * r + (self.scale.offset << 32)) >> self.scale.s)
+
+    @classmethod
+    def random(cls, draw: Draw) -> Case:
+        outer, length, inner = draw.size(5), draw.size(40), draw.size(4)
+        bits = draw.one_of((8, 12, 15))
+        op = cls(
+            (outer, length, inner),
+            *(outer, length, inner),
+            draw.exp_table(bits),
+            draw.row_scale(bits),
+            draw.mask(draw.size(outer), length) if inner == 1 else None,
+        )
+        return Case(op, (draw.values(outer, length, inner),))
 
     def fault(self, inputs: Sequence[Shape]) -> str | None:
         if self.length * int(self.exp_table[0]) >= 1 << 31:

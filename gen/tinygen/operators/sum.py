@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from tinygen.numeric import I8, Shape
 from tinygen.numeric.requant import clamp8
+from tinygen.operators.draw import Draw
 from tinygen.operators.general import Call
+from tinygen.operators.operator import Case
 from tinygen.operators.pairs import Pairs
 
 LIMIT = 1 << 21
@@ -32,6 +34,16 @@ class Sum(Pairs):
     def compute(self, inputs: Sequence[I8]) -> I8:
         a, b = self.operands(inputs)
         return clamp8((a * self.ma + b * self.mb + self.c) >> self.s)
+
+    @classmethod
+    def random(cls, draw: Draw) -> Case:
+        dims = draw.axes()
+        (a, x), (b, y) = draw.view(dims), draw.view(dims)
+        s = int(draw.integers(1, 23))
+        top = min((1 << 21) - 1, max(2, 1 << s))
+        ma, mb = (int(draw.one_of((-top, 0, top, draw.integers(-top, top + 1)))) for _ in "ab")
+        c = int(draw.integers(-128, 128)) * (1 << min(s, 20)) + (1 << (s - 1))
+        return Case(cls(dims, a, b, ma, mb, c, s), (x, y))
 
     def fault(self, inputs: Sequence[Shape]) -> str | None:
         largest = 128 * (abs(self.ma) + abs(self.mb)) + abs(self.c)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from tinygen.lowering import Lowered, Site
 from tinygen.numeric import I8, Shape
-from tinygen.operators.operator import Operator, need
+from tinygen.operators.draw import Draw
+from tinygen.operators.operator import Case, Operator, need
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +37,11 @@ class SelectToken(View):
     def reference(self, inputs: Sequence[I8]) -> I8:
         return inputs[0][self.index : self.index + 1]
 
+    @classmethod
+    def random(cls, draw: Draw) -> Case:
+        rows = draw.size(9)
+        return Case(cls(int(draw.integers(rows))), (draw.values(rows, draw.size(9)),))
+
     def offset(self, inputs: Sequence[Shape]) -> int:
         return self.index * inputs[0][1]
 
@@ -54,3 +60,8 @@ class Reshape(View):
 
     def reference(self, inputs: Sequence[I8]) -> I8:
         return inputs[0].reshape(self.to)
+
+    @classmethod
+    def random(cls, draw: Draw) -> Case:
+        a, b, c = (draw.size(5) for _ in "abc")
+        return Case(cls((c, a * b)), (draw.values(a, b, c),))

@@ -14,8 +14,10 @@ from tinygen.lowering import Constant
 from tinygen.numeric import I8, U8, U16, RowScale, Shape
 from tinygen.numeric.matmul import exact_matmul
 from tinygen.numeric.requant import clamp8, row_reciprocal
+from tinygen.operators.draw import Draw
 from tinygen.operators.general import Call, General
 from tinygen.operators.matmul import batches
+from tinygen.operators.operator import Case
 from tinygen.operators.softmax import (
     mask_bits,
     mask_fault,
@@ -61,6 +63,24 @@ class Weighted(General):
         r = row_reciprocal(total, self.scale)[:, :, None]
         acc = np.stack([exact_matmul(p, q) for p, q in zip(e, v, strict=True)])
         return clamp8((acc * r + (self.scale.offset << 32)) >> self.scale.s)
+
+    @classmethod
+    def random(cls, draw: Draw) -> Case:
+        outer, inner = int(draw.integers(1, 4)), int(draw.integers(1, 4))
+        rows, tokens, cols = (draw.size(most) for most in (5, 20, 7))
+        v, y = draw.view((outer, inner, tokens, cols))
+        group = int(draw.choice([1, 1, rows]))
+        bits = min(15, ((1 << 31) // (255 * group * tokens)).bit_length() - 1)
+        op = cls(
+            (outer * inner, rows, cols),
+            v,
+            draw.zero(),
+            draw.exp_table(bits),
+            draw.row_scale(bits),
+            draw.mask(draw.size(rows), tokens) if group == 1 else None,
+            group,
+        )
+        return Case(op, (draw.values(outer * inner, rows, tokens), y))
 
     def fault(self, inputs: Sequence[Shape]) -> str | None:
         tokens = self.group * self.v.dims[2]

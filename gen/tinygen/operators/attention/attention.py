@@ -7,19 +7,22 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from tinygen.lowering import Cores, Lowered, Site
 from tinygen.lowering.context import REUSE
 from tinygen.lowering.cores import CHUNK, TILE, align8
-from tinygen.numeric import I8, Shape
+from tinygen.numeric import I8, I32, Requant, Shape
 from tinygen.operators.attention.cluster import attention_work
 from tinygen.operators.attention.layer import AttentionSlots, output, project
 from tinygen.operators.attention.memory import io_span, operands, slots
-from tinygen.operators.attention.parameters import Parameters
+from tinygen.operators.attention.parameters import FUSIONS, Parameters
 from tinygen.operators.attention.reference import attention
 from tinygen.operators.attention.schedule import FEW, HEADS, AttentionSchedule
 from tinygen.operators.attention.step import AttentionStep
+from tinygen.operators.draw import Draw
 from tinygen.operators.linear import LinearArgs, fitting_tiles, linear_work
-from tinygen.operators.operator import need
+from tinygen.operators.operator import Case, need
 from tinygen.operators.weights import weights_fault
 from tinygen.targets import Target
 
@@ -63,6 +66,35 @@ class Attention(Parameters):
 
     def reference(self, inputs: Sequence[I8]) -> I8:
         return attention(inputs[0], self)
+
+    @classmethod
+    def random(cls, draw: Draw) -> Case:
+        tokens, e, dim, heads, n = (draw.size(most) for most in (9, 9, 6, 3, 9))
+        fusion = draw.one_of(("unfused", *FUSIONS))
+        keys, values = (fusion in (what, "fused") for what in ("fused-scores", "fused-values"))
+
+        def product(rows: int, k: int, missing: bool = False) -> tuple[I8, I32, Requant]:
+            if missing:
+                one = Requant(np.ones(1, np.int32), 1, draw.zero())
+                return np.zeros((0, k), np.int8), np.zeros(0, np.int32), one
+            return draw.values(rows, k), draw.bias(rows, 9_000 * k), draw.requant(9_000 * k, rows)
+
+        bits = draw.one_of((8, 15))
+        wide, value_dim = e if keys else dim, e if values else dim
+        op = cls(
+            heads,
+            wide,
+            *product(heads * wide, e),
+            *product(heads * dim, e, keys),
+            *product(heads * dim, e, values),
+            draw.requant(20_000 * wide),
+            draw.exp_table(bits),
+            bits,
+            draw.row_scale(bits),
+            *product(n, heads * value_dim),
+            0 if values else draw.one_of((0, 0, 15, 127, 255)),
+        )
+        return Case(op, (draw.values(tokens, e),))
 
     def lower(self, site: Site) -> Lowered:
         how, tokens = _schedule(site), site.inputs[0][0]
