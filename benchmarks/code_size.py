@@ -35,6 +35,7 @@ from tinygen.planner import KINDS, Options, Plan, footprint, make_plan
 from tinygen.project import load_graph
 from tinygen.resources import resource
 from tinygen.targets import every_kernel, get_target
+from tinygen.targets.measured import measured
 
 ROOT = Path(__file__).resolve().parents[1]
 COMPILER = "arm-none-eabi-gcc"
@@ -282,7 +283,7 @@ def main() -> None:
             "compiler": compiler(),
             "cores": {cpu: measure(target, cpu, flags) for cpu, flags in cores.items()},
         }
-        path = footprint.FOLDER / f"{target}.json"
+        path = measured(target, "footprint")
         if arguments.check:
             old = json.loads(path.read_text())
             same = old == table

@@ -47,6 +47,7 @@ from tinygen.planner import cluster_cost, cost, make_plan
 from tinygen.planner import plan as p
 from tinygen.project import create_project, promise, random_samples
 from tinygen.runner import run
+from tinygen.targets.measured import measured
 
 BOARD = load_board("pulp_open")
 HELD = Path(__file__).resolve().parents[1] / "tests" / "planner" / "cluster_cycles.json"
@@ -257,7 +258,7 @@ def plain() -> None:
         "error": {op: round(max(every), 4) for op, every in error.items()},
         "coefficients": found,
     }
-    path = cost.FOLDER / "cluster" / "xpulpv2_plain.json"
+    path = measured("xpulpv2", "cluster_costs_plain")
     path.write_text(json.dumps({"ri5cy": record}, indent=1, sort_keys=True) + "\n")
 
 
@@ -290,7 +291,7 @@ def main() -> None:
         "mean_error": {op: round(float(np.mean(every)), 4) for op, every in error.items()},
         "coefficients": found,
     }
-    path = cost.FOLDER / "cluster" / "xpulpv2.json"
+    path = measured("xpulpv2", "cluster_costs")
     path.write_text(json.dumps({"ri5cy": record}, indent=1, sort_keys=True) + "\n")
     rows = [
         {"op": la.op, "name": la.name, "cycles": la.cycles, "features": dict(la.features)}

@@ -49,6 +49,7 @@ from tinygen.runner.console import Console
 from tinygen.runner.elf import read_elf
 from tinygen.runner.unicorn import _Machine
 from tinygen.targets import get_target
+from tinygen.targets.measured import every, measured
 
 CORES = (
     ("armv7em", "mps2_an386"),
@@ -401,12 +402,12 @@ def errors(model: cost.CostModel, layers: list[Layer]) -> tuple[Errors, Errors]:
     found: tuple[Errors, Errors] = {}, {}
     for op in sorted({la.op for la in layers}):
         mine = [la for la in layers if la.op == op]
-        for out, costs, measured in (
+        for out, costs, counted in (
             (found[0], model.instructions, [la.instructions for la in mine]),
             (found[1], model.cycles, [la.cycles for la in mine]),
         ):
-            every = [abs(off(costs, la, n)) for la, n in zip(mine, measured, strict=True)]
-            out[op] = {"layers": len(mine), "mean": float(np.mean(every)), "max": max(every)}
+            apart = [abs(off(costs, la, n)) for la, n in zip(mine, counted, strict=True)]
+            out[op] = {"layers": len(mine), "mean": float(np.mean(apart)), "max": max(apart)}
     return found
 
 
@@ -506,7 +507,7 @@ def table() -> str:
         "prepend",
     )
     lines = [f"| target | core | fitted, held back | {' | '.join(ops_)} |", "|---" * 14 + "|"]
-    for path in sorted(cost.FOLDER.glob("*.json")):
+    for path in every("costs"):
         for cpu, fitted in sorted(json.loads(path.read_text()).items()):
             cells = [
                 " / ".join(
@@ -515,15 +516,15 @@ def table() -> str:
                 for op in ops_
             ]
             sizes = f"{fitted['fitted_layers']}, {fitted['held_back_layers']}"
-            lines.append(f"| {path.stem} | {cpu} | {sizes} | {' | '.join(cells)} |")
+            lines.append(f"| {path.parent.name} | {cpu} | {sizes} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", *general_table()])
 
 
 def general_table() -> list[str]:
     """The same of the general operators, one a row: mean, then largest."""
     fits = [
-        (f"{path.stem}, {cpu}", fitted)
-        for path in sorted(cost.FOLDER.glob("*.json"))
+        (f"{path.parent.name}, {cpu}", fitted)
+        for path in every("costs")
         for cpu, fitted in sorted(json.loads(path.read_text()).items())
     ]
     lines = [f"| general operator | {' | '.join(name for name, _ in fits)} |"]
@@ -559,7 +560,7 @@ def main() -> int:
             wrong += check(target, board_name)
             continue
         cpu, found = fit_core(target, board_name, 0.4 if args.quick else 1.0, args.general)
-        path = cost.FOLDER / f"{target}.json"
+        path = measured(target, "costs")
         known = json.loads(path.read_text()) if path.exists() else {}
         if args.general:
             found = joined(known[cpu], found)

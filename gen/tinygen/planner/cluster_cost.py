@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cycles of a step on a cluster, predicted: what the busiest core does, times fitted coefficients.
 
-costs/cluster/xpulpv2.json holds the coefficients, xpulpv2_plain.json those of operators in plain C
-that few models have, fitted by benchmarks/fit_cluster.py to cycles from GVSoC (pulp-open, eight
-cores); GAP9 takes the same ones. Everything of a layer is in them:
+targets/xpulpv2/cluster_costs.json holds the coefficients, cluster_costs_plain.json those of
+operators in plain C that few models have, fitted by benchmarks/fit_cluster.py to cycles from GVSoC
+(pulp-open, eight cores); GAP9 takes the same ones. Everything of a layer is in them:
 barriers, transfers, and the instruction cache that the layer before has left.
 """
 
@@ -17,15 +17,16 @@ from functools import cache
 from tinygen.lowering import Step
 from tinygen.planner import cost
 from tinygen.targets import Counts
+from tinygen.targets.measured import measured
 
 
 @cache
 def coefficients(target: str) -> Mapping[str, float] | None:
-    path = cost.FOLDER / "cluster" / f"{target}.json"
-    if not path.exists():
+    files = [measured(target, what) for what in ("cluster_costs", "cluster_costs_plain")]
+    if not files[0].exists():
         return None
     found: dict[str, float] = {}
-    for file in sorted(path.parent.glob(f"{target}*.json")):  # the plain ones last
+    for file in files:
         found |= json.loads(file.read_text(encoding="utf-8"))["ri5cy"]["coefficients"]
     return found
 

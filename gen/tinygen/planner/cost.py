@@ -2,7 +2,7 @@
 """Instructions and cycles of a step, predicted: rounds of its kernels' loops times fitted costs.
 
 Operators count the rounds from shape and schedule alone (`StepArgs.loops`);
-costs/<target>.json holds what one round costs on a core, fitted by benchmarks/fit_costs.py:
+targets/<target>/costs.json holds what one round costs on a core, fitted by benchmarks/fit_costs.py:
 instructions to exact counts from QEMU, cycles to a static model of the pipeline with memory that
 never waits. What memories add is tinygen.planner.stalls'.
 """
@@ -13,15 +13,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 from tinygen.lowering import Step
 from tinygen.operators.attention.cost import AttentionShape, attention_loops
 from tinygen.operators.attention.schedule import AttentionSchedule
 from tinygen.operators.feed_forward import ProductShape, block_loops
 from tinygen.targets import Counts, Loops, get_target
-
-FOLDER = Path(__file__).parent / "costs"
+from tinygen.targets.measured import measured
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ def total(costs: Mapping[str, float], counts: Mapping[str, float]) -> int:
 @cache
 def load_cost_model(target: str, cpu: str) -> CostModel | None:
     """The fit of that core, else of the simplest other Cortex with the same target, else None."""
-    path = FOLDER / f"{target}.json"
+    path = measured(target, "costs")
     if not path.exists() or not cpu.startswith("cortex"):
         return None
     fits = json.loads(path.read_text(encoding="utf-8"))

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a plan's code takes, before anything is compiled: bytes in flash and on the stack.
 
-footprints/<target>.json holds every section of every kernel on every core (its bytes, its stack
-frame, the sections that it needs), measured by benchmarks/code_size.py. Sections are followed from
-the functions that the network calls, as the linker follows them. The figures are those of the
+targets/<target>/footprint.json holds every section of every kernel on every core (its bytes, its
+stack frame, the sections that it needs), measured by benchmarks/code_size.py. Sections are followed
+from the functions that the network calls, as the linker follows them. The figures are those of the
 compiler and optimisation that the file names; kernels that change need a new measurement.
 """
 
@@ -14,13 +14,11 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 from tinygen.boards import Board, Region
 from tinygen.lowering import Step
 from tinygen.planner.plan import Footprint
-
-FOLDER = Path(__file__).parent / "footprints"
+from tinygen.targets.measured import measured
 
 _HASH, _VERSION = 68, 8
 """The model's hash and the generator's version, as strings."""
@@ -70,7 +68,7 @@ class CodeModel:
 @cache
 def load_code_model(target: str, cpu: str) -> CodeModel | None:
     """None where nobody has measured this core."""
-    path = FOLDER / f"{target}.json"
+    path = measured(target, "footprint")
     if not path.is_file():
         return None
     data = json.loads(path.read_text(encoding="utf-8"))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the kernels of a target do, counted from shapes: how often each of their loops goes round.
 
-A count is named after the loop; what one round costs on a core is fitted (costs/<target>.json).
+A count is named after the loop; what one round costs on a core is fitted (costs.json beside it).
 Here is what targets do each in their way; a loop that all have in common is counted in its
 operator's file. Who changes a kernel's loops changes its counts, and runs benchmarks/fit_costs.py
 again.
