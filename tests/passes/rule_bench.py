@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from tinygen.graph import Float, Graph, Node, Quant, Value, verify
+from tinygen.operators.max_pool import largest
 from tinygen.passes.elementwise import ELEMENTWISE, evaluate
 from tinygen.passes.engine import Rule, kind_of, rewrite
-from tinygen.passes.simulate import _largest
 
 
 class Bench:
@@ -115,7 +115,7 @@ def _run_op(op: Float, i: list[Any], shape: tuple[int, ...]) -> Any:
         case "ReduceMean":
             return i[0].mean(axis=tuple(at["axes"]), keepdims=bool(at.get("keepdims", 1)))
         case "Largest":
-            return _largest(i[0], at, shape)
+            return largest(i, at, shape)
         case "MaxPool":
             return _max_pool(i[0], at, shape)
         case "ReduceMax":

@@ -17,6 +17,7 @@ from tinygen.passes import algebra, integer, moves, norms, quantisation, rows
 from tinygen.passes.attention_node import attention_node
 from tinygen.passes.engine import rewrite
 from tinygen.passes.products import PRODUCTS_OF_MATRICES
+from tinygen.passes.rows import INTEGER_ROWS
 from tinygen.passes.sharing import share_roundings
 from tinygen.passes.simulate import simulate
 from tinygen.passes.windows import WINDOWS
@@ -387,7 +388,7 @@ def looked_up(rows_: int, axis: int = 0) -> Graph:
 def test_rows_of_a_table_are_an_embedding() -> None:
     after = rewrite(looked_up(10), (*ROWS, *moves.MOVES))
     assert [k for k in kinds(after) if k != "Move"] == ["Quant", "Embed", "Quant"]
-    (node,) = (n for n in rewrite(after, integer.INTEGER).nodes if isinstance(n.op, Embed))
+    (node,) = (n for n in rewrite(after, INTEGER_ROWS).nodes if isinstance(n.op, Embed))
     assert isinstance(node.op, Embed) and node.op.table[1].tolist() == [6, 8, 10]
 
 
@@ -399,7 +400,7 @@ def test_a_table_of_stored_integers_is_an_embedding_too() -> None:
     y = b.node("Gather", table, ids, shape=(1, 5, 3), axis=0)
     y = b.node("DequantizeLinear", y, scale, zero, shape=(1, 5, 3))
     graph = rewrite(b.graph(y), (*quantisation.PAIRS, *ROWS, *moves.MOVES))
-    (node,) = (n for n in rewrite(graph, integer.INTEGER).nodes if isinstance(n.op, Embed))
+    (node,) = (n for n in rewrite(graph, INTEGER_ROWS).nodes if isinstance(n.op, Embed))
     assert isinstance(node.op, Embed) and node.op.table[1].tolist() == [3, 4, 5]
     assert graph.values[graph.output].quant == Quant(0.5, 4)
 

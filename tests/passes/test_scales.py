@@ -10,16 +10,16 @@ import pytest
 from rule_bench import Bench
 
 from tinygen.graph import Graph, Quant
+from tinygen.operators.softmax import real_softmax
 from tinygen.passes.scales import chosen_grids, drawn, grid_of, score_grid
-from tinygen.passes.simulate import softmax
 
 RNG = np.random.default_rng(8)
 
 
 def error(scores: np.ndarray, factor: float, grid: Quant) -> float:
     q = np.clip(np.rint(scores / grid.scale) + grid.zero_point, -128, 127)
-    rounded = softmax(factor * grid.scale * (q - grid.zero_point))
-    return float(((rounded - softmax(factor * scores)) ** 2).mean())
+    rounded = real_softmax(factor * grid.scale * (q - grid.zero_point))
+    return float(((rounded - real_softmax(factor * scores)) ** 2).mean())
 
 
 @pytest.mark.parametrize("factor", [1.0, 0.25])

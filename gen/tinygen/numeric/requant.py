@@ -78,3 +78,11 @@ def inverse_sqrt(d_full: int) -> tuple[int, int]:
     e = (d_full.bit_length() + 1) // 2 - 16
     d = d_full >> (2 * e) if e >= 0 else d_full << (-2 * e)
     return min(65535, math.isqrt((1 << 62) // d)), e
+
+
+def on_grid(x: NDArray[Any], scale: float, zp: int) -> NDArray[np.float32]:
+    """Real numbers rounded onto an int8 grid and back."""
+    step = np.float32(scale)
+    q = np.clip(np.rint(x / step) + zp, -128, 127)
+    real: NDArray[np.float32] = (q - zp).astype(np.float32) * step
+    return real

@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -17,11 +18,38 @@ from tinygen.numeric import I8, I32, Requant, Shape
 from tinygen.numeric.matmul import exact_matmul
 from tinygen.numeric.requant import requantise
 from tinygen.operators.draw import Draw
+from tinygen.operators.float_form import Array, Attrs, FloatForm
 from tinygen.operators.linear import LinearArgs, tile_products
 from tinygen.operators.lut import lut
 from tinygen.operators.operator import Case, Operator, need
 from tinygen.operators.windows import outputs, within
 from tinygen.targets import Counts, Loops, scaled
+
+
+def _real(i: list[Any], attrs: Attrs, shape: Shape) -> Array:
+    """[C, H, W] -> [OH * OW, N], window by window."""
+    x, q, scales, bias = i
+    if attrs["channels_last"]:
+        x = x.transpose(2, 0, 1)
+    weight = q * scales.reshape(-1, 1, 1, 1)
+    top, left, bottom, right = attrs["pads"]
+    x = np.pad(x, ((0, 0), (top, bottom), (left, right)))
+    (sh, sw), (dh, dw), groups = attrs["strides"], attrs["dilations"], attrs["group"]
+    n, c, kh, kw = weight.shape
+    high = (x.shape[1] - dh * (kh - 1) - 1) // sh + 1
+    wide = (x.shape[2] - dw * (kw - 1) - 1) // sw + 1
+    y = np.zeros((high * wide, n), np.float32)
+    for g in range(groups):
+        outs = slice(g * n // groups, (g + 1) * n // groups)
+        part = x[g * c : (g + 1) * c]
+        for a in range(kh):
+            for b in range(kw):
+                seen = part[:, a * dh :, b * dw :][:, : sh * (high - 1) + 1 : sh]
+                seen = seen[:, :, : sw * (wide - 1) + 1 : sw].reshape(c, -1)
+                y[:, outs] += seen.T @ weight[outs, :, a, b].T
+    assert math.prod(shape) == y.size
+    result: Array = y + bias
+    return result
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +62,7 @@ class Conv(Operator):
     """
 
     word = "conv"
+    float_form = FloatForm("Convolve", "convolution", _real)
 
     weight: I8
     bias: I32

@@ -7,14 +7,22 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from tinygen.lowering import Constant, Cores, Lowered, Names, Share, Site, StepArgs
 from tinygen.numeric import I8, Shape
 from tinygen.operators.draw import Draw
+from tinygen.operators.float_form import Array, Attrs, FloatForm
 from tinygen.operators.operator import Case, Operator, need
 from tinygen.targets import Counts, Loops
+
+
+def _real(i: list[Any], attrs: Attrs, shape: Shape) -> Array:
+    ids, table = i
+    y: Array = table[np.clip(ids, 0, len(table) - 1).astype(int)]
+    return y
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +34,7 @@ class Embed(Operator):
 
     word = "embed"
     label = "tokens"
+    float_form = FloatForm("Embed", "embedding", _real, added=5, ids=True)
 
     table: I8
 

@@ -7,16 +7,30 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from tinygen.lowering import Constant, Cores, Lowered, Names, Share, Site, StepArgs
 from tinygen.lowering.cores import align8
 from tinygen.numeric import I8, I32, I64, Shape
-from tinygen.numeric.requant import clamp8, inverse_sqrt
+from tinygen.numeric.requant import clamp8, inverse_sqrt, on_grid
 from tinygen.operators.draw import Draw
+from tinygen.operators.float_form import Array, Attrs, FloatForm
 from tinygen.operators.operator import Case, Operator, need
 from tinygen.targets import Counts, Loops
+
+
+def _real(i: list[Any], attrs: Attrs, shape: Shape) -> Array:
+    mean, eps, whole = i[0].mean(axis=-1, keepdims=True), attrs["eps"], attrs.get("whole", False)
+    mean = mean if attrs.get("centred", True) else 0.0
+    centred = i[0] - (np.trunc(mean) if whole else mean)
+    variance = (centred**2).mean(axis=-1, keepdims=True)
+    if "scale" in attrs:
+        variance = on_grid(variance, attrs["scale"], attrs["zp"])
+    deviation = np.floor(np.sqrt(np.floor(variance) + eps)) if whole else np.sqrt(variance + eps)
+    y: Array = centred / deviation * i[1] + i[2]
+    return y
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +56,7 @@ class LayerNorm(Operator):
 
     word = "layernorm"
     label = "norm"
+    float_form = FloatForm("Norm", "layer normalisation", _real, doubled=True, added=3)
     overwrites = True
 
     gamma: I32

@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from tinygen.lowering import Constant, Cores, Lowered, Names, Share, Site, Slot, StepArgs, Stream
 from tinygen.lowering.context import REUSE
@@ -15,6 +16,7 @@ from tinygen.numeric import I8, I32, Requant, Shape
 from tinygen.numeric.matmul import exact_matmul
 from tinygen.numeric.requant import requantise
 from tinygen.operators.draw import Draw
+from tinygen.operators.float_form import Array, Attrs, FloatForm
 from tinygen.operators.lut import lut
 from tinygen.operators.operator import Case, Operator, need
 from tinygen.targets import Counts, Loops, PackedLinear, Target
@@ -23,6 +25,12 @@ from tinygen.targets.xpulpv2.rounding import kind_of
 
 FEW_ROWS = 5
 """Rows that fit one register tile of the cluster's kernels for few tokens."""
+
+
+def _real(i: list[Any], attrs: Attrs, shape: Shape) -> Array:
+    x, weight, scales, bias = i
+    y: Array = x @ (weight * scales[:, None]).T + bias
+    return y
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +42,7 @@ class Linear(Operator):
     """
 
     word = "linear"
+    float_form = FloatForm("Linear", "matrix product with weights", _real)
 
     weight: I8
     bias: I32

@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +16,18 @@ from tinygen.numeric import I8, Requant, Shape
 from tinygen.numeric.matmul import exact_matmul
 from tinygen.numeric.requant import requantise
 from tinygen.operators.draw import Draw
+from tinygen.operators.float_form import Array, Attrs, FloatForm
 from tinygen.operators.general import Call, General
 from tinygen.operators.operator import Case
 from tinygen.operators.view import Strided, beyond, read
 
 MOST_PRODUCTS = 33025
 """255 * 255 * 33025 < 2^31."""
+
+
+def _real(i: list[Any], attrs: Attrs, shape: Shape) -> Array:
+    y: Array = (i[0] @ i[1]) * attrs["alpha"]
+    return y
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +39,7 @@ class BatchMatMul(General):
     """
 
     word = "matmul"
+    float_form = FloatForm("Scores", "product of two activations", _real, doubled=True, added=5)
     header = "matmul.h"
 
     a: Strided

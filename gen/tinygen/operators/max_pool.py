@@ -7,15 +7,28 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from tinygen.lowering import Cores, Lowered, Names, Share, Site, StepArgs
 from tinygen.numeric import I8, Shape
 from tinygen.operators.draw import Draw
+from tinygen.operators.float_form import Array, Attrs, FloatForm
 from tinygen.operators.operator import Case, Operator, need
 from tinygen.operators.windows import outputs, within
 from tinygen.targets import Counts, Loops
+
+
+def largest(i: list[Any], attrs: Attrs, shape: Shape) -> Array:
+    (top, left, bottom, right), (kh, kw), (sh, sw) = (
+        attrs[k] for k in ("pads", "kernel", "strides")
+    )
+    x = np.pad(i[0], ((top, bottom), (left, right), (0, 0)), constant_values=-np.inf)
+    high, wide = (x.shape[0] - kh) // sh + 1, (x.shape[1] - kw) // sw + 1
+    parts = [x[i::sh, j::sw][:high, :wide] for i, j in np.ndindex(kh, kw)]
+    y: Array = np.max(parts, axis=0).reshape(shape)
+    return y
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +40,7 @@ class MaxPool(Operator):
 
     word = "max"
     label = "pool"
+    float_form = FloatForm("Largest", "maximum", largest, rounds=False)
 
     kernel: tuple[int, int]
     stride: tuple[int, int] = (1, 1)

@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -14,8 +15,14 @@ from tinygen.lowering import Cores, Lowered, Names, Share, Site, StepArgs
 from tinygen.numeric import I8, Requant, Shape
 from tinygen.numeric.requant import requantise
 from tinygen.operators.draw import Draw
+from tinygen.operators.float_form import Array, Attrs, FloatForm
 from tinygen.operators.operator import Case, Operator, need
 from tinygen.targets import Counts, Loops
+
+
+def _real(i: list[Any], attrs: Attrs, shape: Shape) -> Array:
+    y: Array = i[0].mean(axis=0) * attrs.get("times", 1.0)
+    return y
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +31,7 @@ class MeanPool(Operator):
 
     word = "mean"
     label = "pool"
+    float_form = FloatForm("Mean", "mean", _real, doubled=True, added=1)
 
     bias: int
     requant: Requant

@@ -16,6 +16,7 @@ from tinygen.errors import TinygenError
 from tinygen.lowering import Cores, Lowered, Site
 from tinygen.numeric import I8, Shape
 from tinygen.operators.draw import Draw
+from tinygen.operators.float_form import FloatForm
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +49,8 @@ class Operator(ABC):
     """In reports, in names, and of its C function."""
     label: ClassVar[str] = ""
     """Its name in a network, outside of blocks; "": the word."""
+    float_form: ClassVar[FloatForm | None] = None
+    """What it was made from, if rewriting has a form of its own for that."""
     is_view: ClassVar[bool] = False
     """Nothing runs: the result is the input or a part of it, as it lies there."""
     overwrites: ClassVar[bool] = False

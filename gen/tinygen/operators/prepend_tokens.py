@@ -12,6 +12,7 @@ import numpy as np
 from tinygen.lowering import Constant, Lowered, Names, Site, Slot, StepArgs
 from tinygen.numeric import I8, Shape
 from tinygen.operators.draw import Draw
+from tinygen.operators.float_form import FloatForm
 from tinygen.operators.operator import Case, Operator, need
 from tinygen.targets import Counts, Loops
 
@@ -27,6 +28,7 @@ class PrependTokens(Operator):
 
     word = "prepend"
     label = "class_token"
+    float_form = FloatForm("Join", "concatenation", lambda i, _, __: np.concatenate(i), added=1)
 
     rows: I8
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +15,27 @@ from tinygen.lowering import Constant
 from tinygen.numeric import I8, U8, U16, RowScale, Shape
 from tinygen.numeric.requant import clamp8, row_reciprocal
 from tinygen.operators.draw import Draw
+from tinygen.operators.float_form import Array, Attrs, FloatForm
 from tinygen.operators.general import Call, Field, General, Ref
 from tinygen.operators.operator import Case
+
+
+def _real(i: list[Any], attrs: Attrs, shape: Shape) -> Array:
+    scores, mask = i[0], attrs.get("mask")
+    if mask is not None:  # [S or 1, T] for every head's rows
+        rows = np.resize(mask, scores.shape) if len(mask) > 1 else mask
+        scores = np.where(rows, scores, -np.inf)
+    y = real_softmax(scores * attrs.get("beta", 1.0), attrs.get("weights"))
+    levels = attrs.get("levels")  # QuantLib's rounds them down
+    return y if levels is None else np.asarray(np.floor(y * levels) / levels)
+
+
+def real_softmax(x: Array, weights: Array | None = None) -> Array:
+    """Over the last axis. weights: a table of its own for the distances from the maximum."""
+    below = x.max(axis=-1, keepdims=True) - x
+    e = np.exp(-below) if weights is None else weights[np.rint(below).astype(int)]
+    y: Array = e / e.sum(axis=-1, keepdims=True)
+    return y
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +49,7 @@ class Softmax(General):
     """
 
     word = "softmax"
+    float_form = FloatForm("Softmax", "softmax", _real, rounds=False)
     header = "softmax.h"
 
     outer: int

@@ -5,24 +5,13 @@ from __future__ import annotations
 
 from tinygen.errors import TinygenError
 from tinygen.graph import Float, Graph, Node
+from tinygen.passes.canonical import FORMS, form_of
 from tinygen.passes.elementwise import ELEMENTWISE
 from tinygen.passes.engine import kind_of
 from tinygen.passes.masks import NEVER
 from tinygen.passes.unsupported import INSTEAD, unsupported
 
-ANCHORS = {"Linear", "Convolve", "Norm", "Scores", "Mean", "Largest", "Join", "Softmax", "Embed"}
-WORDS = {
-    "Linear": "matrix product with weights",
-    "Convolve": "convolution",
-    "Norm": "layer normalisation",
-    "Scores": "product of two activations",
-    "Mean": "mean",
-    "Largest": "maximum",
-    "Embed": "embedding",
-    "Join": "concatenation",
-    "Softmax": "softmax",
-}
-KNOWN = ANCHORS | ELEMENTWISE | {"Move", "Grid", "Quant"}
+KNOWN = FORMS.keys() | ELEMENTWISE | {"Move", "Grid", "Quant"}
 QUANTISE = "quantise it (`tinygen quantize` chooses operators that fit)"
 
 
@@ -37,19 +26,19 @@ def refuse_leftovers(graph: Graph) -> None:
             raise TinygenError(unsupported(node))
     quantised = {v.name for v in graph.values.values() if v.quant is not None}
     for node in sorted(left, key=lambda n: _kind(n) != "Softmax"):
-        if _kind(node) in ANCHORS | {"Add"}:
+        if _kind(node) in FORMS.keys() | {"Add"}:
             _refuse(graph, node, quantised)
     for node in left:
         if _kind(node) not in ("Grid",):
             raise TinygenError(
-                f"node {node.name} ({WORDS.get(_kind(node), _kind(node))}) has no integer form "
+                f"node {node.name} ({_title(node, _kind(node))}) has no integer form "
                 "where it stands: open an issue with this model"
             )
 
 
 def _refuse(graph: Graph, node: Node, quantised: set[str]) -> None:
     kind = _kind(node)
-    what = WORDS.get(kind, "sum")
+    what = _title(node, "sum")
     constants = {v.name for v in graph.values.values() if v.data is not None}
     grids = {n.output for n in graph.nodes if _kind(n) == "Grid"}
     known = quantised | constants | grids
@@ -102,3 +91,8 @@ def _masked(graph: Graph, softmax: Node) -> bool:
 
 def _kind(node: Node) -> str:
     return node.op.kind if isinstance(node.op, Float) else ""
+
+
+def _title(node: Node, otherwise: str) -> str:
+    form = form_of(node)
+    return otherwise if form is None else form.title

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinygen.numeric.requant import on_grid
+
 F32 = NDArray[np.float32]
 Attrs = Mapping[str, Any]
 Function = Callable[[Attrs, list[Any]], Any]
@@ -30,9 +32,7 @@ def _sigmoid(x: Any) -> Any:
 
 def _round(attrs: Attrs, a: list[Any]) -> Any:
     """Onto the grid of a Quant node and back."""
-    scale, zp = np.float32(attrs["scale"]), attrs["zp"]
-    q = np.clip(np.rint(a[0] / scale) + zp, -128, 127)
-    return (q - zp).astype(np.float32) * scale
+    return on_grid(a[0], attrs["scale"], attrs["zp"])
 
 
 def _clip(attrs: Attrs, a: list[Any]) -> Any:
@@ -43,7 +43,8 @@ def _clip(attrs: Attrs, a: list[Any]) -> Any:
 
 def _integer_gelu(attrs: Attrs, a: list[Any]) -> Any:
     """QuantLib's: x floor((one + L) / 2), L = sign(x) (one - (min(|x|, -b) + b)^2), integers."""
-    x, b, one = a[0].astype(np.float64), float(attrs["b"]), float(attrs["one"])
+    x = a[0].astype(np.float64)
+    b, one = (float(np.asarray(attrs[k]).item()) for k in ("b", "one"))
     return x * np.floor((one + np.sign(x) * (one - (np.minimum(np.abs(x), -b) + b) ** 2)) / 2)
 
 

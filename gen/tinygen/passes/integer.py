@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygen.graph import Float, Node, Quant
-from tinygen.operators import Conv, Embed, Linear, Lut, MaxPool, PrependTokens, Reshape, SelectToken
+from tinygen.operators import Conv, Linear, Lut, MaxPool, PrependTokens, Reshape, SelectToken
 from tinygen.passes import multipliers
 from tinygen.passes.algebra import factor_of, offset_of
 from tinygen.passes.constants import F64, as_grid, is_constant, real
@@ -22,7 +22,7 @@ DIAGONAL = 64
 """Features up to which a factor for each is a product with a diagonal matrix (4 KB of flash)."""
 
 
-def _rounded(scope: Scope, node: Node, kind: str) -> tuple[Node, Quant] | None:
+def rounded_from(scope: Scope, node: Node, kind: str) -> tuple[Node, Quant] | None:
     """The operator that a Quant node rounds, and the grid."""
     inner = scope.made_by(node.inputs[0], kind)
     grid = scope.quant(node.output)
@@ -36,7 +36,7 @@ def _arrays(scope: Scope, names: tuple[str, ...]) -> list[Any]:
 @rule("Quant")
 def integer_linear(scope: Scope, node: Node) -> Result:
     """round(x W + b) -> Linear."""
-    found = _rounded(scope, node, "Linear")
+    found = rounded_from(scope, node, "Linear")
     x = scope.quant(found[0].inputs[0]) if found else None
     if found is None or x is None:
         return None
@@ -50,7 +50,7 @@ def integer_linear(scope: Scope, node: Node) -> Result:
 @rule("Quant")
 def integer_convolution(scope: Scope, node: Node) -> Result:
     """round(conv(x)) -> Conv, whose result is token-major."""
-    found = _rounded(scope, node, "Convolve")
+    found = rounded_from(scope, node, "Convolve")
     x = scope.quant(found[0].inputs[0]) if found else None
     if found is None or x is None:
         return None
@@ -77,7 +77,7 @@ def integer_convolution(scope: Scope, node: Node) -> Result:
 @rule("Quant")
 def integer_norm(scope: Scope, node: Node) -> Result:
     """round(layer_norm(x)) -> LayerNorm."""
-    found = _rounded(scope, node, "Norm")
+    found = rounded_from(scope, node, "Norm")
     x = scope.quant(found[0].inputs[0]) if found else None
     if found is None or x is None:
         return None
@@ -159,7 +159,7 @@ def _period(c: F64, d: F64) -> tuple[int, F64, F64]:
 @rule("Quant")
 def integer_residual(scope: Scope, node: Node) -> Result:
     """round(a + b) -> Add; b may be a constant on a grid."""
-    found = _rounded(scope, node, "Add")
+    found = rounded_from(scope, node, "Add")
     if found is None:
         return None
     inner, y = found
@@ -206,7 +206,7 @@ def _in_int8(scope: Scope, name: str, beside: Quant) -> tuple[Any, Quant] | None
 @rule("Quant")
 def integer_mean(scope: Scope, node: Node) -> Result:
     """round(mean of rows) -> MeanPool."""
-    found = _rounded(scope, node, "Mean")
+    found = rounded_from(scope, node, "Mean")
     x = scope.quant(found[0].inputs[0]) if found else None
     if found is None or x is None:
         return None
@@ -230,24 +230,9 @@ def integer_maximum(scope: Scope, node: Node) -> Result:
 
 
 @rule("Quant")
-def integer_embedding(scope: Scope, node: Node) -> Result:
-    """round(row of a table) -> Embed, the table rounded."""
-    found = _rounded(scope, node, "Embed")
-    if found is None or scope.quant(found[0].inputs[0]) != Quant(1.0, -128):
-        return None
-    inner, y = found
-    ids, table = inner.inputs
-    values = real(scope, table)
-    if values is None:
-        return None
-    op = Embed(to_grid(values.astype(np.float32), y))
-    return scope.emit(op, (ids,), scope.shape(node.output), quant=y, name=inner.name)
-
-
-@rule("Quant")
 def integer_class_token(scope: Scope, node: Node) -> Result:
     """round(constant rows before x) -> PrependTokens, x brought to the same scale first."""
-    found = _rounded(scope, node, "Join")
+    found = rounded_from(scope, node, "Join")
     if found is None or len(found[0].inputs) != 2:
         return None
     inner, y = found
@@ -292,7 +277,6 @@ INTEGER = (
     integer_residual,
     integer_mean,
     integer_maximum,
-    integer_embedding,
     integer_class_token,
 )
 VIEWS = (view,)

@@ -19,6 +19,7 @@ import math
 from collections.abc import Mapping
 
 from tinygen.graph import Float, Node, Value
+from tinygen.passes.canonical import FORMS
 from tinygen.passes.elementwise import BINARY, MONOTONE, UNARY
 
 CONSTANT, GRID, INPUT = 2, 1, 1
@@ -27,8 +28,11 @@ MOVING |= {"Split", "Slice", "Gather", "Expand", "Concat"}
 WHOLE = {"Gemm", "Attention", "BatchNormalization", "Floor", "RequantShift", "iLayerNorm"}
 WHOLE |= {"IntegerMean", "iSoftmax", "iGELU", "IntegerAdd"}
 """Spelled out as several operators."""
-ADDED = {"Mask": 2, "Join": 1, "Embed": 5}
-DOUBLED = {"Quant": 1, "Scores": 5, "Norm": 3, "Mean": 1}
+ADDED = {"Mask": 2}
+DOUBLED = {"Quant": 1}
+for _form in FORMS.values():
+    if _form.added is not None:
+        (DOUBLED if _form.doubled else ADDED)[_form.kind] = _form.added
 
 
 class Weights:

@@ -32,7 +32,7 @@ from tinygen.passes.products import PRODUCTS_OF_MATRICES
 from tinygen.passes.quantisation import PAIRS, ROUNDING
 from tinygen.passes.quantlib import QUANTLIB, integer_input
 from tinygen.passes.roundings import nearest, roundings
-from tinygen.passes.rows import ROWS
+from tinygen.passes.rows import INTEGER_ROWS, ROWS
 from tinygen.passes.scales import CHOSEN, choose_scales, chosen_grids, grid_of, normalised
 from tinygen.passes.sharing import share_roundings
 from tinygen.passes.tables import make_tables
@@ -198,8 +198,8 @@ ROUNDED: tuple[Callable[[Graph], Graph], ...] = (
 )
 STEPS: tuple[Callable[[Graph], Graph], ...] = (
     make_tables,
-    _rules(*INTEGER, *VIEWS),
-    _rules(*INTEGER, *GENERAL),
+    _rules(*INTEGER, *INTEGER_ROWS, *VIEWS),
+    _rules(*INTEGER, *INTEGER_ROWS, *GENERAL),
     _rules(*MOVEMENT),
     drop_identities,
     fuse_tables,

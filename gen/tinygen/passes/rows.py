@@ -19,10 +19,12 @@ from typing import Any
 import numpy as np
 
 from tinygen.errors import TinygenError
-from tinygen.graph import Float, Node
+from tinygen.graph import Float, Node, Quant
+from tinygen.operators import Embed
 from tinygen.passes.constants import as_grid, is_constant, real
 from tinygen.passes.elementwise import BINARY
 from tinygen.passes.engine import Result, Scope, rule
+from tinygen.passes.integer import rounded_from
 from tinygen.passes.moves import (
     Index,
     bijective,
@@ -36,6 +38,7 @@ from tinygen.passes.moves import (
     rows_of,
     transposed,
 )
+from tinygen.passes.tables import to_grid
 
 
 def attribute(node: Node, key: str, default: Any = None) -> Any:
@@ -254,6 +257,21 @@ def rows_of_a_table(scope: Scope, node: Node) -> Result:
     return move(scope, y, None, scope.shape(node.output))
 
 
+@rule("Quant")
+def integer_embedding(scope: Scope, node: Node) -> Result:
+    """round(row of a table) -> Embed, the table rounded."""
+    found = rounded_from(scope, node, "Embed")
+    if found is None or scope.quant(found[0].inputs[0]) != Quant(1.0, -128):
+        return None
+    inner, y = found
+    ids, table = inner.inputs
+    values = real(scope, table)
+    if values is None:
+        return None
+    op = Embed(to_grid(values.astype(np.float32), y))
+    return scope.emit(op, (ids,), scope.shape(node.output), quant=y, name=inner.name)
+
+
 @rule("Concat")
 def join_of_rows(scope: Scope, node: Node) -> Result:
     """Concatenation: the axis comes to the front, then rows follow rows."""
@@ -327,3 +345,5 @@ ROWS = (
     row_operator_before_row_order,
     residual_of_one_move,
 )
+INTEGER_ROWS = (integer_embedding,)
+"""After the canonical form."""

@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygen.graph import Float, Graph, Node, Quant, Value
+from tinygen.operators.softmax import real_softmax
+from tinygen.passes.canonical import ROUNDED, form_of
 from tinygen.passes.elementwise import ELEMENTWISE
 from tinygen.passes.engine import tidy
 from tinygen.passes.masks import refuse_weak_masks, weak
-from tinygen.passes.simulate import simulate, softmax
+from tinygen.passes.simulate import simulate
 
-NEEDING = {"Linear", "Convolve", "Norm", "Scores", "Mean", "Join", "Embed"}
 PAIRS = {"Add", "Sub", "Mul", "Div", "Max", "Min"}
 """They need a grid too where they take two activations; else they belong to a table."""
 ENOUGH = -12.0
@@ -94,13 +95,13 @@ def unrounded(graph: Graph) -> list[str]:
     end = _end(graph)
     for node in graph.nodes:
         needing = node.output == end and _kind(node) in ELEMENTWISE - {"Quant"}
-        needing |= _kind(node) in NEEDING or len(sources.get(node.output, ())) > 1
+        needing |= _kind(node) in ROUNDED or len(sources.get(node.output, ())) > 1
         needing |= _kind(node) == "Softmax" and not _only_weighs(graph, readers, node)
         if not needing and node.output != graph.output:
             # a function of one tensor that a product reads as it is
             after = list(_beyond_moves(readers, node.output))
             needing = node.output in tables and any(
-                _kind(n) in NEEDING or len(sources.get(n.output, ())) > 1 or n.output in affine
+                _kind(n) in ROUNDED or len(sources.get(n.output, ())) > 1 or n.output in affine
                 for n in after
             )
         if not needing:
@@ -188,7 +189,9 @@ def score_grid(
 
     def weights(real: NDArray[Any]) -> NDArray[Any]:
         with np.errstate(invalid="ignore"):  # a row that sees nothing
-            return softmax(factor * (real if visible is None else np.where(visible, real, -np.inf)))
+            return real_softmax(
+                factor * (real if visible is None else np.where(visible, real, -np.inf))
+            )
 
     exact = weights(scores)
     counting = scores if visible is None else scores[visible]
@@ -255,7 +258,8 @@ def drawn(graph: Graph) -> NDArray[np.float32]:
     rng = np.random.default_rng(0)
     shape = SAMPLES, *graph.values[graph.input].shape
     for node in graph.nodes:
-        if _kind(node) == "Embed":
+        form = form_of(node)
+        if form is not None and form.ids:
             rows = graph.values[node.inputs[1]].shape[0]
             return rng.integers(0, rows, shape).astype(np.float32)
     return rng.normal(middle, 255 * quant.scale / 6, shape).astype(np.float32)

@@ -6,9 +6,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tinygen.graph import Float, Graph, Node
+from tinygen.passes.canonical import ROUNDED
 from tinygen.passes.engine import tidy
 
-ANCHORS = {"Linear", "Convolve", "Norm", "Scores", "Mean", "Join", "Add", "Embed"}
+ANCHORS = ROUNDED | {"Add"}
 
 
 def share_roundings(graph: Graph) -> Graph:
