@@ -17,6 +17,7 @@ import argparse
 import fnmatch
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -156,6 +157,7 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # a worktree is removed then, too
     args = arguments()
     if args.command == "compare":
         return report(load(args.before), load(args.after), args.ignore)
