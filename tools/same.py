@@ -17,12 +17,14 @@ import argparse
 import fnmatch
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -123,10 +125,22 @@ def record_at(commit: str, args: argparse.Namespace) -> Records:
             command += ["--only", args.only, "--jobs", str(args.jobs)]
             command += ["--quick"] if args.quick else []
             command += ["--keep", str(args.keep / "before")] if args.keep else []
-            subprocess.run(command, check=True)
+            run_group(command)
             return load(out)
         finally:
             subprocess.run([*git, "remove", "--force", str(tree)], check=True)
+
+
+def run_group(command: list[str]) -> None:
+    """A process with its workers; they end with this one."""
+    with subprocess.Popen(command, start_new_session=True) as process:
+        try:
+            if process.wait():
+                raise SystemExit(f"{' '.join(command)}: status {process.returncode}")
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
 
 
 def arguments() -> argparse.Namespace:
@@ -156,6 +170,7 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # a worktree is removed then, too
     args = arguments()
     if args.command == "compare":
         return report(load(args.before), load(args.after), args.ignore)

@@ -2,7 +2,8 @@
 """Board descriptions: schema and loading."""
 
 from tinygen.boards.load import all_boards, fault, load_board, make_board, read_board
-from tinygen.boards.model import Board, Core, Emulation, Region, Zephyr
+from tinygen.boards.model import Board
+from tinygen.boards.parts import Core, Emulation, Region, Zephyr
 
 __all__ = [
     "Board",

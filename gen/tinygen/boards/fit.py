@@ -9,12 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
+from tinygen.boards.parts import Core, Region, Zephyr
 from tinygen.names import identifier
-
-if TYPE_CHECKING:
-    from tinygen.boards.model import Board, Core, Region
 
 END = 1 << 32
 """Of the address space."""
@@ -144,27 +141,33 @@ def _apart(texts: Sequence[str | None], field: str, what: str) -> None:
             raise ValueError(f"memory.{at}.{field}: two regions have {what}, {text}")
 
 
-def templates(board: Board) -> None:
+def templates(
+    names: Sequence[str],
+    target: str,
+    regions: Sequence[Region],
+    zephyr: Zephyr | None,
+    host: bool,
+) -> None:
     """Each can be made of what the description holds."""
-    if len(set(board.templates)) != len(board.templates):
+    if len(set(names)) != len(names):
         raise ValueError("templates: one is named twice")
-    for name in board.templates:
-        if (name == "pulp-sdk") != (board.core.target == "xpulpv2"):
-            raise ValueError(f"templates: {name} has no kernels for target {board.core.target}")
-        if name == "zephyr" and board.zephyr is None:
+    for name in names:
+        if (name == "pulp-sdk") != (target == "xpulpv2"):
+            raise ValueError(f"templates: {name} has no kernels for target {target}")
+        if name == "zephyr" and zephyr is None:
             raise ValueError(
                 "templates: zephyr needs the field `zephyr` with `board`, which `tinygen boards "
                 "import` writes"
             )
         if name == "baremetal":
-            _baremetal(board)
+            _baremetal(regions, host)
 
 
-def _baremetal(board: Board) -> None:
-    if not board.flash:
+def _baremetal(regions: Sequence[Region], host: bool) -> None:
+    if not any(r.kind == "flash" for r in regions):
         raise ValueError("memory: template baremetal needs a region of the kind flash")
-    for at, region in enumerate(board.memory):
+    for at, region in enumerate(regions):
         if region.section in _SECTIONS | _SCRIPT:
             raise ValueError(f"memory.{at}.section: {region.section} is the linker script's own")
-        if region.clock and not board.emulation.host:
+        if region.clock and not host:
             raise ValueError(f"memory.{at}.clock: template baremetal turns on no clocks")

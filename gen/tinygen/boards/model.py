@@ -5,108 +5,14 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from tinygen.boards import fit
-from tinygen.boards.texts import (
-    Alias,
-    Clock,
-    ConfLine,
-    Cpu,
-    Flag,
-    Integer,
-    Label,
-    Name,
-    Overlay,
-    Section,
-    Title,
-    ZephyrBoard,
-)
+from tinygen.boards.parts import Core, Emulation, Power, Region, Strict, Zephyr
+from tinygen.boards.texts import Alias, Name, Title
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Region(_Strict):
-    """One memory. base and size in bytes."""
-
-    name: Label
-    kind: Literal["flash", "ram", "code", "external"]
-    """code: fast memory that the core fetches hot kernels from (ITCM).  external: RAM behind a
-    serial port (L3), not in the address space: only copies reach it."""
-    base: Integer = Field(ge=0)
-    size: Integer = Field(gt=0)
-    speed: float = Field(default=1.0, gt=0)
-    """Cost of an access relative to the fastest memory of the board (1.0)."""
-    wait: float = Field(default=0.0, ge=0)
-    """Flash: cycles that the core waits for each byte of what it reads in sequence (weights)."""
-    masters: tuple[Literal["core", "dma"], ...] = ("core",)
-    section: Section | None = None
-    """Its linker section, in Zephyr the zephyr,memory-region of its devicetree node; None = the
-    default RAM."""
-    clock: Clock | None = None
-    """STM32: what LL_<bus>_GRP1_EnableClock must get before the first access, e.g.
-    LL_AHB2_GRP1_PERIPH_D2SRAM1; None = always clocked."""
-    reserved: Integer = Field(default=0, ge=0)
-    """Bytes the rest of the firmware needs here (stack, RTOS, libc)."""
-
-    @property
-    def usable(self) -> int:
-        return max(0, self.size - self.reserved)
-
-
-class Core(_Strict):
-    """cpu: the compiler's name (-mcpu).  target: key of tinygen.targets."""
-
-    cpu: Cpu
-    target: Literal["portable", "armv7em", "xpulpv2"]
-    cflags: tuple[Flag, ...] = ()
-    count: Integer = Field(default=1, ge=1, le=64)
-    clock_hz: Integer = Field(gt=0, le=100_000_000_000)
-    dcache: Integer = Field(default=0, ge=0)
-    """Bytes of data cache."""
-
-
-class Power(_Strict):
-    """What the running core takes, and where that is from."""
-
-    mw_per_mhz: float = Field(gt=0)
-    source: Title
-
-
-class Emulation(_Strict):
-    """How the board is run without hardware."""
-
-    qemu_machine: Name | None = None
-    unicorn_cpu: Name | None = None
-    host: bool = False
-    """The project also builds for this computer (and, unless gvsoc, only for it)."""
-    gvsoc: Name | None = None
-    """GVSoC's target; needs the PULP SDK."""
-    chip: str | None = None
-    """Family under boards/chips/: the image that is flashed runs on a model of the chip."""
-
-
-class Zephyr(_Strict):
-    """The board in Zephyr.
-
-    board    name with its qualifiers, as `west build -b` takes it
-    conf     lines of zephyr/boards/<board>.conf
-    overlay  text of zephyr/boards/<board>.overlay
-    """
-
-    board: ZephyrBoard
-    conf: tuple[ConfLine, ...] = ()
-    overlay: Overlay = ""
-
-    @property
-    def file(self) -> str:
-        """<board> in the names of .conf and .overlay."""
-        return self.board.replace("/", "_")
-
-
-class Board(_Strict):
+class Board(Strict):
     """One YAML file under boards/."""
 
     name: Name
@@ -125,7 +31,9 @@ class Board(_Strict):
     def _fits(self) -> Self:
         fit.core(self.core, self.emulation.host)
         fit.memory(self.memory, self.core.target)
-        fit.templates(self)
+        fit.templates(
+            self.templates, self.core.target, self.memory, self.zephyr, self.emulation.host
+        )
         return self
 
     @property

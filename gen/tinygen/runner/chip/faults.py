@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from tinygen.runner.chip.machine import Machine
+from tinygen.boards import Board
+from tinygen.runner.chip.core import Core
+from tinygen.runner.chip.scs import SystemControl
 
 _NO_EXECUTE, _UNALIGNED, _NO_FPU, _DENIED = 1, 2, 3, 4
 
@@ -23,11 +24,20 @@ class Fault:
     pc: int
 
 
+class Stopped(Protocol):
+    """What of a machine tells why it stopped. state: that of hooks.c."""
+
+    board: Board
+    state: Any
+    core: Core
+    scs: SystemControl
+
+
 def _access(size: int, store: bool) -> str:
     return f"{'a store' if store else 'a load'} of {size} bytes"
 
 
-def unmapped(machine: Machine, address: int, size: int, store: bool) -> Fault:
+def unmapped(machine: Stopped, address: int, size: int, store: bool) -> Fault:
     """An access to an address that no memory and no register answers."""
     pc = machine.core.get("PC")
     access = _access(size, store)
@@ -46,7 +56,7 @@ def unmapped(machine: Machine, address: int, size: int, store: bool) -> Fault:
     )
 
 
-def _nearest(machine: Machine, address: int) -> str:
+def _nearest(machine: Stopped, address: int) -> str:
     """The memory that the address just misses."""
     for region in machine.board.memory:
         end = region.base + region.size
@@ -57,7 +67,7 @@ def _nearest(machine: Machine, address: int) -> str:
     return ""
 
 
-def denied(machine: Machine, address: int, size: int) -> Fault:
+def denied(machine: Stopped, address: int, size: int) -> Fault:
     """A store into memory that cannot be written."""
     where = next(
         (r.name for r in machine.board.flash if r.base <= address < r.base + r.size),
@@ -70,7 +80,7 @@ def denied(machine: Machine, address: int, size: int) -> Fault:
     )
 
 
-def fault_of(machine: Machine, number: int | None = None, error: str = "") -> Fault:
+def fault_of(machine: Stopped, number: int | None = None, error: str = "") -> Fault:
     """What hooks.c or Unicorn stopped for."""
     state, core = machine.state, machine.core
     pc, address = int(state.fault_pc), int(state.fault_address)
@@ -112,7 +122,7 @@ def fault_of(machine: Machine, number: int | None = None, error: str = "") -> Fa
     return Fault(error or f"exception {number} of Unicorn", pc)
 
 
-def _why(machine: Machine, address: int) -> str:
+def _why(machine: Stopped, address: int) -> str:
     for d in machine.scs.mpu.denied():
         if d.first <= address <= d.last:
             return (
