@@ -187,7 +187,7 @@ def layer_header(size: int) -> str:
 def operator_source(target_name: str, op: Any, inputs: list[NDArray[np.int8]]) -> str:
     """A linear layer, LayerNorm, residual or table by itself."""
     target = get_target(target_name)
-    text = '#include "layer.h"\n#include "tinygen/elementwise.h"\n'
+    text = '#include "layer.h"\n#include "tinygen/add.h"\n#include "tinygen/lut.h"\n'
     text += '#include "tinygen/layernorm.h"\n#include "tinygen/linear.h"\n'
     for name, x in zip("xz", inputs, strict=False):
         text += array(f"input_{name}", x, "int8_t")

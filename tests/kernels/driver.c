@@ -4,11 +4,15 @@
  * One source for the host (sanitizers, buffers of exact size) and for emulated cores (no libc,
  * guard zones around every buffer). All streams are int32 words; bytes are padded to words.
  */
+#include "tinygen/add.h"
 #include "tinygen/attention.h"
 #include "tinygen/conv.h"
 #include "tinygen/dot_product_attention.h"
-#include "tinygen/elementwise.h"
+#include "tinygen/embed.h"
 #include "tinygen/layernorm.h"
+#include "tinygen/lut.h"
+#include "tinygen/max.h"
+#include "tinygen/mean.h"
 
 #include "driver.h"
 

@@ -23,7 +23,7 @@ def cluster_source(plan: p.Plan) -> str:
         extra = '#include "tinygen/stage.h"\n'
         load = "".join(staging.load(plan, i) for i in range(plan.staging.slots)) + load
     copy = "#include <string.h>\n" if "memcpy(" in body else ""
-    headers = {s.args.shared_header for s in plan.steps if s.args.shared_header}
+    headers = {s.args.header for s in plan.steps if s.args.header}
     store = _move(plan, OUTPUT_COPY, f"tg_cluster_store(call->output, {{}}, {up}_OUTPUT_SIZE);")
     if not store:
         last = place(plan, plan.steps[-1].output)

@@ -60,8 +60,6 @@ class StepArgs(ABC):
 
     header: ClassVar[str] = ""
     """Under kernels/include/tinygen: declares the kernel; "" if none is called."""
-    shared_header: ClassVar[str] = ""
-    """The same on a cluster, beside cluster.h."""
     block_bytes: ClassVar[int] = 0
     """sizeof the parameter block on a 32-bit core."""
 

@@ -76,7 +76,7 @@ class Add(Operator):
 
 @dataclass(frozen=True, eq=False)
 class AddStep(StepArgs):
-    header = "elementwise.h"
+    header = "add.h"
     block_bytes = 16
 
     ma: int

@@ -61,7 +61,7 @@ class Embed(Operator):
 
 @dataclass(frozen=True, eq=False)
 class EmbedStep(StepArgs):
-    header = "elementwise.h"
+    header = "embed.h"
 
     table: I8
     rows: int

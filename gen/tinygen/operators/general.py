@@ -132,10 +132,6 @@ class GeneralStep(StepArgs):
         return self.op.header
 
     @property
-    def shared_header(self) -> str:  # type: ignore[override]
-        return self.op.header
-
-    @property
     def block_bytes(self) -> int:  # type: ignore[override]
         return sum(call.block_bytes for call in self.op.calls())
 

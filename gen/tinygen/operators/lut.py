@@ -49,7 +49,7 @@ def lut(x: I8, table: I8) -> I8:
 
 @dataclass(frozen=True, eq=False)
 class LutStep(StepArgs):
-    header = "elementwise.h"
+    header = "lut.h"
 
     table: I8
     count: int

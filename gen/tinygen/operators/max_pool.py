@@ -92,7 +92,7 @@ class MaxPool(Operator):
 class MaxStep(StepArgs):
     """Geometry as in `tg_max_t`; size, out: (h, w).  pads: top, left."""
 
-    header = "elementwise.h"
+    header = "max.h"
     block_bytes = 40
 
     size: tuple[int, int]

@@ -59,7 +59,7 @@ class MeanPool(Operator):
 
 @dataclass(frozen=True, eq=False)
 class MeanStep(StepArgs):
-    header = "elementwise.h"
+    header = "mean.h"
     block_bytes = 16
 
     bias: int

@@ -6,7 +6,6 @@
 #include "tinygen/conv.h"
 #include "tinygen/dma.h"
 #include "tinygen/dot_product_attention.h"
-#include "tinygen/elementwise.h"
 #include "tinygen/layernorm.h"
 
 TG_BEGIN
@@ -98,26 +97,6 @@ void tg_cluster_layernorm_steps_s8(const tg_layernorm_steps_t *op, const int8_t 
 void tg_cluster_dot_product_attention_s8(const tg_dot_product_attention_t *op, const int8_t *q,
                                          const int8_t *k, const int8_t *v, int32_t rows,
                                          int32_t keys, int8_t *y, void *work);
-
-void tg_cluster_add_s8(const tg_add_t *op, const int8_t *a, const int8_t *b, int32_t count,
-                       int8_t *y);
-
-/* b: near. */
-void tg_cluster_add_wide_s8(const tg_add_t *op, const int8_t *a, const int16_t *b, int32_t count,
-                            int8_t *y);
-
-void tg_cluster_lut_s8(const int8_t *table, const int8_t *x, int32_t count, int8_t *y, void *work);
-
-/* Rows to cores; the table is read where it is, far. */
-void tg_cluster_embed_s8(const int8_t *table, int32_t count, int32_t width, const int8_t *x,
-                         int32_t rows, int8_t *y);
-
-/* Features to cores. */
-void tg_cluster_mean_s8(const tg_mean_t *op, const int8_t *x, int32_t rows, int32_t features,
-                        int8_t *y);
-
-/* Windows to cores. */
-void tg_cluster_max_s8(const tg_max_t *op, const int8_t *x, int32_t windows, int8_t *y);
 
 TG_END
 

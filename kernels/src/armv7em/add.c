@@ -2,9 +2,9 @@
 /* Four elements at a time: two bytes masked out of a word stand in the high parts of its halves, so
  * that SMLAWB and SMLAWT by a multiplier shifted up by 8 add their exact product. SSAT shifts by a
  * constant only, hence a loop for each shift that residuals of trained models have. */
+#include "tinygen/add.h"
 #include "armv7em/dsp.h"
 #include "common/arith.h"
-#include "tinygen/elementwise.h"
 
 typedef struct {
   const int8_t *a, *b;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tinygen/elementwise.h"
+#include "tinygen/lut.h"
 
 void tg_lut_s8(const int8_t *table, const int8_t *x, int32_t count, int8_t *y) {
   const int8_t *middle = table + 128;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "tinygen/add.h"
 #include "cluster/share.h"
-#include "tinygen/cluster.h"
 
 void tg_cluster_add_s8(const tg_add_t *op, const int8_t *a, const int8_t *b, int32_t count,
                        int8_t *y) {

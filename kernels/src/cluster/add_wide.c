@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cluster/share.h"
-#include "tinygen/cluster.h"
+#include "tinygen/add.h"
 
 void tg_cluster_add_wide_s8(const tg_add_t *op, const int8_t *a, const int16_t *b, int32_t count,
                             int8_t *y) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "tinygen/embed.h"
 #include "cluster/share.h"
-#include "tinygen/cluster.h"
 
 void tg_cluster_embed_s8(const int8_t *table, int32_t count, int32_t width, const int8_t *x,
                          int32_t rows, int8_t *y) {

@@ -3,6 +3,7 @@
  * has brought to the caches already. */
 #include "cluster/share.h"
 #include "tinygen/cluster.h"
+#include "tinygen/lut.h"
 #include "xpulpv2/interleave.h"
 
 enum { TILE = 4, TABLE = 256 };

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "tinygen/lut.h"
 #include "cluster/share.h"
 #include "tinygen/cluster.h"
 

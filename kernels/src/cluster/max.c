@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "tinygen/max.h"
 #include "cluster/share.h"
-#include "tinygen/cluster.h"
 
 void tg_cluster_max_s8(const tg_max_t *op, const int8_t *x, int32_t windows, int8_t *y) {
   const tg_max_t near = *op;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "tinygen/mean.h"
 #include "cluster/share.h"
-#include "tinygen/cluster.h"
 
 void tg_cluster_mean_s8(const tg_mean_t *op, const int8_t *x, int32_t rows, int32_t features,
                         int8_t *y) {

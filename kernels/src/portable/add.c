@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "tinygen/add.h"
 #include "common/arith.h"
-#include "tinygen/elementwise.h"
 
 void tg_add_s8(const tg_add_t *op, const int8_t *a, const int8_t *b, int32_t count, int8_t *y) {
   for (int32_t i = 0; i < count; i++)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/arith.h"
-#include "tinygen/elementwise.h"
+#include "tinygen/add.h"
 
 void tg_add_wide_s8(const tg_add_t *op, const int8_t *a, const int16_t *b, int32_t count,
                     int8_t *y) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tinygen/elementwise.h"
+#include "tinygen/embed.h"
 
 void tg_embed_s8(const int8_t *table, int32_t count, int32_t width, const int8_t *x, int32_t rows,
                  int8_t *y) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tinygen/elementwise.h"
+#include "tinygen/lut.h"
 
 void tg_lut_s8(const int8_t *table, const int8_t *x, int32_t count, int8_t *y) {
   for (int32_t i = 0; i < count; i++)

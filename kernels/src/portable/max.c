@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tinygen/elementwise.h"
+#include "tinygen/max.h"
 
 static int32_t least(int32_t a, int32_t b) {
   return a < b ? a : b;

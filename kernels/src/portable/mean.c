@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "tinygen/mean.h"
 #include "common/arith.h"
-#include "tinygen/elementwise.h"
 
 void tg_mean_s8(const tg_mean_t *op, const int8_t *x, int32_t rows, int32_t features,
                 int32_t x_stride, int8_t *y) {

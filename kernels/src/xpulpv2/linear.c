@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tinygen/linear.h"
-#include "tinygen/elementwise.h"
+#include "tinygen/lut.h"
 #include "xpulpv2/tiles.h"
 
 enum { RUN = 8 }; /* tiles whose results wait on the stack, where they cannot go to y at once */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Three instructions an element. */
-#include "tinygen/elementwise.h"
+#include "tinygen/lut.h"
 #include "xpulpv2/insn.h"
 #include "xpulpv2/xpulp.h"
 
