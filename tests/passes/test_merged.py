@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from tinygen.graph import Quant
-from tinygen.passes.algebra import merged
+from tinygen.passes.merged import merged
 
 
 def test_a_mask_of_a_billion_leaves_no_steps_for_scores() -> None:

@@ -11,8 +11,8 @@ import pytest
 from graphs import GraphBuilder
 from tinygen import operators as ops
 from tinygen.graph import Graph
-from tinygen.passes.algebra import MERGED
 from tinygen.passes.roundings import LIMIT, distance, nearest, roundings
+from tinygen.passes.twice import MERGED
 
 DROPPED = (f"q~2 {MERGED} before its bias", f"k {MERGED} before its bias")
 

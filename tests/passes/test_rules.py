@@ -13,7 +13,7 @@ from rule_bench import Bench, apply, kinds, run
 from tinygen.errors import TinygenError
 from tinygen.graph import Float, Graph, Quant, Value
 from tinygen.operators import Conv, Embed, Linear
-from tinygen.passes import algebra, integer, moves, norms, quantisation, rows
+from tinygen.passes import algebra, integer, moves, norms, quantisation, rows, twice
 from tinygen.passes.attention_node import attention_node
 from tinygen.passes.engine import rewrite
 from tinygen.passes.products import PRODUCTS_OF_MATRICES
@@ -209,9 +209,9 @@ def test_a_bias_after_a_rounded_product_joins_it() -> None:
     w = np.arange(6).reshape(2, 3)
     y = b.quant(b.node("Add", b.quant(b.linear("x", w)), b.const([0.5, 1.0]), shape=(2, 2)), 0.02)
     graph = b.graph(y)
-    after = rewrite(graph, (*algebra.ALGEBRA, *algebra.MERGING))
+    after = rewrite(graph, (*algebra.ALGEBRA, *twice.MERGING))
     assert kinds(after) == ["Linear", "Quant"]
-    assert len(after.notes) == 1 and algebra.MERGED in after.notes[0]
+    assert len(after.notes) == 1 and twice.MERGED in after.notes[0]
     kept = rewrite(graph, algebra.ALGEBRA)
     assert kinds(kept) == ["Linear", "Quant", "Add", "Quant"] and not kept.notes
     linear = after.nodes[0]
@@ -369,7 +369,7 @@ def test_of_two_roundings_neither_range_is_lost(
     b = Bench(2, 3)
     once = b.quant(b.linear("x", np.eye(3)), first, zero)
     half = b.node("Mul", once, b.const(0.5), shape=(2, 3))
-    after = rewrite(b.graph(b.quant(half, second, other)), (*algebra.ALGEBRA, *algebra.MERGING))
+    after = rewrite(b.graph(b.quant(half, second, other)), (*algebra.ALGEBRA, *twice.MERGING))
     assert kinds(after) == ["Linear", "Quant"]
     assert len(after.notes) == (second < 0.05)
     at = attrs(after, "Quant")
@@ -524,7 +524,7 @@ def test_a_product_rounded_to_two_grids_is_rounded_to_the_coarser(
     """With a note where that could cut off less, so that it is measured."""
     b = Bench(2, 3)
     y = b.quant(b.quant(b.linear("x", np.eye(3)), scales[0]), scales[1])
-    after = rewrite(b.graph(y), (*algebra.ALGEBRA, *algebra.MERGING))
+    after = rewrite(b.graph(y), (*algebra.ALGEBRA, *twice.MERGING))
     assert kinds(after) == ["Linear", "Quant"]
     assert attrs(after, "Quant")["scale"] == pytest.approx(scales[0])
     assert len(after.notes) == note

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from tinygen.graph import Float, Node, Quant
 from tinygen.numeric import U8, U16, Requant
 from tinygen.operators import Attention, DotProductAttention
-from tinygen.passes.algebra import MERGED
 from tinygen.passes.engine import Result, Scope, rule
 from tinygen.passes.moves import index_of, trace
 from tinygen.passes.multipliers import (
@@ -29,6 +28,7 @@ from tinygen.passes.multipliers import (
     weight_bits,
     weight_steps,
 )
+from tinygen.passes.twice import MERGED
 
 Index = NDArray[np.int64]
 

@@ -11,9 +11,9 @@ import numpy as np
 from tinygen.graph import Float, Node, Quant
 from tinygen.operators import Conv, Linear, Lut, MaxPool, PrependTokens, Reshape, SelectToken
 from tinygen.passes import multipliers
-from tinygen.passes.algebra import factor_of, offset_of
 from tinygen.passes.constants import F64, as_grid, is_constant, real
 from tinygen.passes.engine import Result, Scope, rule
+from tinygen.passes.factors import factor_of, offset_of
 from tinygen.passes.moves import index_of, move, positions
 from tinygen.passes.multipliers import projection
 from tinygen.passes.tables import real_inputs, to_grid

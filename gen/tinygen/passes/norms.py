@@ -8,12 +8,12 @@ import math
 import numpy as np
 
 from tinygen.graph import Float, Node, Quant
-from tinygen.passes.algebra import MERGED
 from tinygen.passes.constants import is_constant, real
 from tinygen.passes.engine import Result, Scope, rule
 from tinygen.passes.moves import move, transposed
 from tinygen.passes.normcone import norm_cone
 from tinygen.passes.rows import norm
+from tinygen.passes.twice import MERGED
 
 
 def _plain(scope: Scope, name: str) -> str:

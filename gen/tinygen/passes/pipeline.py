@@ -16,7 +16,7 @@ from tinygen.errors import TinygenError
 from tinygen.graph import Float, Graph, Node, Quant, Value, verify
 from tinygen.importer import load
 from tinygen.operators import Attention, DotProductAttention, Softmax, Weighted
-from tinygen.passes.algebra import ALGEBRA, MERGING
+from tinygen.passes.algebra import ALGEBRA
 from tinygen.passes.attention import ATTENTION, EXACT_ATTENTION, SEPARATE_ATTENTION
 from tinygen.passes.attention_node import attention_node
 from tinygen.passes.diagnose import refuse_leftovers
@@ -37,6 +37,7 @@ from tinygen.passes.scales import CHOSEN, choose_scales, chosen_grids, grid_of, 
 from tinygen.passes.sharing import share_roundings
 from tinygen.passes.tables import make_tables
 from tinygen.passes.tail import drop_identities, fuse_tables, select_early
+from tinygen.passes.twice import MERGING
 from tinygen.passes.windows import WINDOWS
 
 Rules = tuple[Rule, ...]

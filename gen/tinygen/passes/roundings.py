@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygen.graph import Graph
-from tinygen.passes.algebra import MERGED, NARROWER
 from tinygen.passes.scales import SAMPLES, drawn
+from tinygen.passes.twice import MERGED, NARROWER
 from tinygen.reference import quantise, run
 
 LIMIT = 0.3
