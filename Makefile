@@ -20,6 +20,7 @@ lint:
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
+	.venv/bin/lint-imports
 	git ls-files -z '*.c' '*.h' ':!templates' | xargs -0 .venv/bin/clang-format --dry-run --Werror
 
 format:
