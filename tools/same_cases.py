@@ -15,6 +15,8 @@ SHARED = Path("/work/shared/cases")
 EVERYWHERE = ("host", "mps2_an500", "mps2_an386", "mps2_an385", "pulp_open")
 """Boards that every model meets: each target, and of armv7em the cores with costs of their own."""
 WISHED = ("mps2_an500", "mps2_an385", "gap9_evk")
+DRAWN = 300
+"""Random graphs, each on one board."""
 WIDE = ("dynamo20-qdq-base", "dynamo20-qdq-vit", "dynamo20-qdq-causal", "dynamo20-qop-ids")
 """Corpus models that meet every board."""
 
@@ -24,6 +26,7 @@ class Case:
     """options: fields of the planner's Options.  schedule: of every attention layer.
 
     quantise: the model is float.  module: `--as module`.  self_test: samples in the firmware.
+    drawn: number of a random graph, which is written to ``model`` first.
     """
 
     name: str
@@ -34,6 +37,7 @@ class Case:
     options: Mapping[str, Any] = field(default_factory=dict)
     schedule: Mapping[str, Any] = field(default_factory=dict)
     quantise: bool = False
+    drawn: int | None = None
     module: bool = False
     self_test: int = 2
 
@@ -51,6 +55,7 @@ def all_cases(boards: Mapping[str, tuple[str, ...]]) -> list[Case]:
         *_with_schedules([examples[0], examples[2], wide[-2]]),
         *_many_samples(examples),
         *_shared(SHARED),
+        *_drawn(DRAWN),
     ]
     if len({c.name for c in cases}) != len(cases):
         raise ValueError("two cases of one name")
@@ -156,3 +161,10 @@ def _shared(folder: Path) -> Iterator[Case]:
     digits = EXAMPLES / "digits" / "model.onnx"
     for board in sorted(folder.glob("boards/*.yaml")):
         yield Case(f"shared board {board.stem}", digits, None, str(board))
+
+
+def _drawn(count: int) -> Iterator[Case]:
+    for number in range(count):
+        board = EVERYWHERE[number % len(EVERYWHERE)]
+        model = Path(f"drawn{number}.onnx")
+        yield Case(f"drawn {number}/{board}", model, model.with_suffix(".npz"), board, drawn=number)

@@ -22,6 +22,7 @@ from typing import Any
 from rich.console import Console
 
 from same_cases import ROOT, Case
+from same_drawn import write_drawn
 from tinygen import fidelity
 from tinygen.boards import load_board
 from tinygen.errors import TinygenError
@@ -57,8 +58,11 @@ def _record(case: Case, scratch: Path) -> Record:
 
 
 def _made(case: Case, scratch: Path) -> Record:
-    model = case.model
-    if case.quantise:
+    model, quantise = case.model, case.quantise
+    if case.drawn is not None:
+        assert case.samples is not None
+        quantise = write_drawn(case.drawn, model, case.samples)
+    if quantise:
         assert case.samples is not None
         model = Path(f"{case.model.stem}_int8.onnx")
         fidelity.quantize(case.model, case.samples, model, force=True, progress=_silent)
@@ -85,7 +89,7 @@ def _made(case: Case, scratch: Path) -> Record:
         for f in sorted(FOLDER.rglob("*"))
         if f.is_file()
     }
-    if case.quantise:
+    if quantise:
         files["quantised model"] = _digest(model.read_bytes(), scratch)
     return {"files": files, "predicted": _predicted(record)}
 
