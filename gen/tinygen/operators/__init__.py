@@ -10,6 +10,7 @@ from tinygen.operators.attention import FUSIONS, Attention, Fusion
 from tinygen.operators.conv import Conv
 from tinygen.operators.div import Div
 from tinygen.operators.dot_product_attention import DotProductAttention, WeightSteps
+from tinygen.operators.embed import Embed
 from tinygen.operators.extreme import Extreme
 from tinygen.operators.general import General
 from tinygen.operators.layer_norm import LayerNorm
@@ -30,7 +31,7 @@ from tinygen.operators.weighted import Weighted
 
 OPERATORS: tuple[type[Operator], ...] = (
     *(Linear, Conv, Attention, DotProductAttention, LayerNorm, Add, Lut),
-    *(MeanPool, MaxPool, PrependTokens, SelectToken, Reshape),
+    *(MeanPool, MaxPool, Embed, PrependTokens, SelectToken, Reshape),
     *(BatchMatMul, Concat, Div, Extreme, Gather, Mul, Reorder, RmsNorm, Softmax, Sum, Weighted),
 )
 
@@ -44,6 +45,7 @@ __all__ = [
     "Conv",
     "Div",
     "DotProductAttention",
+    "Embed",
     "Extreme",
     "Fusion",
     "Gather",

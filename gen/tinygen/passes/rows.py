@@ -7,6 +7,7 @@
 ``Softmax`` x [R, T], over the last axis: attrs beta (a factor on x), mask [1 or R, T], as ONNX's.
 ``Scores`` a [H, S, P], b [H, P, T]: their product times attr alpha.
 ``Mean`` x [R, E] -> [1, E], times attr times (1).  ``Join`` of [Ri, E] -> [R, E].
+``Embed`` ids [S], table [V, E] -> [S, E].
 ``Largest`` x [H, W, C] -> [OH*OW, C]: attrs kernel, strides, pads.
 """
 
@@ -19,9 +20,10 @@ import numpy as np
 
 from tinygen.errors import TinygenError
 from tinygen.graph import Float, Node, Quant
+from tinygen.operators import Embed
 from tinygen.passes.constants import as_grid, is_constant, real
 from tinygen.passes.elementwise import BINARY
-from tinygen.passes.engine import Result, Rule, Scope, rule
+from tinygen.passes.engine import Result, Scope, rule
 from tinygen.passes.integer import rounded_from
 from tinygen.passes.moves import (
     Index,
@@ -228,6 +230,48 @@ def mean_of_rows(scope: Scope, node: Node) -> Result:
     return move(scope, y, None, scope.shape(node.output))
 
 
+@rule("Gather")
+def rows_of_a_table(scope: Scope, node: Node) -> Result:
+    """Rows of a constant table picked by token ids."""
+    table, ids = node.inputs
+    stored = scope.data(table)
+    if not is_constant(scope, table) or is_constant(scope, ids):
+        return None
+    if stored is not None and stored.dtype.kind != "f":
+        return None  # integers that are made real after the look-up
+    shape = scope.shape(table)
+    if attribute(node, "axis", 0) % len(shape):
+        raise TinygenError(
+            f"node {node.name} (Gather) has axis={attribute(node, 'axis')}, so that token ids pick "
+            "columns of a constant table: store it transposed, and use axis 0"
+        )
+    table = move(scope, table, None, (shape[0], math.prod(shape[1:])))
+    shape = scope.shape(table)
+    if shape[0] > 256:
+        raise TinygenError(
+            f"node {node.name} (Gather) is an embedding of {shape[0]} tokens: tinygen takes token "
+            "ids of one byte, at most 256"
+        )
+    flat = move(scope, ids, None, (math.prod(scope.shape(ids)),))
+    y = scope.emit(Float("Embed"), (flat, table), (scope.shape(flat)[0], shape[1]))
+    return move(scope, y, None, scope.shape(node.output))
+
+
+@rule("Quant")
+def integer_embedding(scope: Scope, node: Node) -> Result:
+    """round(row of a table) -> Embed, the table rounded."""
+    found = rounded_from(scope, node, "Embed")
+    if found is None or scope.quant(found[0].inputs[0]) != Quant(1.0, -128):
+        return None
+    inner, y = found
+    ids, table = inner.inputs
+    values = real(scope, table)
+    if values is None:
+        return None
+    op = Embed(to_grid(values.astype(np.float32), y))
+    return scope.emit(op, (ids,), scope.shape(node.output), quant=y, name=inner.name)
+
+
 @rule("Concat")
 def join_of_rows(scope: Scope, node: Node) -> Result:
     """Concatenation: the axis comes to the front, then rows follow rows."""
@@ -296,9 +340,10 @@ ROWS = (
     residual_of_rows,
     constant_of_full_shape,
     mean_of_rows,
+    rows_of_a_table,
     join_of_rows,
     row_operator_before_row_order,
     residual_of_one_move,
 )
-INTEGER_ROWS: tuple[Rule, ...] = ()
+INTEGER_ROWS = (integer_embedding,)
 """After the canonical form."""
