@@ -30,9 +30,30 @@ from tinygen.operators.views import Reshape, SelectToken
 from tinygen.operators.weighted import Weighted
 
 OPERATORS: tuple[type[Operator], ...] = (
-    *(Linear, Conv, Attention, DotProductAttention, LayerNorm, Add, Lut),
-    *(MeanPool, MaxPool, Embed, PrependTokens, SelectToken, Reshape),
-    *(BatchMatMul, Concat, Div, Extreme, Gather, Mul, Reorder, RmsNorm, Softmax, Sum, Weighted),
+    Linear,
+    Conv,
+    Attention,
+    DotProductAttention,
+    LayerNorm,
+    Add,
+    Lut,
+    MeanPool,
+    MaxPool,
+    Embed,
+    PrependTokens,
+    SelectToken,
+    Reshape,
+    BatchMatMul,
+    Concat,
+    Div,
+    Extreme,
+    Gather,
+    Mul,
+    Reorder,
+    RmsNorm,
+    Softmax,
+    Sum,
+    Weighted,
 )
 
 __all__ = [
