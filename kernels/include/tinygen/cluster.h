@@ -15,7 +15,7 @@ TG_BEGIN
  * the near memory (L1), parameters in the far one (L2): tg_dma brings them, weights in chunks, the
  * next on its way while the cores use the present one. Rows have no gaps between them.
  *
- * work: tinygen.planner.cluster says how many bytes; 8-byte aligned.
+ * work: `share` of tinygen.operators says how many bytes; 8-byte aligned.
  */
 
 /* Near memory <-> far memory, as it is. */

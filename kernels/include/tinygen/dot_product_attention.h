@@ -14,7 +14,7 @@ TG_BEGIN
  * score_*, exp_table, context_*   as in tg_attention_t; 255 * keys * exp_table[0] < 2^31
  * mask         bits: row i sees key j if bit j % 8 of mask[i * mask_stride + j / 8] is set; every
  *              row sees a key. NULL: all keys. mask_stride 0: one row for all
- * total        0, or weights of whole steps (tinygen.graph.ops.WeightSteps), with up and most;
+ * total        0, or weights of whole steps (tinygen.operators.WeightSteps), with up and most;
  *              most << up < 2^15
  */
 typedef struct {

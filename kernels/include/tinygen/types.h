@@ -5,7 +5,7 @@
  * accumulators int32. Strides are in elements. A pointer that a contract does not call nullable
  * must not be null, and outputs must not overlap inputs unless "in place" is allowed.
  * No kernel allocates, keeps state or calls libm: all are reentrant.
- * The bits each kernel gives are defined by the Python package tinygen.reference.
+ * The bits each kernel gives are defined by the Python package tinygen.operators.
  */
 #ifndef TINYGEN_TYPES_H
 #define TINYGEN_TYPES_H

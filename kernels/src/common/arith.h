@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Scalar arithmetic that every kernel shares; the Python twin is tinygen.reference.requant.
+/* Scalar arithmetic that every kernel shares; the Python twin is tinygen.numeric.requant.
  *
  * `>>` of a negative number is implementation-defined in C11. Every compiler this library supports
  * (GCC, Clang, and what descends from them) shifts arithmetically, and the assertion below refuses
