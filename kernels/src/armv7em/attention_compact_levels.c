@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* attend of attention_compact.c with weights rounded down to few levels. */
-#define TG_LEVELS 1
-#include "armv7em/attention_compact.c"
+#include "armv7em/attend_compact.h"
+
+void tg_attention_attend_compact_levels_s8(const tg_attention_t *op, const void *q, const void *k,
+                                           const void *v, int32_t rows, int32_t tokens, int8_t *y,
+                                           int32_t y_stride, void *scratch) {
+  tg_attend_compact(op, q, k, v, rows, tokens, y, y_stride, scratch, 1);
+}

@@ -19,8 +19,6 @@
 #include "common/arith.h"
 #include "tinygen/linear.h"
 
-#define TG_INLINE static inline __attribute__((always_inline))
-
 TG_INLINE int32_t tg_smmlar(int32_t x, int32_t y, int32_t acc) {
   int32_t z;
   __asm("smmlar %0, %1, %2, %3" : "=r"(z) : "r"(x), "r"(y), "r"(acc));

@@ -6,113 +6,38 @@
  * Working memory, in this order: parameters, exponent table, input and context (interleaved, see
  * few.h), then for every core its own.
  */
-#include "cluster/share.h"
-#include "tinygen/cluster.h"
-#include "xpulpv2/interleave.h"
+#include "cluster/attention_few.h"
 
-enum { EXP_BYTES = 512, OP_BYTES = 512, PARTS = 3, TILE = 4 };
-_Static_assert(sizeof(tg_attention_t) <= OP_BYTES, "the planner keeps room for the parameters");
-
-#ifndef TG_FUSED /* attention_few_fused.c has its own */
 typedef struct {
   const tg_attention_t *op;
   int32_t cores, part, head, o_tile; /* what comes after the transfer on its way */
   size_t part_bytes, tile_bytes;     /* one head's weights of one projection, a tile of o's */
-  uint8_t *next, *other;
-  tg_dma_t job;
+  transfer_t to;
 } stream_t;
-#endif
 
-#ifdef TG_WEIGHTS_NEAR /* share.h */
-#define LOAD(s, far, size) ((s)->next = (uint8_t *)(uintptr_t)(far))
-#else
-#define LOAD(s, far, size) tg_dma_load(&(s)->job, (s)->next, far, size)
-#endif
-
-#ifndef TG_FUSED
 /* Starts the next transfer, if there is one. */
 static void start(stream_t *s) {
   const tg_attention_t *const op = s->op;
   if (s->head < op->heads) {
     const tg_linear_t *const p = s->part == 0 ? &op->k : s->part == 1 ? &op->v : &op->q;
-    LOAD(s, (const uint8_t *)p->w + (size_t)s->head * s->part_bytes, s->part_bytes);
+    LOAD(&s->to, (const uint8_t *)p->w + (size_t)s->head * s->part_bytes, s->part_bytes);
     if (++s->part == PARTS) {
       s->part = 0;
       s->head += s->cores;
     }
   } else if (s->o_tile < op->o.n / TILE) {
-    LOAD(s, (const uint8_t *)op->o.w + (size_t)s->o_tile * s->tile_bytes, s->tile_bytes);
+    LOAD(&s->to, (const uint8_t *)op->o.w + (size_t)s->o_tile * s->tile_bytes, s->tile_bytes);
     s->o_tile += s->cores;
   }
 }
-#endif
 
 /* Waits for the transfer on its way and starts the next. */
 static const void *weights(stream_t *s) {
-  uint8_t *const here = s->next;
-  tg_wait_weights(&s->job);
-  s->next = s->other;
-  s->other = here;
+  const void *const here = arrived(&s->to);
   start(s);
   return here;
 }
 
-/* The cheapest rounding of scores that holds; the planner sees to it that one does. */
-static void choose_rounding(tg_few_score_t *c, const tg_attention_t *op) {
-  const int32_t zeros = op->score_m ? __builtin_ctz((uint32_t)op->score_m) : 31;
-  const int32_t strip = zeros < op->score_s - 1 ? zeros : op->score_s - 1;
-  const int32_t m = op->score_m >> strip, s = op->score_s - strip;
-  if (s <= 22) {
-    c->offset = op->score_zp * (1 << s) + (1 << (s - 1));
-    c->m = m - 1;
-    c->shift = s;
-    c->limit = m ? (INT32_MAX - (c->offset < 0 ? -c->offset : c->offset)) / m - 1 : INT32_MAX;
-    c->kind = TG_ROUND_CLIP;
-    return;
-  }
-  c->m = op->score_m << (33 - op->score_s);
-  c->offset = 2 * op->score_zp + 1;
-  c->shift = 1;
-  c->limit = INT32_MAX;
-  c->kind = TG_ROUND_HIGH;
-}
-
-/* A starting value for each of five interleaved rows: start - zp * its sum. */
-static void starts(const tg_word_t *rows, int32_t words, int32_t zp, int32_t start, int32_t *to) {
-  for (int32_t i = 0; i < TG_FEW; i++) {
-    int32_t sum = 0;
-    if (zp)
-      for (int32_t p = 0; p < words; p++)
-        sum = tg_sdotsp4(sum, rows[TG_FEW * p + i], TG_ONES);
-    to[i] = start - zp * sum;
-  }
-}
-
-/* Scores -> weights; tokens of both. */
-static void softmax(const tg_attention_t *op, const int8_t *scores, int32_t tokens, int32_t wide,
-                    tg_few_weights_t *e) {
-  const int32_t place = wide ? 128 : 1;
-  for (int32_t i = 0; i < tokens; i++, e++, scores += TG_FEW_KEYS) {
-    uint8_t *const high = (uint8_t *)e->high, *const low = (uint8_t *)e->low;
-    int32_t max = scores[0], sum = 0;
-    for (int32_t j = 1; j < tokens; j++)
-      max = scores[j] > max ? scores[j] : max;
-    const uint8_t *const table = (const uint8_t *)op->exp_table + 255 - max;
-    e->high[0] = e->high[1] = e->low[0] = e->low[1] = 0;
-    for (int32_t j = 0; j < tokens; j++) {
-      const int32_t at = scores[j], h = table[at];
-      high[j] = (uint8_t)h;
-      sum += h * place;
-      if (wide) {
-        low[j] = table[at + 256];
-        sum += low[j];
-      }
-    }
-    e->r = tg_row_reciprocal((uint32_t)sum, op->context_mult, op->context_frac, op->context_s);
-  }
-}
-
-#ifndef TG_FUSED
 void tg_cluster_attention_few_s8(const tg_attention_t *op, const int8_t *x, int32_t tokens,
                                  int8_t *y, void *work) {
   const int32_t core = tg_team_core(), cores = tg_team_cores();
@@ -137,8 +62,8 @@ void tg_cluster_attention_few_s8(const tg_attention_t *op, const int8_t *x, int3
   const size_t e_bytes = tg_align8(TG_FEW * sizeof(tg_few_weights_t));
   const size_t own = 2 * larger + 2 * rows + keys + e_bytes + TG_FEW * TG_FEW_KEYS;
   uint8_t *mine = (uint8_t *)work + shared + (size_t)core * (own / 64 * 64 + 72);
-  s.next = tg_take(&mine, larger);
-  s.other = tg_take(&mine, larger);
+  s.to.next = tg_take(&mine, larger);
+  s.to.other = tg_take(&mine, larger);
   start(&s);
   tg_word_t *const group = tg_take(&rest, 4u * TG_FEW * (size_t)e_words);
   tg_word_t *const context = tg_take(&rest, 4u * TG_FEW * (size_t)o_words);
@@ -175,4 +100,3 @@ void tg_cluster_attention_few_s8(const tg_attention_t *op, const int8_t *x, int3
     tg_few_project(context, weights(&s), o_words, 1, y + TILE * tile, &to_y);
   tg_team_barrier();
 }
-#endif

@@ -3,37 +3,36 @@
  * maybe the values too, transposed once. Working memory, in this order: parameters, exponent table,
  * input and context (interleaved), x as values, then for every core its own.
  */
-#include "cluster/share.h"
-#include "tinygen/cluster.h"
-#include "xpulpv2/few.h"
+#include "cluster/attention_few.h"
 
 typedef struct {
   const tg_attention_t *op;
   int32_t cores, values, head, o_tile; /* what comes after the transfer on its way */
   size_t q_bytes, v_bytes, tile_bytes; /* one head's weights, a tile of o's */
-  uint8_t *next, *other;
-  tg_dma_t job;
+  transfer_t to;
 } stream_t;
-
-static void start(stream_t *s);
-
-#define TG_FUSED 1
-#include "cluster/attention_few.c"
 
 /* values: before a head's weights of q come those of v. */
 static void start(stream_t *s) {
   const tg_attention_t *const op = s->op;
   if (s->head < op->heads && s->values) {
-    LOAD(s, (const uint8_t *)op->v.w + (size_t)s->head * s->v_bytes, s->v_bytes);
+    LOAD(&s->to, (const uint8_t *)op->v.w + (size_t)s->head * s->v_bytes, s->v_bytes);
     s->values = 0;
   } else if (s->head < op->heads) {
-    LOAD(s, (const uint8_t *)op->q.w + (size_t)s->head * s->q_bytes, s->q_bytes);
+    LOAD(&s->to, (const uint8_t *)op->q.w + (size_t)s->head * s->q_bytes, s->q_bytes);
     s->values = op->v.n != 0;
     s->head += s->cores;
   } else if (s->o_tile < op->o.n / TILE) {
-    LOAD(s, (const uint8_t *)op->o.w + (size_t)s->o_tile * s->tile_bytes, s->tile_bytes);
+    LOAD(&s->to, (const uint8_t *)op->o.w + (size_t)s->o_tile * s->tile_bytes, s->tile_bytes);
     s->o_tile += s->cores;
   }
+}
+
+/* Waits for the transfer on its way and starts the next. */
+static const void *weights(stream_t *s) {
+  const void *const here = arrived(&s->to);
+  start(s);
+  return here;
 }
 
 /* This core's words of all rows as values, [features][8 keys]. */
@@ -76,8 +75,8 @@ void tg_cluster_attention_few_fused_s8(const tg_attention_t *op, const int8_t *x
   tg_word_t *const context = tg_take(&rest, 4u * TG_FEW * (size_t)o_words);
   tg_word_t *v = tg_take(&rest, projected ? 0 : keys);
   uint8_t *mine = rest + (size_t)core * (own / 64 * 64 + 72); /* banks: see attention_few.c */
-  s.next = tg_take(&mine, larger);
-  s.other = tg_take(&mine, larger);
+  s.to.next = tg_take(&mine, larger);
+  s.to.other = tg_take(&mine, larger);
   start(&s);
   tg_word_t *const q = tg_take(&mine, rows);
   if (projected)

@@ -12,6 +12,9 @@
 
 _Static_assert((-3 >> 1) == -2, "right shifts of negative numbers must be arithmetic");
 
+/* Of bodies that several functions are made from, each with other constants. */
+#define TG_INLINE static inline __attribute__((always_inline))
+
 static inline int32_t tg_round_up(int32_t x, int32_t multiple) {
   return (x + multiple - 1) / multiple * multiple;
 }

@@ -62,11 +62,10 @@ typedef struct {
 void tg_attend_prepare(tg_attend_t *a, const tg_attention_t *op, int32_t tokens);
 
 /* Any number of query rows; q, k, v, y and scratch as in tg_attention_attend_s8. */
-void tg_attend_rows(tg_attend_t *a, const tg_attention_t *op, const void *q, const void *k,
-                    const void *v, int32_t rows, int8_t *y, int32_t y_stride, void *scratch);
-
-/* With weights of few levels. */
-void tg_attend_rows_levels(tg_attend_t *a, const tg_attention_t *op, const void *q, const void *k,
-                           const void *v, int32_t rows, int8_t *y, int32_t y_stride, void *scratch);
+typedef void tg_attend_rows_t(tg_attend_t *a, const tg_attention_t *op, const void *q,
+                              const void *k, const void *v, int32_t rows, int8_t *y,
+                              int32_t y_stride, void *scratch);
+tg_attend_rows_t tg_attend_rows;
+tg_attend_rows_t tg_attend_rows_levels; /* with weights of few levels */
 
 #endif
