@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cookiecutter.main import cookiecutter
 
 from tinygen.boards.model import Board
+from tinygen.project.create import render_template
 from tinygen.project.files import INCLUDE
 from tinygen.resources import resource
 
@@ -55,25 +55,23 @@ def make_project(
     regions = [
         r.model_dump(include={"name", "kind", "base", "size", "section"}) for r in board.memory
     ]
-    cookiecutter(
-        str(resource("templates") / "baremetal"),
-        no_input=True,
-        output_dir=str(folder.parent),
-        extra_context={
-            "folder": folder.name,
-            "model": "toy",
-            "MODEL": "TOY",
-            "board": board.name,
-            "board_title": board.title,
-            "cpu": board.core.cpu,
-            "cflags": " ".join(board.core.cflags),
-            "linker": {"regions": regions},
-            "qemu_machine": board.emulation.qemu_machine or "",
-            "host": board.emulation.host,
-            "version": "0.0",
-            **variables,
-        },
-    )
+    defaults = resource("templates") / "baremetal" / "cookiecutter.json"
+    values = {
+        **json.loads(defaults.read_text()),
+        "folder": folder.name,
+        "model": "toy",
+        "MODEL": "TOY",
+        "board": board.name,
+        "board_title": board.title,
+        "cpu": board.core.cpu,
+        "cflags": " ".join(board.core.cflags),
+        "linker": {"regions": regions},
+        "qemu_machine": board.emulation.qemu_machine or "",
+        "host": board.emulation.host,
+        "version": "0.0",
+        **variables,
+    }
+    render_template("baremetal", values, folder.parent)
     model = folder / "src" / "model"
     model.mkdir()
     headers = folder / "include" / "tinygen_model"

@@ -13,10 +13,13 @@ from tinygen.emitter import Samples
 from tinygen.errors import TinygenError
 from tinygen.names import check_folder
 from tinygen.planner import Options, Plan
-from tinygen.project.context import variables
+from tinygen.project.context import Variables, variables
 from tinygen.project.files import write_generated
 from tinygen.project.manifest import write_manifest
 from tinygen.resources import resource
+
+_SHARED = {"baremetal": ("console",), "pulp-sdk": ("console",)}
+"""Folders of templates/ whose files a template takes besides its own."""
 
 
 def create_project(
@@ -54,16 +57,23 @@ def render_project(
     options: Options | None = None,
 ) -> Path:
     """The whole project, for a folder of that name, in a folder of `into`."""
-    # generate_files, not cookiecutter(): the latter also writes a replay file under HOME.
-    rendered = generate_files(
-        repo_dir=str(resource("templates") / template),
-        context={"cookiecutter": variables(plan, template, name)},
-        output_dir=str(into),
-    )
-    made = Path(rendered).rename(into / "made")
+    made = render_template(template, variables(plan, template, name), into).rename(into / "made")
     write_generated(plan, samples, template, made)
     write_manifest(plan, samples, template, made, options or Options())
     return made
+
+
+def render_template(template: str, values: Variables, into: Path) -> Path:
+    """The template's files and those that it shares with another, in a folder of `into`."""
+    for part in (template, *_SHARED.get(template, ())):
+        # generate_files, not cookiecutter(): the latter also writes a replay file under HOME.
+        rendered = generate_files(
+            repo_dir=str(resource("templates") / part),
+            context={"cookiecutter": values},
+            output_dir=str(into),
+            overwrite_if_exists=part != template,
+        )
+    return Path(rendered)
 
 
 def require_free(folder: Path, template: str) -> None:

@@ -76,10 +76,10 @@ static void query(const layer_t *layer, const tg_attention_t *near, const void *
                     left < GROUP * count ? left : GROUP * count, 0, count, q);
 }
 
-/* rows: a constant, tg_attend_rows or tg_attend_rows_levels. */
-TG_INLINE void attend(const layer_t *layer, const tg_attention_t *near, tg_attend_t *how,
-                      tg_attend_rows_t *rows, int32_t h, int32_t first, int32_t count,
-                      const void *k, const void *v, const void *q, void *scratch) {
+/* rows: tg_attend_rows or tg_attend_rows_levels. */
+static void attend(const layer_t *layer, const tg_attention_t *near, tg_attend_t *how,
+                   tg_attend_rows_t *rows, int32_t h, int32_t first, int32_t count, const void *k,
+                   const void *v, const void *q, void *scratch) {
   const int32_t row = GROUP * first, left = layer->tokens - row;
   rows(how, near, q, k, v, left < GROUP * count ? left : GROUP * count,
        layer->context + (ptrdiff_t)row * layer->inner + h * near->value_dim, layer->inner, scratch);

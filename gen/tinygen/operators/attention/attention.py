@@ -145,14 +145,13 @@ class Attention(Parameters):
 
     def _shared_files(self, t: Target, how: AttentionSchedule) -> tuple[str, ...]:
         fused = "_fused" * (self.fusion != "unfused")
-        files: tuple[str, ...]
         if how == FEW:
-            files = ("cluster/attention_few.c", f"cluster/attention_few{fused}.c", "xpulpv2/few.c")
-        else:
-            files = t.sources("attention") + (t.sources("attention_load") if fused else ())
-            files += ("cluster/attention.c", f"cluster/attention{fused}.c", "cluster/linear.c")
-        if self.levels:
-            files += (*t.sources("attention_levels"), f"cluster/attention{fused}_levels.c")
+            return (f"cluster/attention_few{fused}.c", "xpulpv2/few.c")
+        levels = "_levels" * bool(self.levels)
+        files = t.sources("attention") + (t.sources("attention_load") if fused else ())
+        files += (f"cluster/attention{fused}{levels}.c", "cluster/linear.c")
+        if levels:
+            files += t.sources("attention_levels")
         return files
 
     def _step(
