@@ -9,8 +9,16 @@
  * as pairs (k0, k2), (k1, k3), interleaved: [pair][row]. k is padded to a multiple of 4, where the
  * rows hold zeros; columns to a multiple of 2, whose results are dropped.
  *
- * With 4 rows a step of 16 MAC is 1 load and 2 expansions of columns, 4 loads (or 2 LDRD) of rows
- * and 8 SMLAD. One row serves 1 or 2 left-over rows; 3 run as 4, the last twice.
+ * The loop in C (lo and hi are half words; common/rowmajor.h is the whole without SIMD):
+ *
+ *   for (i < words) for (r < rows)
+ *     sum[r][0] += lo(x[i][r]) * byte0(w[i]) + hi(x[i][r]) * byte2(w[i]),
+ *     sum[r][1] += lo(x[i][r]) * byte1(w[i]) + hi(x[i][r]) * byte3(w[i]);
+ *
+ * Registers are the compiler's: 8 sums, 2 pointers, 4 operands and the end fill them. With 4 rows a
+ * step (a word of w) of 16 MAC is 1 load and 2 expansions of columns, 4 loads (or 2 LDRD) of rows
+ * and 8 SMLAD: 15; with 1 row 4 MAC are 2 loads, 2 expansions and 2 SMLAD: 6. Two steps go round
+ * together. One row serves 1 or 2 left-over rows; 3 run as 4, the last twice.
  */
 #ifndef TINYGEN_ARMV7EM_COMPACT_H
 #define TINYGEN_ARMV7EM_COMPACT_H

@@ -3,6 +3,29 @@
  * and compilers spill. r4-r11 accumulators [row][2], r0 a, r1 b, r12 and r3 the two columns, r2 and
  * lr rows. Everything else is in the stack frame, at the offsets below.
  *
+ * The loop in C, for a group of `rows` rows (tiles.h has the layouts; lo and hi are half words):
+ *
+ *   for (; b != b_end; b += b_step) {                    a strip of two columns
+ *     for (r < rows, c < 2) sum[r][c] = bias[c];         0 for strip16
+ *     for (i < pairs) for (r < rows, c < 2)              PAIR
+ *       sum[r][c] += lo(a[i][r]) * lo(b[i][c]) + hi(a[i][r]) * hi(b[i][c]);
+ *     epilogue(sum);
+ *   }
+ *
+ * exact_sums at the end of this file is that loop for real, portable/linear.c (common/rowmajor.h)
+ * and portable/attend.h are the whole kernels without SIMD.
+ *
+ * Instructions of a PAIR, and of the MACs in it (2 inputs x 2 columns x rows):
+ *
+ *   rows   joint                              split   wide                        MACs
+ *     4    14: 5 loads, 1 SXTB16, 8 SMLAD     15      14: 6 loads, 8 SMLAD         16
+ *     2     8: 3 loads, 1 SXTB16, 4 SMLAD      9       8: 4 loads, 4 SMLAD          8
+ *     1     5: 2 loads, 1 SXTB16, 2 SMLAD      6       5: 3 loads, 2 SMLAD          4
+ *
+ * A strip of 4 rows and up to 33 pairs takes 14 for every pair, 2 more for the first one's bias, 2
+ * jumps, and the epilogue: LINEAR 44, SCORE 35, CONTEXT 39. With 64 inputs that is 496 instructions
+ * for 512 MACs.
+ *
  * The first pair starts the accumulators (bias, or SMUAD). The others are unrolled 32 times with
  * descending offsets, and entered where exactly as many as needed are left: sums do not care about
  * order. More than 33 pairs go round in steps of 32. Loads come in groups, which is what a

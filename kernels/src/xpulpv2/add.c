@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Seven instructions an element. */
+/* Seven instructions an element: 14 of a pair are 4 loads, 2 products, 2 MACs, 2 shifts, 2 clips
+ * and 2 stores. a0 op, a1 a, a2 b, a3 pairs, a4 y; a5, a6, a7, t6 its ma, mb, c, s. The other half
+ * is the same loop in C; portable/add.c is the whole. */
 #include "tinygen/add.h"
 #include "xpulpv2/insn.h"
 #include "xpulpv2/xpulp.h"

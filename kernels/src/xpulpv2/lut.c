@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Three instructions an element. */
+/* Three instructions an element: load, look up, store. a0 middle, a1 x, a2 y, a3 pairs. The other
+ * half is the same loop in C; portable/lut.c is the whole. */
 #include "tinygen/lut.h"
 #include "xpulpv2/insn.h"
 #include "xpulpv2/xpulp.h"

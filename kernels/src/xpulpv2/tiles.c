@@ -5,6 +5,26 @@
  * s0-s3, s4-s7, s8-s11, a4-a7 are the accumulators of rows 0 to 3 (column j the j-th of each);
  * t0-t3 the four rows' words, t4 and t5 the columns'; a0 and a1 stream rows and columns, a2 is
  * where results go, a3 counts words, t6 keeps the rows' start, ra one more parameter.
+ *
+ * The loop in C, which every function repeats for its tiles:
+ *
+ *   for (p < words) for (i < 4, j < 4)
+ *     acc[i][j] += dot4(x[p][i], w[p][j]);      four products of bytes each
+ *
+ * Counts: instructions an iteration, without loops (the hardware's own):
+ *
+ *   PRODUCT                 24: 8 loads, 16 dot products, 64 MACs
+ *   WEIGHTS                 87 a tile beside its products (HIGH, LOW), 103 (CLIP): 11 loads, 12
+ *                           copies of biases, 48 or 64 for rounding, 12 to pack and store, 4 to go
+ * on row_narrow              9: 5 loads, 4 dot products, 16 MACs PAIRS                   80: 4
+ * loads, 16 dot products, 48 for rounding, 12 to pack and store weights                 20 for four
+ * tokens of a row: 12 loads, 4 packs, 2 sums, 2 stores softmax_narrow          8 for the maxima of
+ * four tokens of four rows, then 12 for those of one row: 8 loads, 2 packs, 1 sum, 1 store context,
+ * its narrow     PRODUCT; of two rows with high and low halves, of four rows without context_pair,
+ * narrow    14: 6 loads, 8 dot products, 32 MACs
+ *
+ * The other half of this file is the same in C, for the host; portable/linear.c and
+ * portable/attend.h are the whole kernels without SIMD.
  */
 #include "xpulpv2/tiles.h"
 
