@@ -68,6 +68,8 @@ def infer(
         raise TinygenError(
             f"{path}: node {label} ({node.op_type}) does not fit its inputs: export again"
         ) from error
+    if node.op_type == "GroupNormalization":  # whose schema says nothing from opset 21 on
+        found[node.output[0]] = types[node.input[0]]
     for output in filter(None, kept):
         if output in found and node.op_type == "Transpose":
             found[output].tensor_type.shape.SetInParent()  # left out where that is a scalar's

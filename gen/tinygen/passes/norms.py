@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""LayerNorm as exporters below opset 17 spell it, and BatchNorm."""
+"""LayerNorm as exporters below opset 17 spell it, BatchNorm, norms of channels and groups."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import math
 import numpy as np
 
 from tinygen.graph import Float, Node, Quant
-from tinygen.passes.constants import is_constant, real
+from tinygen.passes.constants import F64, is_constant, real
 from tinygen.passes.engine import Result, Scope, rule
 from tinygen.passes.moves import move, transposed
 from tinygen.passes.normcone import norm_cone
-from tinygen.passes.rows import norm
+from tinygen.passes.rows import attribute, norm
 from tinygen.passes.twice import MERGED
 
 
@@ -203,11 +203,49 @@ def batch_norm_is_affine(scope: Scope, node: Node) -> Result:
     return scope.emit(Float("Add"), moved, shape)
 
 
-NORMS = (spelled_out_norm, norm_by_behaviour, affine_after_norm, batch_norm_is_affine)
+@rule("InstanceNormalization", "GroupNormalization")
+def norm_of_groups(scope: Scope, node: Node) -> Result:
+    """The channels of a group with all their places, or one channel, are a row; factors and offsets
+    of the channels follow, or stand in the norm where there is one row, or one of each."""
+    x, *parameters = node.inputs
+    shape = scope.shape(x)
+    gamma, beta = (real(scope, p) for p in parameters)
+    groups = int(attribute(node, "num_groups", shape[1]))
+    if gamma is None or beta is None or groups < 1 or shape[1] % groups:
+        return None
+    if gamma.size != shape[1]:  # below opset 21: one a group
+        return None
+    wide = (1, -1, *[1] * (len(shape) - 2))
+    each = [p.reshape(wide) for p in (gamma, beta)]
+    count = shape[0] * groups
+    rows = move(scope, x, None, (count, math.prod(shape) // count))
+    eps = attribute(node, "epsilon", 1e-5)
+    if count == 1 or all(np.all(p == p.flat[0]) for p in each):
+        inside = shape if count == 1 else (1,)
+        factors, offsets = (np.broadcast_to(_few(p, inside), inside) for p in each)
+        return norm(scope, node, rows, factors, offsets, eps)
+    y = norm(scope, node, rows, np.ones(1), np.zeros(1), eps)
+    y = scope.emit(Float("Mul"), (y, scope.constant(each[0])), shape)
+    return scope.emit(Float("Add"), (y, scope.constant(each[1])), shape)
+
+
+def _few(p: F64, shape: tuple[int, ...]) -> F64:
+    """For each place of a row, or the one number that all channels have."""
+    return p if len(shape) > 1 else p.reshape(-1)[:1]
+
+
+NORMS = (
+    spelled_out_norm,
+    norm_by_behaviour,
+    affine_after_norm,
+    batch_norm_is_affine,
+    norm_of_groups,
+)
 EXACT_NORMS = (
     spelled_out_norm_with_roundings,
     norm_by_exact_behaviour,
     affine_right_after_norm,
     batch_norm_is_affine,
+    norm_of_groups,
 )
 """Without dropping roundings of the model."""

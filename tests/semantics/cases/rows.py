@@ -105,6 +105,23 @@ def softmaxes() -> list[Case]:
     return found
 
 
+def channel_norms() -> list[Case]:
+    found = []
+    for x in (live(1, 4, 5), live(1, 4, 2, 3), live(2, 4, 5), live(1, 1, 9)):
+        factors, offsets = reals(x.shape[1], low=0.5), reals(x.shape[1], seed=2)
+        for attrs in ({}, {"epsilon": 0.1}):
+            more = {"roundings": 3} if x.shape[1] > 1 else {}
+            found.append(Case("InstanceNormalization", (x, factors, offsets), attrs, **more))
+        for groups in sorted({1, x.shape[1]} | {g for g in (2,) if x.shape[1] % g == 0}):
+            more = {"roundings": 3} if x.shape[0] * groups > 1 else {}
+            attrs = {"num_groups": groups}
+            full = (x, factors, offsets)
+            for other in ({}, {"epsilon": 0.1}, {"stash_type": 1}):
+                how = attrs | other
+                found.append(Case("GroupNormalization", full, how, opsets=(21, 25), **more))
+    return found
+
+
 def norms() -> list[Case]:
     found = []
     for x, axes in ((live(2, 8), (-1, 1, 0, -2)), (X, (None, -1, 2, 1, -2, 0)), (live(6), (0, -1))):
@@ -129,6 +146,7 @@ def norms() -> list[Case]:
         Case("LayerNormalization", full, outputs=("y", "m"), read=1, says=("mean",)),
         Case("LayerNormalization", full, outputs=("y", "", "d"), read=2, says=("deviation",)),
         Case("LayerNormalization", (X, live(4), beta), says=("scale",)),
+        *channel_norms(),
         Case("RMSNormalization", (X, gamma)),
         Case("RMSNormalization", (X, gamma), {"axis": 1}, says=("RMSNormalization",)),
         Case("RMSNormalization", (X, gamma), {"epsilon": 0.1}, says=("RMSNormalization",)),
