@@ -11,17 +11,24 @@
  *   for (p < words) for (i < 4, j < 4)
  *     acc[i][j] += dot4(x[p][i], w[p][j]);      four products of bytes each
  *
- * Counts: instructions an iteration, without loops (the hardware's own):
+ * Instructions an iteration (loops are the hardware's own and take none):
  *
- *   PRODUCT                 24: 8 loads, 16 dot products, 64 MACs
- *   WEIGHTS                 87 a tile beside its products (HIGH, LOW), 103 (CLIP): 11 loads, 12
- *                           copies of biases, 48 or 64 for rounding, 12 to pack and store, 4 to go
- * on row_narrow              9: 5 loads, 4 dot products, 16 MACs PAIRS                   80: 4
- * loads, 16 dot products, 48 for rounding, 12 to pack and store weights                 20 for four
- * tokens of a row: 12 loads, 4 packs, 2 sums, 2 stores softmax_narrow          8 for the maxima of
- * four tokens of four rows, then 12 for those of one row: 8 loads, 2 packs, 1 sum, 1 store context,
- * its narrow     PRODUCT; of two rows with high and low halves, of four rows without context_pair,
- * narrow    14: 6 loads, 8 dot products, 32 MACs
+ *   PRODUCT           24: 8 loads, 16 dot products; 64 MACs
+ *   row_narrow         9: 5 loads, 4 dot products; 16 MACs
+ *   context_pair,     14: 6 loads, 8 dot products; 32 MACs
+ *   .._narrow_pair
+ *   PAIRS             80: 4 loads, 16 dot products, 48 to round, 12 to pack and store
+ *   tg_tiles_weights  20: 12 loads, 4 to pack, 2 sums, 2 stores; four tokens of a row
+ *   softmax_narrow     8: 4 loads, 4 maxima; four tokens of four rows
+ *                     12: 8 loads, 2 to pack, 1 sum, 1 store; four tokens of a row
+ *
+ * and what a tile takes besides its PRODUCTs:
+ *
+ *   WEIGHTS           87: 11 loads, 12 copies of biases, 48 to round, 12 to pack and store, 4 to go
+ *                     on; 103 with CLIP
+ *   SCORES            92: 12 loads, 16 starting values, 48 to round, 12 to pack and store, 4 to go
+ *                     on
+ *   tg_tiles_context  63, of two rows with high and low halves; context_narrow 86, of four rows
  *
  * The other half of this file is the same in C, for the host; portable/linear.c and
  * portable/attend.h are the whole kernels without SIMD.
