@@ -8,9 +8,14 @@ import math
 import numpy as np
 
 from tinygen import operators as ops
-from tinygen.graph import Graph, Node, Quant, Value, verify
+from tinygen.graph import Graph, Input, Node, Output, Quant, Value, verify
 from tinygen.numeric import I8, I32, Requant, RowScale
 from tinygen.operators import infer_shape
+
+
+def ends(output: str) -> tuple[tuple[Input, ...], tuple[Output, ...]]:
+    """Of a graph with the input x and one output."""
+    return (Input("x", "x"),), (Output(output, output),)
 
 
 class GraphBuilder:
@@ -103,7 +108,7 @@ class GraphBuilder:
         self.add(f"{tag}.add2", self.residual(), self.last, skip)
 
     def graph(self) -> Graph:
-        made = Graph(self.name, self.values, tuple(self.nodes), "x", self.last, "0" * 64)
+        made = Graph(self.name, self.values, tuple(self.nodes), *ends(self.last), "0" * 64)
         return verify(made, integer=True)
 
 

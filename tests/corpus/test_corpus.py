@@ -63,7 +63,7 @@ def test_the_corpus_is_large_and_small() -> None:
 @pytest.mark.parametrize("name", SUPPORTED)
 def test_agrees_with_onnxruntime(name: str) -> None:
     graph, mine, theirs = imported(name), ours(name), data(name)["logits"]
-    quant = graph.values[graph.output].quant
+    quant = graph.values[graph.only_output].quant
     assert quant is not None and len(mine) == 256
     assert (mine.argmax(axis=1) == theirs.argmax(axis=1)).mean() >= 0.99
     assert np.abs(mine - theirs).mean() / quant.scale <= limit(name)

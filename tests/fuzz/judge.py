@@ -19,6 +19,7 @@ from semantics.harness import SIMULATED, canonical
 from tinygen.boards import load_board
 from tinygen.errors import TinygenError
 from tinygen.fidelity import onnx_outputs, quantize
+from tinygen.fidelity.compare import tensors
 from tinygen.passes import import_model
 from tinygen.passes.ends import without_batch
 from tinygen.passes.engine import kind_of
@@ -98,11 +99,11 @@ def _float(drawn: Drawn, path: Path) -> str:
         return ""
     for k in range(SAMPLES):
         want = (
-            net.values[graph.logits or output][k]
-            if graph.logits in net.values
+            net.values[graph.outputs[0].tensor][k]
+            if graph.outputs[0].logits in net.values
             else net.values[output][k]
         )
-        got = simulate(graph, net.values[net.input][k])[graph.output]
+        got = simulate(graph, net.values[net.input][k])[graph.only_output]
         if got.size != want.size:
             return f"float: {got.size} elements, not {want.size}"
         part = 1 / 127 if any("rounded to int8" in n for n in graph.notes) else 1e-5
@@ -120,20 +121,20 @@ def _integer(drawn: Drawn, path: Path, x: Array, case: int) -> Verdict:
     net = drawn.net
     graph = import_model(path, samples=x)
     plan_model(graph, load_board(BOARDS[case % len(BOARDS)]), Options(), None)
-    quant = graph.values[graph.output].quant
+    quant = graph.values[graph.only_output].quant
     assert quant is not None
     try:
-        theirs = onnx_outputs(path, x, tensor=graph.logits, spelled=True)
+        theirs = onnx_outputs(path, x, tensors=tensors(graph), spelled=True)
     except TinygenError as error:
         return Verdict("empty", str(error))
-    target = graph.logits if graph.logits in net.values else drawn.output
+    target = graph.outputs[0].logits if graph.outputs[0].logits in net.values else drawn.output
     off = []
     for k in range(SAMPLES):
-        q = quantise(graph, x[k]).reshape(graph.values[graph.input].shape)
+        q = quantise(graph, x[k]).reshape(graph.values[graph.only_input].shape)
         got = dequantise(graph, run(graph, q)).reshape(-1)
         want = theirs[k]
-        if graph.integer_output:
-            zero = quant.zero_point + (128 if graph.integer_output == "uint8" else 0)
+        if graph.outputs[0].integers:
+            zero = quant.zero_point + (128 if graph.outputs[0].integers == "uint8" else 0)
             want = (want - zero) * np.float32(quant.scale)
         if got.size != want.size:
             return Verdict("find", f"{got.size} outputs, not {want.size}")

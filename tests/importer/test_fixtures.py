@@ -53,7 +53,7 @@ def test_agrees_with_onnxruntime(name: str) -> None:
     data = np.load(path.with_suffix(".npz"))
     ours = np.stack([dequantise(graph, run(graph, quantise(graph, x))) for x in data["x"]])
     ours = ours.reshape(len(ours), -1)
-    quant = graph.values[graph.output].quant
+    quant = graph.values[graph.only_output].quant
     assert quant is not None
     difference = np.abs(ours - data["logits"]) / quant.scale
     assert difference.mean() <= LIMITS[name]

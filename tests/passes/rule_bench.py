@@ -51,7 +51,15 @@ class Bench:
         return self.node("Linear", source, *constants, shape=shape)
 
     def graph(self, output: str) -> Graph:
-        return verify(Graph("bench", self.values, tuple(self.nodes), "x", output))
+        return verify(
+            Graph(
+                "bench",
+                self.values,
+                tuple(self.nodes),
+                (Input("x", "x"),),
+                (Output(output, output),),
+            )
+        )
 
 
 def kinds(graph: Graph) -> list[str]:
@@ -63,7 +71,7 @@ def apply(graph: Graph, *rules: Rule) -> Graph:
     """Rewrite and check that the value of the graph did not change."""
     after = rewrite(graph, rules)
     rng = np.random.default_rng(0)
-    x = rng.normal(size=graph.values[graph.input].shape).astype(np.float32)
+    x = rng.normal(size=graph.values[graph.only_input].shape).astype(np.float32)
     np.testing.assert_allclose(
         run(after, x).reshape(-1), run(graph, x).reshape(-1), rtol=1e-4, atol=1e-5
     )
@@ -73,13 +81,13 @@ def apply(graph: Graph, *rules: Rule) -> Graph:
 def run(graph: Graph, x: Any) -> Any:
     """Evaluate the float kinds that rules speak of."""
     data: dict[str, Any] = {k: v.data for k, v in graph.values.items() if v.data is not None}
-    data[graph.input] = x
+    data[graph.only_input] = x
     for node in graph.nodes:
         assert isinstance(node.op, Float)
         inputs = [data[i] if i else None for i in node.inputs]
         y = _run_op(node.op, inputs, graph.values[node.output].shape)
         data[node.output] = np.asarray(y).reshape(graph.values[node.output].shape)
-    return data[graph.output]
+    return data[graph.only_output]
 
 
 def _max_pool(x: Any, at: Any, shape: tuple[int, ...]) -> Any:

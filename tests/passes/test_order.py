@@ -58,7 +58,7 @@ def imported(paths: Iterator[Path]) -> None:
     for path in paths:
         for how in (pipeline.QUICK, pipeline.EXACT):
             try:
-                pipeline._integer(pipeline.integer_input(load(path), None), None, how)
+                pipeline._integer(pipeline.integer_inputs(load(path), None), None, how)
             except TinygenError:
                 continue  # refused: the rules ran all the same
 
@@ -127,7 +127,15 @@ def two_operands(kind: str) -> Graph:
     two = kind in ("Add", "Mul", "Gemm")
     attrs = {"Move": {"index": np.arange(4)[::-1]}, "Quant": {"scale": 0.1, "zp": 0}}.get(kind, {})
     last = Node("y", Float(kind, attrs), ("a", "b") if two else ("a",), ("y",))
-    return verify(Graph("g", values, (*(sources if two else sources[:1]), last), "x", "y"))
+    return verify(
+        Graph(
+            "g",
+            values,
+            (*(sources if two else sources[:1]), last),
+            (Input("x", "x"),),
+            (Output("y", "y"),),
+        )
+    )
 
 
 @rule("Relu")

@@ -402,7 +402,7 @@ def test_a_table_of_stored_integers_is_an_embedding_too() -> None:
     graph = rewrite(b.graph(y), (*quantisation.PAIRS, *ROWS, *moves.MOVES))
     (node,) = (n for n in rewrite(graph, INTEGER_ROWS).nodes if isinstance(n.op, Embed))
     assert isinstance(node.op, Embed) and node.op.table[1].tolist() == [3, 4, 5]
-    assert graph.values[graph.output].quant == Quant(0.5, 4)
+    assert graph.values[graph.only_output].quant == Quant(0.5, 4)
 
 
 def test_ids_are_one_byte_and_pick_rows() -> None:

@@ -30,7 +30,7 @@ def encoder(step: float) -> Graph:
 
 def samples(graph: Graph, count: int = 4) -> list[np.ndarray]:
     rng = np.random.default_rng(1)
-    shape = graph.values[graph.input].shape
+    shape = graph.values[graph.only_input].shape
     return [rng.integers(-128, 128, shape).astype(np.int8) for _ in range(count)]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from graphs import ends
 from tinygen import operators as ops
 from tinygen.graph import Float, Graph, Node, Op, Quant, Value
 from tinygen.passes.multipliers import add, layer_norm, projection
@@ -30,7 +31,7 @@ def build(*steps: tuple[Op, tuple[str, ...], tuple[int, ...]]) -> Graph:
     for i, (op, inputs, shape) in enumerate(steps):
         values[f"v{i}"] = Value(f"v{i}", shape, G)
         nodes.append(Node(f"n{i}", op, inputs, (f"v{i}",)))
-    return Graph("t", values, tuple(nodes), "x", f"v{len(steps) - 1}")
+    return Graph("t", values, tuple(nodes), *ends(f"v{len(steps) - 1}"))
 
 
 def same(before: Graph, after: Graph) -> None:
@@ -111,7 +112,7 @@ def test_an_island_of_float_is_one_table_whatever_its_formula() -> None:
     values = dict(g.values)
     for name in ("v1", "v2"):
         values[name] = Value(name, (5, 4))
-    after = make_tables(Graph("t", values, g.nodes, "x", "v3"))
+    after = make_tables(Graph("t", values, g.nodes, *ends("v3")))
     assert [type(n.op) for n in after.nodes] == [ops.Linear, ops.Lut]
     r = real_inputs(G)
     (_, node) = after.nodes
@@ -126,7 +127,7 @@ def test_a_sum_of_two_activations_is_no_table() -> None:
         (Float("Add"), ("x", "v0"), (5, 4)),
         (quant, ("v1",), (5, 4)),
     )
-    g = Graph("t", {**g.values, "v1": Value("v1", (5, 4))}, g.nodes, "x", "v2")
+    g = Graph("t", {**g.values, "v1": Value("v1", (5, 4))}, g.nodes, *ends("v2"))
     assert [type(n.op) for n in make_tables(g).nodes] == [ops.Linear, Float, Float]
 
 

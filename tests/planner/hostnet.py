@@ -40,7 +40,7 @@ INPUT_IN_ARENA = """\
 
 def random_samples(graph: Graph, count: int) -> Samples:
     rng = np.random.default_rng(3)
-    x = rng.integers(-128, 128, (count, *graph.values[graph.input].shape)).astype(np.int8)
+    x = rng.integers(-128, 128, (count, *graph.values[graph.only_input].shape)).astype(np.int8)
     y = np.array([reference.run(graph, i).reshape(-1) for i in x])
     return Samples(x.reshape(count, -1), y, np.full(count, -1, np.int32))
 

@@ -157,12 +157,12 @@ def distance(variant: Variant, folder: Path) -> float:
     path.write_bytes(model.SerializeToString())
     graph = import_model(path, samples=samples)
     session = _session(model)
-    grid = graph.values[graph.output].quant
+    grid = graph.values[graph.only_output].quant
     assert grid is not None
     off = []
     for sample in samples:
         (want,) = session.run(None, {"x": sample[None]})
-        q = quantise(graph, sample[None]).reshape(graph.values[graph.input].shape)
+        q = quantise(graph, sample[None]).reshape(graph.values[graph.only_input].shape)
         got = run(graph, q).astype(np.float64)
         off.append(
             np.abs((got - grid.zero_point) * grid.scale - want.reshape(got.shape)) / grid.scale

@@ -308,10 +308,10 @@ def _float_error(case: Case, path: Path, want: Array) -> float:
     if left:
         refuse_leftovers(graph)
         raise AssertionError(f"{left[0].name} ({kind_of(left[0])}) is left, and nobody says so")
-    got = simulate(graph, flat_input(case))[graph.output]
-    if graph.logits:
+    got = simulate(graph, flat_input(case))[graph.only_output]
+    if graph.outputs[0].logits:
         return _disorder(got, want)
-    if graph.values[graph.output].shape != want.shape:
+    if graph.values[graph.only_output].shape != want.shape:
         return math.inf
     same = np.isclose(got, want, rtol=0, atol=0, equal_nan=True)
     with np.errstate(invalid="ignore"):
@@ -362,12 +362,12 @@ def _whole_in(case: Case, folder: Path, version: int, want: Array, layout: Layou
     path = stored(model_of(case, version, want.shape, grid, layout), folder)
     graph, _ = pipeline.to_integer(load(path), np.float32(flat_input(case, layout[0])))
     want = want if layout[1] is None else want.transpose(layout[1])
-    if graph.logits and layout[1] is None and layout[0] is None:
-        q = quantise(graph, flat_input(case)).reshape(graph.values[graph.input].shape)
+    if graph.outputs[0].logits and layout[1] is None and layout[0] is None:
+        q = quantise(graph, flat_input(case)).reshape(graph.values[graph.only_input].shape)
         return _disorder(run(graph, q), want)
-    q = quantise(graph, flat_input(case, layout[0])).reshape(graph.values[graph.input].shape)
+    q = quantise(graph, flat_input(case, layout[0])).reshape(graph.values[graph.only_input].shape)
     y = run(graph, q)
-    quant = graph.values[graph.output].quant
+    quant = graph.values[graph.only_output].quant
     assert quant is not None and y.size == want.size, (y.shape, want.shape)
     exact = np.clip(want.astype(np.float64) / quant.scale + quant.zero_point, -128, 127)
     within = sum(CHOSEN in note for note in graph.notes)  # values that are rounded on the way

@@ -19,6 +19,7 @@ from tinygen.cli.options import (
     MaxLatency,
     MaxRam,
     Model,
+    Outputs,
     RowBlock,
     Short,
     options_of,
@@ -42,6 +43,7 @@ def inspect(
     max_latency: MaxLatency = None,
     input_place: InputPlace = "caller",
     short: Short = False,
+    output: Outputs = None,
     json: Json = False,
 ) -> None:
     """Show what is recognised in a model and how it would lie in a board's memory.
@@ -52,8 +54,10 @@ def inspect(
     from tinygen.project import load_graph, plan_model
     from tinygen.report import records, tables
 
-    options = options_of(attention, row_block, max_ram, max_flash, max_latency, input_place, short)
-    graph = load_graph(model, samples=samples)
+    options = options_of(
+        attention, row_block, max_ram, max_flash, max_latency, input_place, short, output
+    )
+    graph = load_graph(model, samples=samples, outputs=options.outputs)
     with progress("Planning") as update:
         plan = plan_model(graph, load_board(board), options, samples, update).plan
     show(json, records.plan_record(plan), tables.plan_tables(plan))
@@ -70,6 +74,7 @@ def check(
         typer.Option(help="Fused weights to try too: auto (where they save), unfused, ..."),
     ] = "auto",
     short: Short = False,
+    output: Outputs = None,
     json: Json = False,
 ) -> None:
     """Compare the integer model with onnxruntime on real samples.
@@ -86,7 +91,7 @@ def check(
         raise typer.BadParameter(
             f"choose one of auto, {', '.join(FUSIONS)}", param_hint="--attention"
         )
-    imported = fidelity.import_for(model, data)
+    imported = fidelity.import_for(model, data, outputs=output or ())
     if short:
         imported = replace(imported, graph=fidelity.shortened(imported.graph, data))
     x, y = fidelity.load_samples(data, imported.graph)

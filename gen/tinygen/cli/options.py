@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -63,6 +63,12 @@ Short = Annotated[
         help="22-bit multipliers, and 8-bit attention weights where samples allow: faster on GAP9.",
     ),
 ]
+Outputs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--output", metavar="NAME", help="An output of the model's that is wanted; default: all."
+    ),
+]
 InputPlace = Annotated[
     str, typer.Option("--input", help="Whose memory the input lies in: caller, arena.")
 ]
@@ -76,6 +82,7 @@ def options_of(
     max_latency: float | None,
     place: str,
     short: bool,
+    outputs: Sequence[str] | None,
 ) -> Options:
     from tinygen.operators import FUSIONS
     from tinygen.planner import KINDS, Options
@@ -101,4 +108,5 @@ def options_of(
         fusion=fusion,
         input_in_arena=place == "arena",
         short=short,
+        outputs=tuple(outputs or ()),
     )

@@ -17,6 +17,7 @@ from tinygen.cli.options import (
     MaxFlash,
     MaxLatency,
     MaxRam,
+    Outputs,
     RowBlock,
     Short,
     options_of,
@@ -47,6 +48,7 @@ def new(
     max_latency: MaxLatency = None,
     input_place: InputPlace = "caller",
     short: Short = False,
+    output: Outputs = None,
     json: Json = False,
 ) -> None:
     """Create a firmware project from a model and a board.
@@ -61,7 +63,9 @@ def new(
 
     if kind not in ("app", "module"):
         raise typer.BadParameter("choose app or module", param_hint="--as")
-    options = options_of(attention, row_block, max_ram, max_flash, max_latency, input_place, short)
+    options = options_of(
+        attention, row_block, max_ram, max_flash, max_latency, input_place, short, output
+    )
     request = Request(
         load_board(board),
         model,

@@ -4,30 +4,37 @@ out."""
 
 from __future__ import annotations
 
-from tinygen.emitter import cfile, staging
+from tinygen.emitter import cfile, several, staging
 from tinygen.emitter.api import helpers
 from tinygen.emitter.network import blocks, comment
-from tinygen.emitter.places import names, place
-from tinygen.lowering import Slot, Step
+from tinygen.emitter.places import callers, names, place
+from tinygen.lowering import Step
 from tinygen.planner import plan as p
-from tinygen.planner.cluster import INPUT_COPY, OUTPUT_COPY
 
 
 def cluster_source(plan: p.Plan) -> str:
     m, up = plan.model, plan.model.upper()
-    load = _move(plan, INPUT_COPY, f"tg_cluster_load({{}}, call->input, {up}_INPUT_SIZE);")
+    load = "".join(
+        f"  tg_cluster_load({place(plan, end.slot)}, call->{callers(plan, end.buffer)}, "
+        f"{several.macro(plan, end)}_SIZE);\n"
+        for end in plan.inputs
+        if any(q.buffer.name == end.slot.buffer for q in plan.placements)
+    )
     body, extra, jobs = _body(plan), "", ""
     const = "const "
     if plan.staging is not None:
         const, jobs = "", f"  tg_l3_t jobs[{plan.staging.slots}];\n"
         extra = '#include "tinygen/stage.h"\n'
         load = "".join(staging.load(plan, i) for i in range(plan.staging.slots)) + load
+    first, last = several.arguments(plan).split(", ")
+    members = ", ".join(f".{a} = {a}" for a in (x.split("*")[1] for x in (first, last)))
     copy = "#include <string.h>\n" if "memcpy(" in body else ""
     headers = {s.args.header for s in plan.steps if s.args.header}
-    store = _move(plan, OUTPUT_COPY, f"tg_cluster_store(call->output, {{}}, {up}_OUTPUT_SIZE);")
-    if not store:
-        last = place(plan, plan.steps[-1].output)
-        store = f"  tg_cluster_store(call->output, {last}, {up}_OUTPUT_SIZE);\n"
+    store = "".join(
+        f"  tg_cluster_store(call->{callers(plan, end.buffer)}, {place(plan, end.slot)}, "
+        f"{several.macro(plan, end)}_SIZE);\n"
+        for end in plan.outputs
+    )
     store += _mark(len(plan.steps) - 1)  # with the output on its way, as the first has the input
     return (
         cfile.head(f"The network {m}, {len(plan.steps)} layers, on many cores.", model=m)
@@ -42,8 +49,8 @@ def cluster_source(plan: p.Plan) -> str:
         + f"""
 typedef struct {{
   const {m}_arena_t *arena;
-  const int8_t *input;
-  int8_t *output;
+  {first};
+  {last};
 {jobs}}} call_t;
 
 /* On every core. */
@@ -54,8 +61,8 @@ static void run(void *argument) {{
     TG_PROFILE_START();
 {load}{body}{store}}}
 
-void {m}_run(const {m}_arena_t *arena, const int8_t *input, int8_t *output) {{
-  call_t call = {{.arena = arena, .input = input, .output = output}};
+void {m}_run(const {m}_arena_t *arena, {first}, {last}) {{
+  call_t call = {{.arena = arena, {members}}};
   tg_team_fork({up}_CORES, run, &call);
 }}
 """
@@ -76,12 +83,6 @@ def _body(plan: p.Plan) -> str:
             call += staging.load(plan, turn + plan.staging.slots)
         code.append(call)
     return "".join(code)
-
-
-def _move(plan: p.Plan, buffer: str, code: str) -> str:
-    if not any(q.buffer.name == buffer for q in plan.placements):
-        return ""
-    return "  " + code.format(place(plan, Slot(buffer))) + "\n"
 
 
 def _call(plan: p.Plan, index: int, step: Step) -> str:

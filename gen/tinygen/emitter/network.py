@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from tinygen.emitter import cfile
+from tinygen.emitter import cfile, several
 from tinygen.emitter.api import helpers
-from tinygen.emitter.places import names
-from tinygen.lowering import Step
+from tinygen.emitter.places import callers, names, place
+from tinygen.lowering import Slot, Step
 from tinygen.planner import plan as p
 
 
@@ -17,14 +17,34 @@ def network_source(plan: p.Plan) -> str:
     libc = {h for s in plan.steps for h in s.args.includes}
     includes += "".join(f"#include <{h}>\n" for h in sorted(libc))
     body = "".join(_call(plan, i, step) for i, step in enumerate(plan.steps))
+    copies = _copies(plan)
+    if copies and "#include <string.h>" not in includes:
+        includes += "#include <string.h>\n"
     unused = "" if plan.placements else "  (void)arena;\n"
     return (
         cfile.head(f"The network {plan.model}, {len(plan.steps)} layers.", model=plan.model)
         + cfile.own_headers(plan.model)
         + f"{includes}\n"
         + blocks(plan)
-        + f"\nvoid {plan.model}_run(const {plan.model}_arena_t *arena, const int8_t *input,\n"
-        f"    int8_t *output) {{\n{unused}  TG_PROFILE_START();\n{body}}}\n" + helpers(plan)
+        + f"\nvoid {plan.model}_run(const {plan.model}_arena_t *arena, {_broken(plan)}) {{\n"
+        + f"{unused}  TG_PROFILE_START();\n{body}{copies}}}\n"
+        + helpers(plan)
+    )
+
+
+def _broken(plan: p.Plan) -> str:
+    """The further parameters of `<model>_run`, the last on a line of its own."""
+    first, last = several.arguments(plan).split(", ")
+    return f"{first},\n    {last}"
+
+
+def _copies(plan: p.Plan) -> str:
+    """Outputs that lie elsewhere: parts of a tensor, and those that another output is too."""
+    return "".join(
+        f"  memcpy({callers(plan, end.buffer)}, {place(plan, end.slot)}, "
+        f"{several.macro(plan, end)}_SIZE);\n"
+        for end in plan.outputs
+        if end.slot != Slot(end.buffer)
     )
 
 

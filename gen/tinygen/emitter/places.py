@@ -26,8 +26,8 @@ def place(plan: p.Plan, slot: Slot | None) -> str:
     if slot is None:
         return "NULL"
     offset = slot.offset
-    if slot.buffer in (p.INPUT, p.OUTPUT):
-        base = slot.buffer
+    if slot.buffer in plan.callers:
+        base = callers(plan, slot.buffer)
     else:
         region = cfile.identifier(plan.placement(slot.buffer).region)
         base = f"arena->{region} + {cfile.offset_name(plan.model, slot.buffer)}"
@@ -35,7 +35,15 @@ def place(plan: p.Plan, slot: Slot | None) -> str:
     return f"({base} + {offset})" if offset else base
 
 
+def callers(plan: p.Plan, buffer: str) -> str:
+    """A buffer that the caller of `<model>_run` passes."""
+    if plan.single:
+        return buffer
+    end = plan.callers[buffer]
+    return f"{'inputs' if end in plan.inputs else 'outputs'}->{end.word}"
+
+
 def s8(plan: p.Plan, slot: Slot) -> str:
     """`int8_t *`."""
     here = place(plan, slot)
-    return here if slot.buffer in (p.INPUT, p.OUTPUT) else f"(int8_t *){here}"
+    return here if slot.buffer in plan.callers else f"(int8_t *){here}"

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from tinygen.emitter import cfile
 from tinygen.numeric import I8, I32
 from tinygen.planner.plan import Plan
@@ -14,11 +12,19 @@ from tinygen.planner.plan import Plan
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """inputs int8 [N, input size], outputs int8 [N, output size], labels int32 [N] (-1: none)."""
+    """inputs int8 [N, input size], outputs int8 [N, output size], labels int32 [N] (-1: none).
+
+    Several tensors lie one after the other, and labels are [N, outputs]."""
 
     inputs: I8
     outputs: I8
     labels: I32
+
+
+def _shape(plan: Plan) -> str:
+    """Of the labels' array: of several outputs one each."""
+    up = plan.model.upper()
+    return f"[{up}_SAMPLES]" if plan.single else f"[{up}_SAMPLES][{up}_OUTPUTS]"
 
 
 def samples_header(plan: Plan, samples: Samples) -> str:
@@ -35,7 +41,7 @@ def samples_header(plan: Plan, samples: Samples) -> str:
 
 extern const int8_t {m}_sample_inputs[{up}_SAMPLES][{up}_INPUT_SIZE];
 extern const int8_t {m}_sample_outputs[{up}_SAMPLES][{up}_OUTPUT_SIZE];
-extern const int32_t {m}_sample_labels[{up}_SAMPLES]; /* -1: none */
+extern const int32_t {m}_sample_labels{_shape(plan)}; /* -1: none */
 
 #endif
 """
@@ -49,11 +55,14 @@ def samples_source(plan: Plan, samples: Samples) -> str:
         inner = ",\n".join(f"  {{\n{cfile.numbers(row)}}}" for row in rows)
         return f"\nconst int8_t {m}_sample_{what}[{up}_SAMPLES][{width}] = {{\n{inner}}};\n"
 
-    labels = cfile.numbers(samples.labels.astype(np.int32))
+    labels = ",\n".join(
+        cfile.numbers(row) if plan.single else f"  {{\n{cfile.numbers(row)}}}"
+        for row in ([samples.labels] if plan.single else samples.labels)
+    )
     return (
         cfile.head("Stored samples and the outputs promised for them.", model=m)
         + f'#include "{cfile.header(m, "samples")}"\n'
         + table("inputs", samples.inputs, f"{up}_INPUT_SIZE")
         + table("outputs", samples.outputs, f"{up}_OUTPUT_SIZE")
-        + f"\nconst int32_t {m}_sample_labels[{up}_SAMPLES] = {{\n{labels}}};\n"
+        + f"\nconst int32_t {m}_sample_labels{_shape(plan)} = {{\n{labels}}};\n"
     )

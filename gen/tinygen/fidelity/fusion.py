@@ -17,7 +17,7 @@ from tinygen.graph import Graph
 from tinygen.numeric import I8
 from tinygen.operators import Attention, Fusion
 from tinygen.passes import fuse, is_exponential
-from tinygen.reference.decision import integer_answers
+from tinygen.reference.decision import accuracy, integer_answers
 
 LOST_POINTS = 0.5
 """Of accuracy, in percentage points, that fused weights may cost on labelled samples."""
@@ -157,4 +157,4 @@ def _outputs(
 
 
 def _accuracy(graph: Graph, outputs: NDArray[Any], labels: NDArray[Any] | None) -> float | None:
-    return None if labels is None else float((integer_answers(graph, outputs) == labels).mean())
+    return accuracy(integer_answers(graph, outputs), labels)

@@ -4,6 +4,8 @@ float operators read it, and every value that the importer would else choose a s
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +23,31 @@ FIRST = 4
 """Samples on which a tensor is compared with the value that was rounded."""
 
 
-def with_rounded_input(model: onnx.ModelProto, x: NDArray[Any]) -> onnx.ModelProto:
+def inputs_apart(
+    entries: Sequence[onnx.ValueInfoProto], x: NDArray[Any]
+) -> dict[str, NDArray[Any]]:
+    """Samples [N, ...], several inputs one after the other -> of each input [N, *its shape]."""
+    parts, at = {}, 0
+    x = x.reshape(len(x), -1)
+    for entry in entries:
+        shape = [d.dim_value for d in entry.type.tensor_type.shape.dim]
+        size = math.prod(shape)
+        parts[str(entry.name)] = x[:, at : at + size].reshape(len(x), *shape)
+        at += size
+    return parts
+
+
+def with_rounded_inputs(model: onnx.ModelProto, x: NDArray[Any]) -> onnx.ModelProto:
     """A float input that some node reads unrounded gets the symmetric grid of the samples."""
-    (entry,) = model.graph.input
-    readers = [n for n in model.graph.node if entry.name in n.input]
-    plain = entry.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
-    if _normalised(model, entry.name):
-        return model
-    if plain and any(n.op_type != "QuantizeLinear" for n in readers):
-        largest = float(np.abs(x).max()) or 127.0
-        round_tensor(model, entry.name, Quant(largest / 127, 0))
+    entries = list(model.graph.input)
+    for entry, part in zip(entries, inputs_apart(entries, x).values(), strict=True):
+        readers = [n for n in model.graph.node if entry.name in n.input]
+        plain = entry.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+        if _normalised(model, entry.name):
+            continue
+        if plain and any(n.op_type != "QuantizeLinear" for n in readers):
+            largest = float(np.abs(part).max()) or 127.0
+            round_tensor(model, entry.name, Quant(largest / 127, 0))
     return model
 
 

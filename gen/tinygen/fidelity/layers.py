@@ -18,6 +18,7 @@ from tinygen import reference
 from tinygen.errors import TinygenError
 from tinygen.fidelity.compare import Progress, fed, reason_of, session_with_outputs
 from tinygen.graph import Float, Graph, Node, Value
+from tinygen.importer.choice import with_outputs
 from tinygen.numeric import I8
 from tinygen.numeric.requant import clamp8
 from tinygen.operators import Gather, Reorder
@@ -51,6 +52,8 @@ def check_layers(
     """Layers in order, those left out whose result the ONNX file does not hold."""
     graph, origins = imported.graph, imported.origins
     proto = onnx.load(str(model))
+    if len(graph.outputs) < len(proto.graph.output):
+        proto = with_outputs(proto, [o.name for o in graph.outputs], model)
     made = {o for n in proto.graph.node for o in n.output} | {i.name for i in proto.graph.input}
     known = {name: tensor for name, tensor in origins.items() if tensor in made}
     tensors = sorted(set(known.values()) - {i.name for i in proto.graph.input})
@@ -58,11 +61,10 @@ def check_layers(
         session = session_with_outputs(proto, tensors)
     except Exception as e:  # onnxruntime raises its own types, one for each status code
         raise TinygenError(f"{model}: onnxruntime cannot run it ({reason_of(e)})") from None
-    feed = session.get_inputs()[0].name
     runs = []
     for number, sample in enumerate(x[:SAMPLES]):
-        theirs = dict(zip(tensors, session.run(tensors, fed(session, sample)), strict=True))
-        theirs[feed] = sample[None]
+        feed = fed(session, sample)
+        theirs = dict(zip(tensors, session.run(tensors, feed), strict=True)) | feed
         runs.append((theirs, reference.run_all(graph, reference.quantise(graph, sample))))
         if progress:
             progress(number + 1, min(len(x), SAMPLES))

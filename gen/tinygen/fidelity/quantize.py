@@ -13,7 +13,7 @@ import io
 import logging
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,17 +24,18 @@ from numpy.typing import NDArray
 
 from tinygen.errors import TinygenError
 from tinygen.fidelity.compare import Progress, onnx_outputs, reason_of, runtime
-from tinygen.fidelity.grids import complete, with_rounded_input
+from tinygen.fidelity.grids import complete, inputs_apart, with_rounded_inputs
 from tinygen.fidelity.honest import fitness, judged
 from tinygen.fidelity.model_proto import opset_of
 from tinygen.fidelity.noise import LayerNoise, layer_noise
 from tinygen.fidelity.prepare import MOVES, plain_biases, scale_scores, weights_on_the_right
-from tinygen.fidelity.samples import read_samples
+from tinygen.fidelity.samples import Wanted, read_samples
 from tinygen.importer import IDS, fix_shape, load, read_model, without_contrib
+from tinygen.importer.choice import real_inputs
 from tinygen.passes import import_model
 from tinygen.passes.ends import without_batch
 from tinygen.passes.normcone import norms_within
-from tinygen.reference.decision import answers
+from tinygen.reference.decision import accuracy, real_answers
 
 QUANTISED = {
     "QuantizeLinear",
@@ -81,9 +82,9 @@ def quantize(
         raise TinygenError(f"{output.parent} is not a folder: create it first")
     runtime()
     proto = _float_model(model)
-    shape = _fix_batch(proto, model)
+    ends = _fix_batch(proto, model)
     proto = without_contrib(proto, model)
-    x, y = read_samples(calibration, shape, model.stem)
+    x, y = read_samples(calibration, ends, model.stem)
     fit, usual = fitness(x)
     if fit.worthless and not force:
         raise TinygenError(f"{calibration}: {fit.worthless}: {ANYWAY}")
@@ -94,16 +95,16 @@ def quantize(
                 left_out = _run(proto, x, prepared, made, progress)
             except TinygenError as error:  # of the copy that is worked on
                 raise TinygenError(str(error).replace(str(prepared), str(model))) from error
-        tidy = with_rounded_input(onnx.load(str(made)), x)
+        tidy = with_rounded_inputs(onnx.load(str(made)), x)
         clean(tidy)
         made.write_bytes(tidy.SerializeToString(deterministic=True))
         complete(made, x)
         _imports(made, model, output)
         layers = layer_noise(prepared, made, x)
-        above = load(made).threshold
+        loaded = load(made)
         outputs = [onnx_outputs(p, x) for p in (prepared, made)]
-        before, after = (answers(out, above) for out in outputs)
-        right = tuple(None if y is None else float((z == y).mean()) for z in (before, after))
+        before, after = (real_answers(loaded, out) for out in outputs)
+        right = tuple(accuracy(z, y) for z in (before, after))
         verdict = judged(fit, usual, outputs[0], outputs[1], (right[0], right[1]))
         if verdict.worthless and not force:
             raise TinygenError(f"{model}: quantised, {verdict.worthless}: {ANYWAY}")
@@ -139,28 +140,25 @@ def _float_model(path: Path) -> onnx.ModelProto:
     return proto
 
 
-def _fix_batch(proto: onnx.ModelProto, path: Path) -> tuple[int, ...]:
-    """Set the batch axis to 1; the input's shape without it."""
-    weights = {t.name for t in proto.graph.initializer}
-    inputs = [i for i in proto.graph.input if i.name not in weights]
-    if len(inputs) != 1:
-        raise TinygenError(
-            f"{path} must have one input, found {', '.join(i.name for i in inputs) or 'none'}: "
-            "export a model that takes one tensor"
-        )
-    kind = inputs[0].type.tensor_type.elem_type
-    if kind not in (onnx.TensorProto.FLOAT, *IDS):
-        raise TinygenError(
-            f"{path}: input {inputs[0].name} is not float32: tinygen quantises models with float "
-            "inputs, and with token ids in int32 or int64"
-        )
-    try:
-        shape = fix_shape(inputs[0])
-    except TinygenError as error:
-        raise TinygenError(f"{path}: {error}") from error
-    inputs[0].type.tensor_type.CopyFrom(onnx.helper.make_tensor_type_proto(kind, shape).tensor_type)
+def _fix_batch(proto: onnx.ModelProto, path: Path) -> Wanted:
+    """Set the batch axes to 1; the inputs' shapes without them."""
+    shapes = {}
+    for entry in real_inputs(proto, path):
+        kind = entry.type.tensor_type.elem_type
+        if kind not in (onnx.TensorProto.FLOAT, *IDS):
+            raise TinygenError(
+                f"{path}: input {entry.name} is not float32: tinygen quantises models with float "
+                "inputs, and with token ids in int32 or int64"
+            )
+        try:
+            shape = fix_shape(entry)
+        except TinygenError as error:
+            raise TinygenError(f"{path}: {error}") from error
+        fixed = onnx.helper.make_tensor_type_proto(kind, shape)
+        entry.type.tensor_type.CopyFrom(fixed.tensor_type)
+        shapes[str(entry.name)] = without_batch(shape)
     del proto.graph.value_info[:]
-    return without_batch(shape)
+    return Wanted(shapes, tuple(str(o.name) for o in proto.graph.output))
 
 
 def _run(
@@ -183,7 +181,7 @@ def _run(
     quantize_static(
         str(prepared),
         str(made),
-        _reader(onnx.load(str(prepared)).graph.input[0], x, progress),
+        _reader(list(onnx.load(str(prepared)).graph.input), x, progress),
         quant_format=QuantFormat.QDQ,
         activation_type=QuantType.QInt8,
         weight_type=QuantType.QInt8,
@@ -194,12 +192,13 @@ def _run(
     return left_out
 
 
-def _reader(entry: onnx.ValueInfoProto, x: NDArray[Any], progress: Progress) -> Any:
+def _reader(entries: Sequence[onnx.ValueInfoProto], x: NDArray[Any], progress: Progress) -> Any:
     from onnxruntime.quantization import CalibrationDataReader
 
-    tensor = entry.type.tensor_type
-    x = x.astype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
-    shape = [d.dim_value for d in tensor.shape.dim]
+    parts = inputs_apart(entries, x)
+    kinds = {
+        e.name: onnx.helper.tensor_dtype_to_np_dtype(e.type.tensor_type.elem_type) for e in entries
+    }
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
         """Hands one sample at a time to the calibration."""
@@ -212,7 +211,8 @@ def _reader(entry: onnx.ValueInfoProto, x: NDArray[Any], progress: Progress) -> 
                 return None
             self.done += 1
             progress(self.done, len(x))
-            return {entry.name: x[self.done - 1].reshape(shape)}
+            at = self.done - 1
+            return {name: part[at].astype(kinds[name]) for name, part in parts.items()}
 
     return Reader()
 

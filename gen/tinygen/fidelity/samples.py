@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,8 @@ from numpy.typing import NDArray
 
 from tinygen import reference
 from tinygen.errors import TinygenError
-from tinygen.graph import Graph
+from tinygen.graph import Float, Graph
+from tinygen.graph.packed import samples_together
 from tinygen.importer import load
 from tinygen.passes import Imported, import_with_origins, short
 from tinygen.passes.ends import without_batch
@@ -22,30 +25,57 @@ Samples = tuple[NDArray[np.float32], NDArray[np.int64] | None]
 
 
 def load_samples(path: Path, graph: Graph) -> Samples:
-    """x float32 [N, *input shape] and y int64 [N] or None.
+    """x float32 [N, *input shape], of several inputs [N, elements of all]; y int64 [N], of several
+    outputs [N, outputs] with -1 where there is no label; None without any.
 
     Raises `TinygenError` naming the file for anything else.
     """
-    x, y = read_samples(path, graph.values[graph.input].shape, graph.name)
-    outputs = math.prod(graph.values[graph.output].shape)
-    classes = max(2, outputs)  # one output says yes or no
-    if y is not None and (y.min() < 0 or y.max() >= classes):
-        raise TinygenError(
-            f"{path}: y holds labels from {y.min()} to {y.max()} but {graph.name} has "
-            f"{outputs} outputs: number the classes from 0 in the order of the outputs (0 and 1 "
-            "for one output)"
-        )
+    x, y = read_samples(path, wanted(graph), graph.name)
+    if y is None:
+        return x, y
+    columns = y.reshape(len(y), -1)
+    for i, end in enumerate(graph.outputs):
+        mine = columns[:, i]
+        size = math.prod(graph.values[end.value].shape)
+        classes = max(2, size)  # one output says yes or no
+        lowest = 0 if len(graph.outputs) == 1 else -1
+        if mine.min() < lowest or mine.max() >= classes:
+            where = graph.name if len(graph.outputs) == 1 else f"the output {end.name}"
+            raise TinygenError(
+                f"{path}: y holds labels from {mine.min()} to {mine.max()} but {where} has "
+                f"{size} outputs: number the classes from 0 in the order of the outputs (0 and 1 "
+                "for one output)"
+            )
     return x, y
 
 
-def import_for(model: Path, data: Path | None, *, name: str | None = None) -> Imported:
+@dataclass(frozen=True)
+class Wanted:
+    """What a file of samples is to hold. inputs: name -> shape."""
+
+    inputs: Mapping[str, tuple[int, ...]]
+    outputs: tuple[str, ...]
+
+
+def wanted(graph: Graph) -> Wanted:
+    """Without batch axes, which the float graph still has."""
+    whole = any(isinstance(n.op, Float) for n in graph.nodes)
+    shapes = {i.name: graph.values[i.value].shape for i in graph.inputs}
+    return Wanted(
+        {name: without_batch(shape) if whole else shape for name, shape in shapes.items()},
+        tuple(o.name for o in graph.outputs),
+    )
+
+
+def import_for(
+    model: Path, data: Path | None, *, name: str | None = None, outputs: Sequence[str] = ()
+) -> Imported:
     """Import a model; scales that it lacks are chosen from the samples, if there are any."""
     if data is None:
-        return import_with_origins(model, name=name)
-    loaded = load(model, name=name)
-    shape = without_batch(loaded.values[loaded.input].shape)
-    x, _ = read_samples(data, shape, loaded.name)
-    return import_with_origins(model, name=name, samples=x)
+        return import_with_origins(model, name=name, outputs=outputs)
+    loaded = load(model, name=name, outputs=outputs)
+    x, _ = read_samples(data, wanted(loaded), loaded.name)
+    return import_with_origins(model, name=name, samples=x, outputs=outputs)
 
 
 def shortened(graph: Graph, data: Path | None) -> Graph:
@@ -57,37 +87,95 @@ def shortened(graph: Graph, data: Path | None) -> Graph:
     return short.shorten(graph, inputs).graph
 
 
-def read_samples(path: Path, shape: tuple[int, ...], name: str) -> Samples:
-    """As `load_samples`, for a model called ``name`` whose input has this shape."""
+def read_samples(path: Path, ends: Wanted, name: str) -> Samples:
+    """As `load_samples`, for a model called ``name`` with these inputs and outputs."""
     arrays = _read(path)
-    if "x" not in arrays:
+    keys = {"x": next(iter(ends.inputs))} if len(ends.inputs) == 1 else {i: i for i in ends.inputs}
+    if len(keys) == 1 and "x" not in arrays and keys["x"] in arrays:
+        keys = {keys["x"]: keys["x"]}  # by its name in the model
+    _refuse_missing(path, arrays, list(keys), name)
+    parts = {
+        key: _numbers(path, key, arrays[key], ends.inputs[entry], name)
+        for key, entry in keys.items()
+    }
+    lengths = {len(part) for part in parts.values()}
+    if len(lengths) > 1:
+        counts = ", ".join(f"{key} {len(part)}" for key, part in parts.items())
+        raise TinygenError(f"{path}: the inputs have different numbers of samples ({counts})")
+    x = samples_together(list(parts.values()))
+    if len(ends.outputs) == 1:
+        return x, _labels(path, "y", arrays["y"], len(x)) if "y" in arrays else None
+    return x, _labels_of_each(path, arrays, keys, ends.outputs, len(x))
+
+
+def _refuse_missing(
+    path: Path, arrays: Mapping[str, NDArray[Any]], keys: Sequence[str], name: str
+) -> None:
+    found = ", ".join(sorted(arrays)) or "nothing"
+    if len(keys) == 1 and keys[0] not in arrays:
         raise TinygenError(
-            f"{path}: holds no array x (found {', '.join(sorted(arrays)) or 'nothing'}): save the "
+            f"{path}: holds no array x (found {found}): save the "
             "inputs as x [N, ...] with numpy.savez"
         )
-    x = _apart(arrays["x"], shape)
+    for key in keys:
+        if key not in arrays:
+            raise TinygenError(
+                f"{path}: holds no array {key}, which is an input of {name} (found {found}): save "
+                f"each input under its name ({', '.join(keys)}) with numpy.savez"
+            )
+
+
+def _numbers(
+    path: Path, key: str, x: NDArray[Any], shape: tuple[int, ...], name: str
+) -> NDArray[np.float32]:
+    """One input's samples [N, *shape]."""
+    x = _apart(x, shape)
     if x.ndim < 1 or _wide(x.shape[1:]) != _wide(shape):
         raise TinygenError(
-            f"{path}: x has the shape {list(x.shape)} but {name} takes "
+            f"{path}: {key} has the shape {list(x.shape)} but {name} takes "
             f"{['N', *shape]} (one row an input, no batch axis)".replace("'", "")
         )
     if len(x) == 0:
-        raise TinygenError(f"{path}: x holds no samples: give at least one")
+        raise TinygenError(f"{path}: {key} holds no samples: give at least one")
     if x.dtype.kind not in "fiub" or not np.isfinite(x).all():
-        raise TinygenError(f"{path}: x must hold finite numbers (NaN or text found)")
+        raise TinygenError(f"{path}: {key} must hold finite numbers (NaN or text found)")
     if x.dtype.kind == "f" and max(-float(x.min()), float(x.max())) > FLOAT32:
-        raise TinygenError(f"{path}: x reaches beyond float32: scale the samples as in training")
-    x = x.reshape(len(x), *shape).astype(np.float32)
-    if "y" not in arrays:
-        return x, None
-    y = arrays["y"]
-    whole = y.dtype.kind in "iu" or (y.dtype.kind == "f" and bool((y == np.rint(y)).all()))
-    if y.shape != (len(x),) or not whole:
         raise TinygenError(
-            f"{path}: y must hold one integer label for each of the {len(x)} rows of x, "
+            f"{path}: {key} reaches beyond float32: scale the samples as in training"
+        )
+    return x.reshape(len(x), *shape).astype(np.float32)
+
+
+def _labels(path: Path, key: str, y: NDArray[Any], count: int) -> NDArray[np.int64]:
+    whole = y.dtype.kind in "iu" or (y.dtype.kind == "f" and bool((y == np.rint(y)).all()))
+    if y.shape != (count,) or not whole:
+        raise TinygenError(
+            f"{path}: {key} must hold one integer label for each of the {count} rows of x, "
             f"not {y.dtype} {list(y.shape)}"
         )
-    return x, y.astype(np.int64)
+    return y.astype(np.int64)
+
+
+def _labels_of_each(
+    path: Path,
+    arrays: Mapping[str, NDArray[Any]],
+    inputs: Collection[str],
+    outputs: Sequence[str],
+    count: int,
+) -> NDArray[np.int64] | None:
+    """[N, outputs]: y_<output>, and y of the first; -1 where there is none."""
+    known = {"y": 0} | {f"y_{name}": i for i, name in enumerate(outputs)}
+    for key in arrays:
+        if key not in known and key not in inputs:
+            raise TinygenError(
+                f"{path}: the array {key} is no input and no labels of an output: leave it out, or "
+                f"call labels {', '.join(f'y_{name}' for name in outputs)}"
+            )
+    columns = np.full((count, len(outputs)), -1, np.int64)
+    found = [key for key in known if key in arrays and key not in inputs]
+    for key in found:
+        columns[:, known[key]] = _labels(path, key, arrays[key], count)
+    return columns if found else None
 
 
 def _apart(x: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:

@@ -2,15 +2,26 @@
 """The intermediate representation: values, nodes, their verifier."""
 
 from tinygen.graph.float import Float, Op
-from tinygen.graph.graph import Graph, Node, Normalisation, Quant, Value, are_scales
+from tinygen.graph.graph import (
+    Graph,
+    Input,
+    Node,
+    Normalisation,
+    Output,
+    Quant,
+    Value,
+    are_scales,
+)
 from tinygen.graph.verify import verify
 
 __all__ = [
     "Float",
     "Graph",
+    "Input",
     "Node",
     "Normalisation",
     "Op",
+    "Output",
     "Quant",
     "Value",
     "are_scales",

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Graph: values, nodes in execution order, one input, one output."""
+"""Graph: values, nodes in execution order, inputs, outputs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -76,33 +76,89 @@ class Normalisation:
 
 
 @dataclass(frozen=True, eq=False)
+class Input:
+    """A tensor that the caller gives. value: its key among the graph's values.  name: what the
+    model's file calls it.  integers: the model itself takes integers of this type ("": real
+    numbers), on the value's grid.  normalisation: before it is rounded, None: nothing is done."""
+
+    value: str
+    name: str
+    integers: Integers = ""
+    normalisation: Normalisation | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Output:
+    """A tensor that the caller gets. value, name, integers: as of `Input`.  threshold: of the real
+    output, where it has one element only: above it the class is 1.  logits: the tensor of the file
+    that it is, where that is not the file's own output."""
+
+    value: str
+    name: str
+    integers: Integers = ""
+    threshold: float = 0.0
+    logits: str = ""
+
+    @property
+    def tensor(self) -> str:
+        """Its name among the tensors of the file."""
+        return self.logits or self.name
+
+
+@dataclass(frozen=True, eq=False)
 class Graph:
     """name: a C identifier, prefix of every generated symbol.
 
-    values: every tensor by name.  nodes: topologically ordered.
-    model_hash: SHA-256 of the source file, hex.  notes: what the importer decided and the user
-    should know (a scale it chose, say).  integer_input, integer_output: the model itself takes or
-    gives integers of this type ("": real numbers), on the grids of the graph's input and output.
-    normalisation: of the input before it is rounded, None: nothing is done.  threshold: of the
-    real output, where there is one only: above it the class is 1.  logits: the tensor of the file
-    that the output is, where that is not the file's own output.
+    values: every tensor by name.  nodes: topologically ordered.  inputs, outputs: in the order of
+    the file; two outputs may be one value.  model_hash: SHA-256 of the source file, hex.  notes:
+    what the importer decided and the user should know (a scale it chose, say).
     """
 
     name: str
     values: Mapping[str, Value]
     nodes: tuple[Node, ...]
-    input: str
-    output: str
+    inputs: tuple[Input, ...]
+    outputs: tuple[Output, ...]
     model_hash: str = ""
     notes: tuple[str, ...] = field(default=())
-    integer_input: Integers = ""
-    integer_output: Integers = ""
-    normalisation: Normalisation | None = None
-    threshold: float = 0.0
-    logits: str = ""
+
+    @property
+    def input_values(self) -> tuple[str, ...]:
+        return tuple(i.value for i in self.inputs)
+
+    @property
+    def output_values(self) -> tuple[str, ...]:
+        return tuple(o.value for o in self.outputs)
+
+    @property
+    def only_input(self) -> str:
+        """The value of the input, of a graph that has one."""
+        (entry,) = self.inputs
+        return entry.value
+
+    @property
+    def only_output(self) -> str:
+        (end,) = self.outputs
+        return end.value
 
     def consumers(self, value: str) -> list[Node]:
         return [n for n in self.nodes if value in n.inputs]
 
     def producer(self, value: str) -> Node | None:
         return next((n for n in self.nodes if value in n.outputs), None)
+
+    def with_input(self, changed: Input) -> Graph:
+        """Another description of the input of that value."""
+        return replace(
+            self, inputs=tuple(changed if i.value == changed.value else i for i in self.inputs)
+        )
+
+    def renamed_outputs(self, names: Mapping[str, str]) -> tuple[Output, ...]:
+        """The outputs, their values called otherwise where `names` says so."""
+        return tuple(replace(o, value=names.get(o.value, o.value)) for o in self.outputs)
+
+    def quant(self, value: str) -> Quant:
+        """The grid of a value that has one."""
+        found = self.values[value].quant
+        assert found is not None
+        return found

@@ -18,7 +18,7 @@ def verify(graph: Graph, *, integer: bool = False) -> Graph:
     integer: also demand that only integer operators remain, on quantised values, with shapes and
     parameters in the ranges that their operators state.
     """
-    defined = {graph.input} | {v.name for v in graph.values.values() if v.data is not None}
+    defined = {*graph.input_values} | {v.name for v in graph.values.values() if v.data is not None}
     for key, value in graph.values.items():
         if key != value.name:
             raise TinygenError(f"value {value.name} is filed under {key}")
@@ -34,8 +34,9 @@ def verify(graph: Graph, *, integer: bool = False) -> Graph:
             defined.add(name)
         if integer:
             _verify_integer(graph, node)
-    if graph.output not in defined:
-        raise TinygenError(f"the graph's output {graph.output} is never made")
+    for name in graph.output_values:
+        if name not in defined:
+            raise TinygenError(f"the graph's output {name} is never made")
     return graph
 
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ends of a model: what shape its input has, and integers where an exporter took the first
+"""The ends of a model: what shape an input has, and integers where an exporter took the first
 QuantizeLinear or the last DequantizeLinear away."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,7 @@ import onnx
 from numpy.typing import NDArray
 
 from tinygen.errors import TinygenError
-from tinygen.graph import Float, Graph, Node, Quant, Value, are_scales
+from tinygen.graph import Float, Graph, Input, Node, Output, Quant, Value, are_scales
 from tinygen.graph.graph import Integers
 
 IDS: tuple[int, ...] = (onnx.TensorProto.INT32, onnx.TensorProto.INT64)
@@ -57,43 +58,49 @@ def fix_shape(entry: onnx.ValueInfoProto) -> tuple[int, ...]:
     return shape
 
 
-def with_real_ends(graph: Graph, types: tuple[int, int]) -> Graph:
-    """A graph with real input and output, roundings where integers came in and went out.
+def with_real_ends(graph: Graph, types: Mapping[str, int]) -> Graph:
+    """A graph with real inputs and outputs, roundings where integers came in and went out.
 
-    types: ONNX element types of input and output."""
-    if types[0] in BYTES:
-        graph = _real_input(graph, BYTES[types[0]])
-    if types[1] in BYTES:
-        graph = _real_output(graph, BYTES[types[1]])
+    types: ONNX element types by name."""
+    for entry in graph.inputs:
+        if types[entry.value] in BYTES:
+            graph = _real_input(graph, entry, BYTES[types[entry.value]])
+    for end in graph.outputs:
+        if types[end.value] in BYTES:
+            graph = _real_output(graph, end, BYTES[types[end.value]])
     return graph
 
 
-def _real_input(graph: Graph, kind: Integers) -> Graph:
-    first = _readers(graph, graph.input)
+def _real_input(graph: Graph, entry: Input, kind: Integers) -> Graph:
+    first = _readers(graph, entry.value)
     grids = {_grid(graph, n, kind) for n in first if n.op.kind == "DequantizeLinear"}  # type: ignore[union-attr]
     if len(grids) != 1 or any(_kind(n) != "DequantizeLinear" for n in first):
         culprit = next((n for n in first if _kind(n) != "DequantizeLinear"), None)
         why = f"node {culprit.name} ({_kind(culprit)}) reads it" if culprit else "none reads it"
         raise TinygenError(
-            f"input {graph.input} is {kind} but has no scale ({why}): export the model with a "
+            f"input {entry.name} is {kind} but has no scale ({why}): export the model with a "
             "DequantizeLinear behind its input"
         )
     (grid,) = grids
-    name, shape = f"{graph.input}~real", graph.values[graph.input].shape
-    rounding = Node(
-        name, Float("Quant", {"scale": grid.scale, "zp": grid.zero_point}), (graph.input,), (name,)
-    )
+    graph = rounded_input(graph, entry.value, grid, "real")
     made_real = {n.output for n in first}
+    nodes = tuple(
+        replace(n, op=Float("Identity"), inputs=n.inputs[:1]) if n.output in made_real else n
+        for n in graph.nodes
+    )
+    return replace(graph, nodes=nodes).with_input(replace(entry, integers=kind))
 
-    def changed(node: Node) -> Node:
-        inputs = tuple(name if i == graph.input else i for i in node.inputs)
-        if node.output in made_real:
-            return replace(node, op=Float("Identity"), inputs=inputs[:1])
-        return replace(node, inputs=inputs)
 
-    nodes = (rounding, *(changed(n) for n in graph.nodes))
-    values = {**graph.values, name: Value(name, shape, grid)}
-    return replace(graph, values=values, nodes=nodes, integer_input=kind)
+def rounded_input(graph: Graph, name: str, grid: Quant, tag: str) -> Graph:
+    """An input rounded onto a grid before all who read it; `tag` makes the new names."""
+    rounded = f"{name}~{tag}"
+    op = Float("Quant", {"scale": grid.scale, "zp": grid.zero_point})
+    rest = (
+        replace(n, inputs=tuple(rounded if i == name else i for i in n.inputs)) for n in graph.nodes
+    )
+    nodes = (Node(rounded, op, (name,), (rounded,)), *rest)
+    values = {**graph.values, rounded: Value(rounded, graph.values[name].shape, grid)}
+    return replace(graph, values=values, nodes=nodes)
 
 
 def _readers(graph: Graph, name: str) -> list[Node]:
@@ -104,22 +111,22 @@ def _readers(graph: Graph, name: str) -> list[Node]:
     return found
 
 
-def _real_output(graph: Graph, kind: Integers) -> Graph:
-    source = graph.producer(graph.output)
+def _real_output(graph: Graph, end: Output, kind: Integers) -> Graph:
+    source = graph.producer(end.value)
     while source is not None and _kind(source) in MOVING:
         source = graph.producer(source.inputs[0])
     if source is None or _kind(source) != "QuantizeLinear":
         made = "nothing" if source is None else f"node {source.name} ({_kind(source)})"
         raise TinygenError(
-            f"output {graph.output} is {kind} and {made} makes it, not a QuantizeLinear: export "
+            f"output {end.name} is {kind} and {made} makes it, not a QuantizeLinear: export "
             "the model with float logits"
         )
-    name = f"{graph.output}~real"
-    inputs = (graph.output, *source.inputs[1:])
+    name = f"{end.value}~real"
+    inputs = (end.value, *source.inputs[1:])
     node = Node(f"{source.name}~real", Float("DequantizeLinear"), inputs, (name,))
-    values = {**graph.values, name: Value(name, graph.values[graph.output].shape)}
-    nodes = (*graph.nodes, node)
-    return replace(graph, values=values, nodes=nodes, output=name, integer_output=kind)
+    values = {**graph.values, name: Value(name, graph.values[end.value].shape)}
+    outputs = tuple(replace(o, value=name, integers=kind) if o is end else o for o in graph.outputs)
+    return replace(graph, values=values, nodes=(*graph.nodes, node), outputs=outputs)
 
 
 def _kind(node: Node) -> str:

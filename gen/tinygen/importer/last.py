@@ -8,7 +8,7 @@ import math
 import re
 from dataclasses import replace
 
-from tinygen.graph import Float, Graph, Node
+from tinygen.graph import Float, Graph, Node, Output
 
 SPELLED = r"_real_[0-9]+$"
 """What `spell_out` puts behind a tensor of the file."""
@@ -17,21 +17,31 @@ PASSED |= {"Unsqueeze", "Cast"}
 
 
 def without_last_softmax(graph: Graph) -> Graph:
-    """A last Softmax or LogSoftmax of all outputs is dropped, with a note; `Graph.logits` names the
-    tensor that is the output then. One output gets its `Graph.threshold`."""
-    node = _before(graph, graph.output)
-    size = math.prod(graph.values[graph.output].shape)
+    """A last Softmax or LogSoftmax of all elements of an output is dropped, with a note;
+    `Output.logits` names the tensor that is the output then. A single element gets its
+    `Output.threshold`. An output that others read keeps what they read."""
+    outputs, notes = [], list(graph.notes)
+    for end in graph.outputs:
+        changed, note = _without_softmax(graph, end)
+        outputs.append(changed)
+        notes += [note] if note else []
+    return replace(graph, outputs=tuple(outputs), notes=tuple(notes))
+
+
+def _without_softmax(graph: Graph, end: Output) -> tuple[Output, str]:
+    node = _before(graph, end.value)
+    size = math.prod(graph.values[end.value].shape)
     if node is None or not isinstance(node.op, Float):
-        return graph
+        return end, ""
     if size == 1:
         above = 0.5 if node.op.kind in ("Sigmoid", "HardSigmoid") else 0.0
-        return replace(graph, threshold=above)
+        return replace(end, threshold=above), ""
     if node.op.kind not in ("Softmax", "LogSoftmax"):
-        return graph
+        return end, ""
     shape = graph.values[node.output].shape
     axis = int(node.op.attrs.get("axis", -1)) % max(1, len(shape))
     if not shape or shape[axis] != size:
-        return graph
+        return end, ""
     name = node.inputs[0]
     while "~" in name and (step := graph.producer(name)) is not None:
         name = step.inputs[0]  # what the import added is no tensor of the file
@@ -39,7 +49,7 @@ def without_last_softmax(graph: Graph) -> Graph:
         f"the last {node.op.kind} ({node.name}) is left out: the largest logit is the class, and "
         f"the outputs are those of {re.sub(SPELLED, '', name)}"
     )
-    return replace(graph, output=node.inputs[0], logits=name, notes=(*graph.notes, note))
+    return replace(end, value=node.inputs[0], logits=name), note
 
 
 def _before(graph: Graph, name: str) -> Node | None:

@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,11 @@ import onnx
 from numpy.typing import NDArray
 
 from tinygen.errors import TinygenError
-from tinygen.graph import Float, Graph, Node, Quant, Value, verify
+from tinygen.graph import Float, Graph, Input, Node, Output, Quant, Value, verify
 from tinygen.importer.attributes import Inputs, extra, refusal
+from tinygen.importer.choice import real_inputs, refuse_no_output, with_outputs
 from tinygen.importer.contrib import expand, is_contrib
-from tinygen.importer.ends import IDS, fix_shape, with_real_ends
+from tinygen.importer.ends import IDS, fix_shape, rounded_input, with_real_ends
 from tinygen.importer.fold import fold, foldable
 from tinygen.importer.infer import infer
 from tinygen.importer.last import without_last_softmax
@@ -33,16 +33,26 @@ QUANTISED_KINDS = {
     "QLinearAdd",
     "RequantShift",
 }
+IDS_GRID = Quant(1.0, -128)
+"""Token ids are integers 0 to 255 of scale 1, which int8 holds less 128."""
 DYNAMIC_KINDS = {"DynamicQuantizeLinear", "MatMulInteger", "DynamicQuantizeMatMul", "ConvInteger"}
 
 
-def load(path: Path, *, name: str | None = None, quantised: bool = True) -> Graph:
+def load(
+    path: Path,
+    *,
+    name: str | None = None,
+    quantised: bool = True,
+    outputs: Sequence[str] = (),
+) -> Graph:
     """Read an ONNX file into a Graph of `Float` nodes; the batch axis, 1, is still there.
 
     ``name``: the model's name, by default made from the file's.  ``quantised``: refuse a model
-    without quantisation. Raises `TinygenError`.
+    without quantisation.  ``outputs``: those that are wanted, without any all of the file's.
+    Raises `TinygenError`.
     """
     model, model_hash = read_model(path)
+    model = with_outputs(model, outputs, path)
     kinds = {n.op_type for n in model.graph.node}
     if kinds & DYNAMIC_KINDS:
         raise TinygenError(
@@ -57,20 +67,21 @@ def load(path: Path, *, name: str | None = None, quantised: bool = True) -> Grap
         name=model_name(name or _title(path)),
         values=walk.values,
         nodes=tuple(walk.nodes),
-        input=walk.input,
-        output=walk.output,
+        inputs=tuple(Input(i, i) for i in walk.inputs),
+        outputs=tuple(Output(o, o) for o in walk.outputs),
         model_hash=model_hash,
     )
-    if walk.types[walk.input].tensor_type.elem_type in IDS:
-        if not _looked_up(graph, graph.input):
-            raise TinygenError(
-                f"{path}: input {graph.input} holds integers that no embedding looks up: tinygen "
-                "takes float inputs, and token ids"
-            )
-        graph = ids_in_a_byte(graph)
-    kinds_of_ends = tuple(walk.types[n].tensor_type.elem_type for n in (walk.input, walk.output))
+    types = {n: walk.types[n].tensor_type.elem_type for n in (*walk.inputs, *walk.outputs)}
+    for entry in walk.inputs:
+        if types[entry] in IDS:
+            if not _looked_up(graph, entry):
+                raise TinygenError(
+                    f"{path}: input {entry} holds integers that no embedding looks up: tinygen "
+                    "takes float inputs, and token ids"
+                )
+            graph = rounded_input(graph, entry, IDS_GRID, "ids")
     try:
-        graph = with_real_ends(graph, (kinds_of_ends[0], kinds_of_ends[1]))
+        graph = with_real_ends(graph, types)
     except TinygenError as error:
         raise TinygenError(f"{path}: {error}") from error
     return verify(without_last_softmax(graph))
@@ -104,19 +115,6 @@ def _looked_up(graph: Graph, name: str) -> bool:
     )
 
 
-def ids_in_a_byte(graph: Graph) -> Graph:
-    """Token ids as integers 0 to 255 of scale 1, which int8 holds less 128."""
-    name, shape = f"{graph.input}~ids", graph.values[graph.input].shape
-    grid = Quant(1.0, -128)
-    op = Float("Quant", {"scale": grid.scale, "zp": grid.zero_point})
-    rest = (
-        replace(n, inputs=tuple(name if i == graph.input else i for i in n.inputs))
-        for n in graph.nodes
-    )
-    nodes = (Node(name, op, (graph.input,), (name,)), *rest)
-    return replace(graph, values={**graph.values, name: Value(name, shape, grid)}, nodes=nodes)
-
-
 def _title(path: Path) -> str:
     """The file's name, or its folder's where the file is just called model.onnx."""
     folder = path.resolve().parent.name
@@ -137,9 +135,9 @@ class _Walk:
         self.types: dict[str, onnx.TypeProto] = {}
         self.spelled: dict[str, list[onnx.NodeProto]] = {}
         """First output of a contrib operator -> what stands for it."""
-        self.input = self._fix_input()
-        self.live = {self.input}
-        self.output = self._only_output()
+        self.inputs = self._fix_inputs()
+        self.live = set(self.inputs)
+        self.outputs = [str(o.name) for o in model.graph.output]
         for tensor in model.graph.initializer:
             self._add_constant(tensor.name, self._array(tensor))
 
@@ -153,8 +151,10 @@ class _Walk:
             used.add(label)
             for part in self._expanded(node, label):
                 self._upgraded(part, label)
-        if self.output not in self.values:
-            raise TinygenError(f"{self.path}: nothing makes the output {self.output}: export again")
+        for name in self.outputs:
+            if name not in self.values:
+                raise TinygenError(f"{self.path}: nothing makes the output {name}: export again")
+            refuse_no_output(name, name in self.inputs, name in self.live, self.path)
 
     def _expanded(self, node: onnx.NodeProto, label: str) -> Iterator[onnx.NodeProto]:
         """A fused float operator as standard ones, one after the other."""
@@ -260,31 +260,15 @@ class _Walk:
         kind = onnx.helper.np_dtype_to_tensor_dtype(data.dtype)
         self.types[name] = onnx.helper.make_tensor_type_proto(kind, list(data.shape))
 
-    def _fix_input(self) -> str:
-        """The one input that is not a weight, its batch axis set to 1."""
-        weights = {t.name for t in self.model.graph.initializer}
-        inputs = [i for i in self.model.graph.input if i.name not in weights]
-        if len(inputs) != 1:
-            names = ", ".join(i.name for i in inputs) or "none"
-            raise TinygenError(
-                f"{self.path} must have one input, found {names}: export a model that takes one "
-                "tensor"
-            )
-        (entry,) = inputs
-        try:
-            shape = fix_shape(entry)
-        except TinygenError as error:
-            raise TinygenError(f"{self.path}: {error}") from error
-        tensor = entry.type.tensor_type
-        self.types[entry.name] = onnx.helper.make_tensor_type_proto(tensor.elem_type, shape)
-        self.values[entry.name] = Value(entry.name, shape)
-        return str(entry.name)
-
-    def _only_output(self) -> str:
-        outputs = [o.name for o in self.model.graph.output]
-        if len(outputs) != 1:
-            raise TinygenError(
-                f"{self.path} must have one output, found {', '.join(outputs) or 'none'}: "
-                "export only the logits"
-            )
-        return str(outputs[0])
+    def _fix_inputs(self) -> list[str]:
+        """The inputs that are no weights, their batch axis set to 1."""
+        inputs = real_inputs(self.model, self.path)
+        for entry in inputs:
+            try:
+                shape = fix_shape(entry)
+            except TinygenError as error:
+                raise TinygenError(f"{self.path}: {error}") from error
+            tensor = entry.type.tensor_type
+            self.types[entry.name] = onnx.helper.make_tensor_type_proto(tensor.elem_type, shape)
+            self.values[entry.name] = Value(entry.name, shape)
+        return [str(entry.name) for entry in inputs]

@@ -71,9 +71,9 @@ def _refuse(graph: Graph, node: Node, quantised: set[str]) -> None:
 
 
 def _last(graph: Graph, node: Node) -> bool:
-    """Whether nothing but movement and roundings stands between a node and the output."""
+    """Whether nothing but movement and roundings stands between a node and an output."""
     name = node.output
-    while name != graph.output:
+    while name not in graph.output_values:
         readers = graph.consumers(name)
         if len(readers) != 1 or kind_of(readers[0]) not in ("Move", "Quant"):
             return False

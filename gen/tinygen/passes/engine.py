@@ -56,7 +56,7 @@ class Scope:
         self.producers: dict[str, Node] = {}
         self.renamed: dict[str, str] = {}
         self.fanout = Counter(i for n in graph.nodes for i in n.inputs)
-        self.fanout[graph.output] += 1
+        self.fanout.update(graph.output_values)
         self.names = {n.name for n in graph.nodes}
         self.notes: list[str] = []
         self.weights = Weights(self.values)
@@ -166,7 +166,7 @@ class Scope:
             self.graph,
             values=self.values,
             nodes=tuple(self.nodes),
-            output=self.renamed.get(self.graph.output, self.graph.output),
+            outputs=self.graph.renamed_outputs(self.renamed),
             notes=(*self.graph.notes, *(n for n in self.notes if n not in self.graph.notes)),
         )
 
@@ -222,8 +222,8 @@ def tidy(graph: Graph) -> Graph:
             kept.append(node)
         else:
             renamed.update(zip(node.outputs, twin.outputs, strict=True))
-    output = renamed.get(graph.output, graph.output)
-    alive, nodes = {output, graph.input}, []
+    outputs = graph.renamed_outputs(renamed)
+    alive, nodes = {*(o.value for o in outputs), *graph.input_values}, []
     for node in reversed(kept):
         if alive.intersection(node.outputs):
             alive.update(node.inputs)
@@ -231,7 +231,7 @@ def tidy(graph: Graph) -> Graph:
     nodes.reverse()
     alive.update(o for n in nodes for o in n.outputs)
     values = {k: v for k, v in graph.values.items() if k in alive}
-    return replace(graph, values=values, nodes=unique_names(nodes), output=output)
+    return replace(graph, values=values, nodes=unique_names(nodes), outputs=outputs)
 
 
 def unique_names(nodes: Iterable[Node]) -> tuple[Node, ...]:

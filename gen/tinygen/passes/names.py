@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from tinygen import operators as ops
 from tinygen.graph import Graph, Node, Op
+from tinygen.names import identifier
 from tinygen.passes.engine import unique_names
 
 ATTENTION = (ops.Attention, ops.DotProductAttention)
@@ -18,16 +19,19 @@ ATTENTION = (ops.Attention, ops.DotProductAttention)
 def systematic(graph: Graph) -> tuple[Graph, dict[str, str]]:
     """The same graph with systematic names of nodes and values, and the ONNX name of each value.
 
-    A value is named after the node that makes it; input and output are ``input`` and ``output``.
+    A value is named after the node that makes it; input and output are ``input`` and ``output``,
+    of several ``input_signal``, ``output_class`` after their names in the file.
     """
     labels = _labels(graph)
     nodes = unique_names(
         replace(n, name=label) for n, label in zip(graph.nodes, labels, strict=True)
     )
     nodes = tuple(replace(n, name=n.name.replace("~", "_")) for n in nodes)
-    renamed = {graph.input: "input"}
+    taken = {n.name for n in nodes}
+    renamed = _ends("input", graph.input_values, [i.name for i in graph.inputs], taken)
+    renamed |= _ends("output", graph.output_values, [o.name for o in graph.outputs], taken)
     for node in nodes:
-        renamed[node.output] = "output" if node.output == graph.output else node.name
+        renamed.setdefault(node.output, node.name)
     values = {new: replace(graph.values[old], name=new) for old, new in renamed.items()}
     nodes = tuple(
         replace(
@@ -38,8 +42,31 @@ def systematic(graph: Graph) -> tuple[Graph, dict[str, str]]:
         for n in nodes
     )
     origins = {new: old.split("~")[0] for old, new in renamed.items()}
-    named = replace(graph, values=values, nodes=nodes, input="input", output=renamed[graph.output])
+    named = replace(
+        graph,
+        values=values,
+        nodes=nodes,
+        inputs=tuple(replace(i, value=renamed[i.value]) for i in graph.inputs),
+        outputs=graph.renamed_outputs(renamed),
+    )
     return named, origins
+
+
+def _ends(
+    word: str, values: Sequence[str], names: Sequence[str], taken: set[str]
+) -> dict[str, str]:
+    """Value -> its new name; the first of outputs that are one value names it."""
+    if len(set(values)) == 1:
+        return {values[0]: word}
+    found: dict[str, str] = {}
+    for value, name in zip(values, names, strict=True):
+        new = f"{word}_{identifier(name)}"
+        while new in taken:
+            new += "_"
+        if value not in found:
+            taken.add(new)
+            found[value] = new
+    return found
 
 
 def _labels(graph: Graph) -> list[str]:

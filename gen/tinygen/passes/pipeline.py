@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygen.errors import TinygenError
-from tinygen.graph import Float, Graph, Node, Quant, Value, verify
+from tinygen.graph import Graph, Input, Quant, verify
+from tinygen.graph.packed import apart, samples_together
 from tinygen.importer import load
+from tinygen.importer.ends import rounded_input
 from tinygen.operators import Attention, DotProductAttention, Softmax, Weighted
 from tinygen.passes.algebra import ALGEBRA
 from tinygen.passes.attention import ATTENTION, EXACT_ATTENTION, SEPARATE_ATTENTION
 from tinygen.passes.attention_node import attention_node
 from tinygen.passes.diagnose import refuse_leftovers
-from tinygen.passes.ends import normalised_input, quantised_ends
+from tinygen.passes.ends import normalised_inputs, quantised_ends
 from tinygen.passes.engine import Rule, kind_of, rewrite
 from tinygen.passes.general import GENERAL, MOVEMENT
 from tinygen.passes.integer import INTEGER, VIEWS
@@ -30,7 +32,7 @@ from tinygen.passes.names import systematic
 from tinygen.passes.norms import EXACT_NORMS, NORMS
 from tinygen.passes.products import PRODUCTS_OF_MATRICES
 from tinygen.passes.quantisation import PAIRS, ROUNDING
-from tinygen.passes.quantlib import QUANTLIB, integer_input
+from tinygen.passes.quantlib import QUANTLIB, integer_inputs
 from tinygen.passes.roundings import nearest, roundings
 from tinygen.passes.rows import INTEGER_ROWS, ROWS
 from tinygen.passes.scales import CHOSEN, choose_scales, chosen_grids, grid_of, normalised
@@ -79,22 +81,31 @@ class Imported:
 
 
 def import_model(
-    path: Path, *, name: str | None = None, samples: NDArray[Any] | None = None
+    path: Path,
+    *,
+    name: str | None = None,
+    samples: NDArray[Any] | None = None,
+    outputs: Sequence[str] = (),
 ) -> Graph:
     """Read a quantised ONNX model into the verified integer graph.
 
     name: the model's name, by default from the file.  samples: float inputs [N, ...] for
-    choosing the scales that a model lacks.  Raises `TinygenError`: one sentence with file and node.
+    choosing the scales that a model lacks.  outputs: those that are wanted, by default all.
+    Raises `TinygenError`: one sentence with file and node.
     """
-    return import_with_origins(path, name=name, samples=samples).graph
+    return import_with_origins(path, name=name, samples=samples, outputs=outputs).graph
 
 
 def import_with_origins(
-    path: Path, *, name: str | None = None, samples: NDArray[Any] | None = None
+    path: Path,
+    *,
+    name: str | None = None,
+    samples: NDArray[Any] | None = None,
+    outputs: Sequence[str] = (),
 ) -> Imported:
     """As `import_model`, and from which ONNX tensor every value came."""
     path = Path(path)
-    loaded = load(path, name=name)
+    loaded = load(path, name=name, outputs=outputs)
     try:
         graph, origins = to_integer(loaded, samples)
     except TinygenError as error:
@@ -105,18 +116,19 @@ def import_with_origins(
 
 def _with_batch(graph: Graph, message: str) -> str:
     """What is wrong with an input whose first axis is not 1 may be that."""
-    batch = graph.values[graph.input].shape[0]
-    if batch == 1:
+    several = [n for n in graph.input_values if graph.values[n].shape[0] != 1]
+    if not several:
         return message
+    name, batch = several[0], graph.values[several[0]].shape[0]
     return (
-        f"input {graph.input} has batch {batch}: export with batch 1 (or a dynamic batch axis); "
+        f"input {name} has batch {batch}: export with batch 1 (or a dynamic batch axis); "
         f"taken as one input without a batch axis it fails too ({message})"
     )
 
 
 def to_integer(graph: Graph, samples: NDArray[Any] | None = None) -> tuple[Graph, dict[str, str]]:
     """A Graph of `Float` nodes -> the integer graph and the ONNX tensor behind each value."""
-    graph = integer_input(graph, samples)
+    graph = integer_inputs(graph, samples)
     samples = real_samples(graph, samples)
     quick = _integer(graph, samples, QUICK)
     dropped = roundings(quick)
@@ -132,21 +144,29 @@ def to_integer(graph: Graph, samples: NDArray[Any] | None = None) -> tuple[Graph
 
 def real_samples(graph: Graph, samples: NDArray[Any] | None) -> NDArray[Any] | None:
     """Samples of a model that takes integers, as real numbers."""
-    if samples is None or not graph.integer_input:
+    if samples is None or not any(entry.integers for entry in graph.inputs):
         return samples
-    (first,) = graph.consumers(graph.input)
-    grid = graph.values[first.output].quant
-    assert grid is not None
-    zero = grid.zero_point + (128 if graph.integer_input == "uint8" else 0)
-    real: NDArray[Any] = (samples.astype(np.float32) - zero) * np.float32(grid.scale)
+    parts = apart(graph, graph.input_values, samples)
+    return samples_together(
+        [_real(graph, entry, p) for entry, p in zip(graph.inputs, parts, strict=True)]
+    )
+
+
+def _real(graph: Graph, entry: Input, x: NDArray[Any]) -> NDArray[Any]:
+    if not entry.integers:
+        return x
+    (first,) = graph.consumers(entry.value)
+    grid = graph.quant(first.output)
+    zero = grid.zero_point + (128 if entry.integers == "uint8" else 0)
+    real: NDArray[Any] = (x.astype(np.float32) - zero) * np.float32(grid.scale)
     return real
 
 
 def _integer(graph: Graph, samples: NDArray[Any] | None, how: Flavour) -> Graph:
     spelled = rewrite(graph, how.spelled)
     graph = rewrite(spelled, how.canonical)
-    if samples is not None and not _rounds_its_input(graph):
-        graph = rewrite(with_input_grid(spelled, samples), how.canonical)
+    if samples is not None and (bare := _unrounded_inputs(graph)):
+        graph = rewrite(with_input_grids(spelled, samples, bare), how.canonical)
     attention = _rules(*how.attention), _rules(*SEPARATE_ATTENTION)
     for step in (*ROUNDED, choose_scales(samples), *attention, *STEPS):
         graph = verify(step(graph))
@@ -172,24 +192,23 @@ def _rules(*rules: Rule) -> Callable[[Graph], Graph]:
     return lambda graph: rewrite(graph, rules)
 
 
-def _rounds_its_input(graph: Graph) -> bool:
-    graph = normalised_input(graph)
-    return any(kind_of(n) == "Quant" for n in graph.consumers(graph.input))
+def _unrounded_inputs(graph: Graph) -> set[str]:
+    graph = normalised_inputs(graph)
+    return {
+        name
+        for name in graph.input_values
+        if not any(kind_of(n) == "Quant" for n in graph.consumers(name))
+    }
 
 
-def with_input_grid(graph: Graph, samples: NDArray[Any]) -> Graph:
-    """The input rounded onto the range of the samples."""
-    grid = grid_of(float(samples.min()), float(samples.max()))
-    name = f"{graph.input}~grid"
-    op = Float("Quant", {"scale": grid.scale, "zp": grid.zero_point})
-    first = Node(name, op, (graph.input,), (name,))
-    rest = tuple(
-        replace(n, inputs=tuple(name if i == graph.input else i for i in n.inputs))
-        for n in graph.nodes
-    )
-    values = {**graph.values, name: Value(name, graph.values[graph.input].shape, grid)}
-    notes = (*graph.notes, f"{graph.input} {CHOSEN} {len(samples)} samples")
-    return replace(graph, values=values, nodes=(first, *rest), notes=notes)
+def with_input_grids(graph: Graph, samples: NDArray[Any], names: set[str]) -> Graph:
+    """These inputs rounded onto the range of the samples."""
+    for name, x in zip(graph.input_values, apart(graph, graph.input_values, samples), strict=True):
+        if name in names:
+            graph = rounded_input(graph, name, grid_of(float(x.min()), float(x.max())), "grid")
+            notes = (*graph.notes, f"{name} {CHOSEN} {len(samples)} samples")
+            graph = replace(graph, notes=notes)
+    return graph
 
 
 ROUNDED: tuple[Callable[[Graph], Graph], ...] = (

@@ -17,7 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygen.errors import TinygenError
-from tinygen.graph import Float, Graph, Node, Quant, Value
+from tinygen.graph import Float, Graph, Node, Quant
+from tinygen.graph.packed import apart
+from tinygen.importer.ends import rounded_input
 from tinygen.passes.constants import is_constant, is_scalar, make_grid, real
 from tinygen.passes.elementwise import ELEMENTWISE
 from tinygen.passes.engine import Result, Scope, kind_of, rule, tidy
@@ -28,29 +30,25 @@ from tinygen.passes.scales import CHOSEN, RANDOM
 SIGNED, UNSIGNED = Quant(1.0, 0), Quant(1.0, -128)
 
 
-def integer_input(graph: Graph, samples: NDArray[Any] | None) -> Graph:
-    """The input of an integer network is int8, or uint8 where the samples say so; others stay."""
+def integer_inputs(graph: Graph, samples: NDArray[Any] | None) -> Graph:
+    """An input of an integer network is int8, or uint8 where the samples say so; others stay."""
     kinds = {kind_of(n) for n in graph.nodes}
     if "RequantShift" not in kinds and not ({"Floor", "Clip"} <= kinds and "Quant" not in kinds):
         return graph
     if kinds & {"QuantizeLinear", "DequantizeLinear"}:
         return graph
-    grid, source = SIGNED, RANDOM
-    if samples is not None:
-        grid = UNSIGNED if samples.min() >= 0 and samples.max() > 127 else SIGNED
-        source = f"{len(samples)} samples"
-    name, shape = f"{graph.input}~int", graph.values[graph.input].shape
-    rounding = Float("Quant", {"scale": grid.scale, "zp": grid.zero_point})
-    first = Node(f"{graph.input}~int", rounding, (graph.input,), (name,))
-    rest = [
-        replace(n, inputs=tuple(name if i == graph.input else i for i in n.inputs))
-        for n in graph.nodes
-    ]
-    kind = "uint8" if grid == UNSIGNED else "int8"
-    note = f"{graph.input} {CHOSEN} {source}: {kind} integers"
-    values = {**graph.values, name: Value(name, shape, grid)}
-    notes = (*graph.notes, note)
-    return tidy(replace(graph, values=values, nodes=(first, *rest), notes=notes))
+    parts = (
+        [None] * len(graph.inputs) if samples is None else apart(graph, graph.input_values, samples)
+    )
+    for name, part in zip(graph.input_values, parts, strict=True):
+        grid, source = SIGNED, RANDOM
+        if part is not None:
+            grid = UNSIGNED if part.min() >= 0 and part.max() > 127 else SIGNED
+            source = f"{len(part)} samples"
+        kind = "uint8" if grid == UNSIGNED else "int8"
+        graph = rounded_input(graph, name, grid, "int")
+        graph = replace(graph, notes=(*graph.notes, f"{name} {CHOSEN} {source}: {kind} integers"))
+    return tidy(graph)
 
 
 def _number(node: Node, key: str) -> float:

@@ -64,7 +64,8 @@ def _named(dropped: tuple[str, ...]) -> str:
 
 
 def same_output(a: Graph, b: Graph) -> bool:
-    return a.values[a.output].quant == b.values[b.output].quant
+    pairs = zip(a.output_values, b.output_values, strict=True)
+    return all(a.values[i].quant == b.values[j].quant for i, j in pairs)
 
 
 def _enough(graph: Graph) -> int:
@@ -78,5 +79,5 @@ def _enough(graph: Graph) -> int:
 def distance(a: Graph, b: Graph, samples: NDArray[Any] | None) -> float:
     """Mean difference of two graphs' outputs in LSB."""
     x = (drawn(a) if samples is None else samples)[: _enough(a)]
-    rows = [quantise(a, sample).reshape(a.values[a.input].shape) for sample in x]
+    rows = [quantise(a, sample) for sample in x]
     return float(np.mean([np.abs(run(a, r).astype(int) - run(b, r)).mean() for r in rows]))

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinygen.graph import Float, Graph, Node, Quant, Value
+from tinygen.graph.packed import apart, samples_together
 from tinygen.operators.softmax import real_softmax
 from tinygen.passes.canonical import ROUNDED, form_of
 from tinygen.passes.elementwise import ELEMENTWISE
@@ -51,16 +52,21 @@ def choose_scales(samples: NDArray[Any] | None) -> Callable[[Graph], Graph]:
 
 def normalised(graph: Graph, samples: NDArray[Any]) -> NDArray[Any]:
     """Samples as the model rounds them."""
-    if graph.normalisation is None:
+    if all(entry.normalisation is None for entry in graph.inputs):
         return samples
-    shape = graph.values[graph.input].shape
-    return graph.normalisation.apply(samples.reshape(len(samples), *shape))
+    parts = apart(graph, graph.input_values, samples)
+    return samples_together(
+        [
+            p if entry.normalisation is None else entry.normalisation.apply(p)
+            for entry, p in zip(graph.inputs, parts, strict=True)
+        ]
+    )
 
 
 def chosen_grids(graph: Graph, x: NDArray[Any]) -> dict[str, Quant]:
     """A grid for every value that needs one and has none, from its range on inputs x [N, ...]."""
     missing = unrounded(graph)
-    if not missing or graph.values[graph.input].quant is None:
+    if not missing or any(graph.values[i].quant is None for i in graph.input_values):
         return {}
     low, high = ({m: 0.0 for m in missing} for _ in range(2))
     readers = _into_softmax(graph, missing)
@@ -92,12 +98,13 @@ def unrounded(graph: Graph) -> list[str]:
             readers.setdefault(name, []).append(node)
     missing = []
     sources, tables, affine = _sources(graph)
-    end = _end(graph)
+    outputs = graph.output_values
+    ends = {_end(graph, name) for name in outputs}
     for node in graph.nodes:
-        needing = node.output == end and _kind(node) in ELEMENTWISE - {"Quant"}
+        needing = node.output in ends and _kind(node) in ELEMENTWISE - {"Quant"}
         needing |= _kind(node) in ROUNDED or len(sources.get(node.output, ())) > 1
         needing |= _kind(node) == "Softmax" and not _only_weighs(graph, readers, node)
-        if not needing and node.output != graph.output:
+        if not needing and node.output not in outputs:
             # a function of one tensor that a product reads as it is
             after = list(_beyond_moves(readers, node.output))
             needing = node.output in tables and any(
@@ -107,15 +114,15 @@ def unrounded(graph: Graph) -> list[str]:
         if not needing:
             continue
         after = readers.get(node.output, [])
-        if node.output != graph.output and all(_kind(n) == "Quant" for n in after):
+        if node.output not in outputs and all(_kind(n) == "Quant" for n in after):
             continue
         missing.append(node.output)
     return missing
 
 
-def _end(graph: Graph) -> str:
-    """The value that the output is, movement aside."""
-    name, node = graph.output, graph.producer(graph.output)
+def _end(graph: Graph, name: str) -> str:
+    """The value that an output is, movement aside."""
+    node = graph.producer(name)
     while node is not None and _kind(node) == "Move":
         name, node = node.inputs[0], graph.producer(node.inputs[0])
     return name
@@ -251,18 +258,38 @@ def _into_softmax(graph: Graph, missing: list[str]) -> dict[str, Node]:
 
 def drawn(graph: Graph) -> NDArray[np.float32]:
     """Normally distributed inputs whose three sigma fill the input's range; always the same."""
-    quant = graph.values[graph.input].quant
-    if quant is None:
-        return np.zeros((0, *graph.values[graph.input].shape), np.float32)
-    middle = (-0.5 - quant.zero_point) * quant.scale
+    if any(graph.values[i].quant is None for i in graph.input_values):
+        return np.zeros((0, *graph.values[graph.input_values[0]].shape), np.float32)
     rng = np.random.default_rng(0)
-    shape = SAMPLES, *graph.values[graph.input].shape
+    return samples_together([_drawn(graph, name, rng) for name in graph.input_values])
+
+
+def _drawn(graph: Graph, name: str, rng: np.random.Generator) -> NDArray[np.float32]:
+    quant = graph.quant(name)
+    middle = (-0.5 - quant.zero_point) * quant.scale
+    shape = SAMPLES, *graph.values[name].shape
+    rows = _rows_looked_up(graph, name)
+    if rows:
+        return rng.integers(0, rows, shape).astype(np.float32)
+    return rng.normal(middle, 255 * quant.scale / 6, shape).astype(np.float32)
+
+
+def _rows_looked_up(graph: Graph, name: str) -> int:
+    """Rows of the table that an input's token ids are looked up in, 0 of another input."""
+    found = []
     for node in graph.nodes:
         form = form_of(node)
-        if form is not None and form.ids:
-            rows = graph.values[node.inputs[1]].shape[0]
-            return rng.integers(0, rows, shape).astype(np.float32)
-    return rng.normal(middle, 255 * quant.scale / 6, shape).astype(np.float32)
+        if form is not None and form.ids and _root(graph, node.inputs[0]) == name:
+            found.append(graph.values[node.inputs[1]].shape[0])
+    return min(found, default=0)
+
+
+def _root(graph: Graph, name: str) -> str:
+    """What a value is, movement aside."""
+    node = graph.producer(name)
+    while node is not None and _kind(node) in ("Move", "Quant"):
+        name, node = node.inputs[0], graph.producer(node.inputs[0])
+    return name
 
 
 def _joins_on_one_grid(graph: Graph, missing: list[str]) -> dict[str, Quant]:
@@ -319,8 +346,8 @@ def _rounded(graph: Graph, grids: dict[str, Quant], source: str) -> Graph:
         if source:
             notes.append(f"{node.name.split('~')[0]} {CHOSEN} {source}")
     moved = _moves_keep_grids(nodes, values)
-    output = renamed.get(graph.output, graph.output)
-    return tidy(replace(graph, values=values, nodes=moved, output=output, notes=tuple(notes)))
+    outputs = graph.renamed_outputs(renamed)
+    return tidy(replace(graph, values=values, nodes=moved, outputs=outputs, notes=tuple(notes)))
 
 
 def _moves_keep_grids(nodes: list[Node], values: dict[str, Value]) -> tuple[Node, ...]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tinygen.errors import TinygenError
 from tinygen.graph import Float, Graph, Node
+from tinygen.graph.packed import given
 from tinygen.passes.canonical import form_of
 from tinygen.passes.elementwise import ELEMENTWISE, evaluate
 from tinygen.passes.unsupported import unsupported
@@ -18,9 +19,11 @@ Array = NDArray[Any]
 
 
 def simulate(graph: Graph, x: Array) -> dict[str, Array]:
-    """Every value for one real input of the graph input's shape, its batch axis aside."""
+    """Every value for one sample of real numbers (`tinygen.graph.packed`)."""
     data = {k: v.data for k, v in graph.values.items() if v.data is not None}
-    known: dict[str, Array] = {**data, graph.input: _on_grid(graph, x)}
+    known: dict[str, Array] = dict(data)
+    for name, part in given(graph, x).items():
+        known[name] = _on_grid(graph, name, part)
     for node in graph.nodes:
         assert isinstance(node.op, Float)
         inputs = [known[i] if i else None for i in node.inputs]
@@ -35,9 +38,9 @@ def evaluated(node: Node, inputs: list[Any], shape: tuple[int, ...]) -> Array:
         return np.asarray(_run(node, inputs, shape), np.float32).reshape(shape)
 
 
-def _on_grid(graph: Graph, x: Array) -> Array:
-    quant = graph.values[graph.input].quant
-    shape = graph.values[graph.input].shape
+def _on_grid(graph: Graph, name: str, x: Array) -> Array:
+    quant = graph.values[name].quant
+    shape = graph.values[name].shape
     if quant is None:
         return x.reshape(shape).astype(np.float32)
     with np.errstate(over="ignore"):

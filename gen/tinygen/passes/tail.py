@@ -18,7 +18,7 @@ IDENTITY = np.arange(-128, 128, dtype=np.int8)
 
 def _readers(graph: Graph) -> Counter[str]:
     count = Counter(i for n in graph.nodes for i in n.inputs)
-    count[graph.output] += 1
+    count.update(graph.output_values)
     return count
 
 
@@ -29,7 +29,8 @@ def drop_identities(graph: Graph) -> Graph:
     for node in graph.nodes:
         same = isinstance(node.op, Lut) and np.array_equal(node.op.table, IDENTITY)
         source = node.inputs[0]
-        if same and source != graph.input and source not in renamed:
+        kept = (*graph.input_values, *graph.output_values)
+        if same and source not in kept and source not in renamed:
             renamed[source] = node.output  # all readers take the value by its later name
         else:
             nodes.append(node)
@@ -38,7 +39,7 @@ def drop_identities(graph: Graph) -> Graph:
         return tuple(renamed.get(n, n) for n in names)
 
     nodes = [replace(n, inputs=now(n.inputs), outputs=now(n.outputs)) for n in nodes]
-    return tidy(replace(graph, nodes=tuple(nodes), output=now((graph.output,))[0]))
+    return tidy(replace(graph, nodes=tuple(nodes), outputs=graph.renamed_outputs(renamed)))
 
 
 def fuse_tables(graph: Graph) -> Graph:
@@ -104,8 +105,8 @@ def _select_once(graph: Graph) -> Graph | None:
         nodes += [*fresh, *graph.nodes[position + 1 :]]
         renamed = {node.output: result}
         nodes = [replace(n, inputs=tuple(renamed.get(i, i) for i in n.inputs)) for n in nodes]
-        output = renamed.get(graph.output, graph.output)
-        return tidy(replace(graph, values=values, nodes=tuple(nodes), output=output))
+        outputs = graph.renamed_outputs(renamed)
+        return tidy(replace(graph, values=values, nodes=tuple(nodes), outputs=outputs))
     return None
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A cluster of cores: work shared out, weights brought to L1 in chunks.
 
-All activations lie in L1, in the arena; the caller's input and output are copied there and back.
+All activations lie in L1, in the arena; the caller's inputs and outputs are copied there and back.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from tinygen.graph import Graph, Node
+from tinygen.graph import Graph, Input, Node, Output
 from tinygen.lowering import Cores, Lowered, Site, Slot, Step
 from tinygen.operators import Attention, Operator
 from tinygen.operators.attention.cluster import attention_work, idle_time, ways
 from tinygen.operators.attention.schedule import AttentionSchedule
 from tinygen.planner import cluster_cost, l3
+from tinygen.planner.ends import buffers
 from tinygen.planner.lower import Lowering
 from tinygen.planner.machine import Cost, Machine, Way
 from tinygen.planner.options import Options
-from tinygen.planner.plan import INPUT, OUTPUT, Plan
+from tinygen.planner.plan import Plan
 from tinygen.planner.values import Homes, assign_homes
 from tinygen.targets import Target, get_target
 
-INPUT_COPY, OUTPUT_COPY = "input_copy", "output_copy"
 SOURCES = (
     *("cluster/copy.c", "runtime/team_pulp.c", "runtime/team_threads.c"),
     *("runtime/dma_pulp.c", "runtime/dma_host.c"),
@@ -65,7 +65,12 @@ class Cluster(Machine):
 
     def _layer_cycles(self, graph: Graph, node: Node) -> int | None:
         """Of one node in the quickest way; None without a cost model."""
-        alone = replace(graph, nodes=(node,), input=node.inputs[0], output=node.output)
+        alone = replace(
+            graph,
+            nodes=(node,),
+            inputs=tuple(Input(i, i) for i in dict.fromkeys(node.inputs)),
+            outputs=(Output(node.output, node.output),),
+        )
         low = next(iter(self.lowerings(alone)))
         return self.predicted(low, {})[0].cycles
 
@@ -111,14 +116,21 @@ def _layer(graph: Graph, node: Node) -> tuple[Attention, int]:
 
 
 def copied(graph: Graph, homes: Homes) -> Homes:
-    """The caller's input and output get a place in the arena, where the cores work on them."""
-    names = {INPUT: INPUT_COPY, OUTPUT: OUTPUT_COPY}
+    """The caller's inputs and outputs get a place in the arena, where the cores work on them."""
+    given, got = buffers(graph)
     sizes = dict(homes.sizes)
-    for value, place in ((graph.input, INPUT), (graph.output, OUTPUT)):
-        if any(slot.buffer == place for slot in homes.slots.values()):
-            sizes[names[place]] = math.prod(graph.values[value].shape)
+    ends = [*given.items(), *zip(graph.output_values, got, strict=True)]
+    for value, buffer in ends:
+        if any(slot.buffer == buffer for slot in homes.slots.values()):
+            sizes[copy_of(buffer)] = math.prod(graph.values[value].shape)
+    callers = {buffer for _, buffer in ends}
     slots = {
-        value: Slot(names.get(slot.buffer, slot.buffer), slot.offset)
+        value: Slot(copy_of(slot.buffer) if slot.buffer in callers else slot.buffer, slot.offset)
         for value, slot in homes.slots.items()
     }
     return Homes(slots, sizes)
+
+
+def copy_of(buffer: str) -> str:
+    """What the copy of a caller's buffer is called."""
+    return f"{buffer}_copy"

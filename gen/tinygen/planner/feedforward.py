@@ -78,7 +78,7 @@ def pairs(graph: Graph) -> dict[str, Pair]:
 
 def _only_reader(graph: Graph, node: Node) -> Node | None:
     readers = graph.consumers(node.output)
-    return readers[0] if len(readers) == 1 and node.output != graph.output else None
+    return readers[0] if len(readers) == 1 and node.output not in graph.output_values else None
 
 
 def schedules(rows: int, row_block: int | None = None) -> list[FeedForwardSchedule]:

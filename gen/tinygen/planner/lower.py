@@ -113,8 +113,10 @@ def lifetimes(low: Lowering) -> list[Buffer]:
             last[slot.buffer] = max(last.get(slot.buffer, 0), base + step.reads_until)
         first.setdefault(step.output.buffer, base + step.writes_from)
         last[step.output.buffer] = max(last.get(step.output.buffer, 0), base + TICKS - 1)
+    for value in low.graph.output_values:  # who copies them away does so at the end
+        last[low.homes.slots[value].buffer] = len(low.steps) * TICKS - 1
     buffers = [
-        Buffer(name, size, first.get(name, 0), last[name], low.traffic.get(name, 0))
+        Buffer(name, size, first.get(name, 0), last.get(name, 0), low.traffic.get(name, 0))
         for name, size in low.homes.sizes.items()
     ]
     return buffers + low.scratch

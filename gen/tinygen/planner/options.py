@@ -20,7 +20,8 @@ class Options:
     feed_forward_block: rows of two linear layers at a time.  input_in_arena: it lies there, and
     later layers overwrite it; else it is the caller's.  fusion: of attention weights, None = where
     it wins; `make_plan` takes the graph as it is.
-    short: the arithmetic was shortened (`tinygen.passes.short`); kept for updates only.
+    short: the arithmetic was shortened (`tinygen.passes.short`); kept for updates only,
+    as are the outputs that were chosen of the model's.
     """
 
     attention: Kind | None = None
@@ -33,3 +34,4 @@ class Options:
     fusion: Fusion | None = None
     schedules: Mapping[str, AttentionSchedule] = field(default_factory=dict)
     short: bool = False
+    outputs: tuple[str, ...] = ()

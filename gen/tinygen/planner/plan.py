@@ -7,16 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tinygen.boards import Board, Region
-from tinygen.graph import Normalisation, Quant
-from tinygen.graph.graph import Integers
 from tinygen.lowering import Buffer, Step
 from tinygen.operators import Fusion
 from tinygen.operators.attention import AttentionSchedule
 from tinygen.operators.feed_forward import FeedForwardSchedule
+from tinygen.planner.ends import End
 
 Schedule = AttentionSchedule | FeedForwardSchedule
-INPUT, OUTPUT = "input", "output"
-"""Buffers that the caller of ``<model>_run`` owns; all others lie in the arena."""
 
 
 @dataclass(frozen=True)
@@ -141,10 +138,8 @@ class Plan:
     target: str
     machine: str
     """`Machine.name`: one core, or a cluster."""
-    input_shape: tuple[int, ...]
-    output_shape: tuple[int, ...]
-    input_quant: Quant
-    output_quant: Quant
+    inputs: tuple[End, ...]
+    outputs: tuple[End, ...]
     steps: tuple[Step, ...]
     placements: tuple[Placement, ...]
     regions: tuple[RegionUse, ...]
@@ -163,12 +158,16 @@ class Plan:
     """Attention step -> the forms of its weights that were considered."""
     staging: Staging | None = None
     """None: all constants lie in flash, which on a cluster is L2."""
-    normalisation: Normalisation | None = None
-    """Of the input, before it is rounded."""
-    threshold: float = 0.0
-    """Of the real output, where there is one only: above it the class is 1."""
-    integer_input: Integers = ""
-    """What the model itself takes."""
+
+    @property
+    def single(self) -> bool:
+        """One input and one output, which the interface in C then passes by themselves."""
+        return len(self.inputs) == len(self.outputs) == 1
+
+    @property
+    def callers(self) -> Mapping[str, End]:
+        """Buffers that the caller of ``<model>_run`` owns; all others lie in the arena."""
+        return {end.buffer: end for end in (*self.inputs, *self.outputs)}
 
     @property
     def resident_bytes(self) -> int:

@@ -9,11 +9,12 @@ import numpy as np
 
 from tinygen.boards import Board, all_boards
 from tinygen.errors import TinygenError
-from tinygen.graph import Graph, Quant, verify
+from tinygen.graph import Graph, verify
 from tinygen.operators import Operator
 from tinygen.planner import arena, budgets
 from tinygen.planner import plan as p
 from tinygen.planner.constants import const_bytes
+from tinygen.planner.ends import inputs_of, outputs_of
 from tinygen.planner.footprint import footprint
 from tinygen.planner.lower import lifetimes
 from tinygen.planner.machine import Machine, Way
@@ -89,10 +90,8 @@ def _finish(graph: Graph, machine: Machine, way: Way, packed: arena.Arena) -> p.
         board=board,
         target=low.target.name,
         machine=machine.name,
-        input_shape=graph.values[graph.input].shape,
-        output_shape=graph.values[graph.output].shape,
-        input_quant=_quant(graph, graph.input),
-        output_quant=_quant(graph, graph.output),
+        inputs=inputs_of(graph, low.homes.slots),
+        outputs=outputs_of(graph, low.homes.slots),
         steps=steps,
         placements=packed.placements,
         regions=regions,
@@ -101,21 +100,12 @@ def _finish(graph: Graph, machine: Machine, way: Way, packed: arena.Arena) -> p.
         params_bytes=params_count(graph),
         const_bytes=const_bytes(low.steps),
         notes=graph.notes,
-        normalisation=graph.normalisation,
-        integer_input=graph.integer_input,
-        threshold=graph.threshold,
         alternatives={
             name: tuple(replace(a, chosen=a.schedule == low.schedules[name]) for a in every)
             for name, every in way.considered.items()
         },
         footprint=footprint(steps, sources, len(regions), low.target.name, board),
     )
-
-
-def _quant(graph: Graph, value: str) -> Quant:
-    quant = graph.values[value].quant
-    assert quant is not None
-    return quant
 
 
 def _region_use(packed: arena.Arena, board: Board) -> tuple[p.RegionUse, ...]:

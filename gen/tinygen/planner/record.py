@@ -11,6 +11,7 @@ from tinygen.lowering import TICKS, Step
 from tinygen.planner import plan as p
 from tinygen.planner.choose import NEGLIGIBLE
 from tinygen.planner.cost import load_cost_model
+from tinygen.planner.ends import End
 
 ROLES = ("q", "k", "v", "context", "sums", "hidden")
 
@@ -31,8 +32,7 @@ def describe(plan: p.Plan) -> dict[str, Any]:
             "power": None if board.power is None else board.power.model_dump(),
         },
         "target": plan.target,
-        "input": _tensor(plan.input_shape, plan.input_quant),
-        "output": _tensor(plan.output_shape, plan.output_quant),
+        **_ends(plan),
         "macs": plan.macs,
         "params_bytes": plan.params_bytes,
         "const_bytes": plan.const_bytes,
@@ -74,8 +74,18 @@ def describe(plan: p.Plan) -> dict[str, Any]:
     }
 
 
-def _tensor(shape: Sequence[int], quant: Any) -> dict[str, Any]:
-    return {"shape": list(shape), "scale": quant.scale, "zero_point": quant.zero_point}
+def _ends(plan: p.Plan) -> dict[str, Any]:
+    if plan.single:
+        return {"input": _tensor(plan.inputs[0]), "output": _tensor(plan.outputs[0])}
+    return {
+        "inputs": [{"name": end.name, **_tensor(end)} for end in plan.inputs],
+        "outputs": [{"name": end.name, **_tensor(end)} for end in plan.outputs],
+    }
+
+
+def _tensor(end: End) -> dict[str, Any]:
+    quant = end.quant
+    return {"shape": list(end.shape), "scale": quant.scale, "zero_point": quant.zero_point}
 
 
 def _layers(steps: Sequence[Step]) -> list[dict[str, Any]]:

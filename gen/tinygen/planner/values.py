@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from tinygen.graph import Graph, Node
 from tinygen.lowering import Slot
 from tinygen.operators import Operator
+from tinygen.planner.ends import buffers
 from tinygen.planner.feedforward import Pair
-from tinygen.planner.plan import INPUT, OUTPUT
 
 
 @dataclass(frozen=True)
@@ -38,25 +38,28 @@ def assign_homes(
     linear layers that go by row blocks: what is between them has no buffer, and their output may
     overwrite their input.
 
-    A buffer is named after the value whose bytes it holds. The graph's input is the caller's,
-    unless it is to lie in the arena, and no layer writes to it; the output is the caller's too
-    where its buffer has just that size.
+    A buffer is named after the value whose bytes it holds. The graph's inputs are the caller's,
+    unless they are to lie in the arena, and no layer writes to them. An output is the caller's too
+    where its buffer has just that size and is no other output's; else it lies where `slots` says,
+    and is copied at the end.
     """
     sharing = _Sharing(graph, in_place, {pair.nodes[-1].name: pair for pair in blocked})
     without = {node.output for pair in blocked for node in pair.nodes[:-1]}
-    names = {graph.input: INPUT}
-    base, offset = sharing.root(graph.output)
-    if base != graph.input and offset == 0 and size_of(graph, base) == size_of(graph, graph.output):
-        names[base] = OUTPUT
+    given, got = buffers(graph)
+    names = dict(given)
+    for value, buffer in zip(graph.output_values, got, strict=True):
+        base, offset = sharing.root(value)
+        if base not in names and offset == 0 and size_of(graph, base) == size_of(graph, value):
+            names[base] = buffer
     slots: dict[str, Slot] = {}
     sizes: dict[str, int] = {}
-    for value in (graph.input, *(n.output for n in graph.nodes)):
+    for value in (*graph.input_values, *(n.output for n in graph.nodes)):
         if value in without:
             continue
         base, offset = sharing.root(value)
         name = names.setdefault(base, base)
         slots[value] = Slot(name, offset)
-        if name != OUTPUT and (name != INPUT or input_in_arena):
+        if name not in got and (base not in given or input_in_arena):
             sizes[name] = size_of(graph, base)
     return Homes(slots, sizes)
 
@@ -69,7 +72,7 @@ class _Sharing:
         self.in_place = in_place
         self.blocked = blocked
         self.position = {node.name: i for i, node in enumerate(graph.nodes)}
-        self.activations = [graph.input, *(n.output for n in graph.nodes)]
+        self.activations = [*graph.input_values, *(n.output for n in graph.nodes)]
         self.parent: dict[str, tuple[str, int]] = {}
         for node in graph.nodes:
             self._visit(node)
@@ -98,7 +101,7 @@ class _Sharing:
 
     def last_use(self, value: str) -> int:
         """Index of the last node that reads this value or a view of it."""
-        last = len(self.graph.nodes) if value == self.graph.output else -1
+        last = len(self.graph.nodes) if value in self.graph.output_values else -1
         for node in self.graph.consumers(value):
             last = max(last, self.position[node.name])
             if isinstance(node.op, Operator) and node.op.is_view:
@@ -113,7 +116,7 @@ class _Sharing:
             source not in self.parent
             and producer is not None
             and self.graph.consumers(source) == [node]
-            and source != self.graph.output
+            and source not in self.graph.output_values
         )
 
     def _may_overwrite(self, node: Node, output: str | None = None) -> bool:
@@ -124,7 +127,7 @@ class _Sharing:
         family = [v for v in self.activations if v != output and self.root(v)[0] == base]
         here = self.position[node.name]
         return (
-            base != self.graph.input
+            base not in self.graph.input_values
             and offset == 0
             and size_of(self.graph, base) == size_of(self.graph, output)
             and all(self.last_use(v) <= here for v in family)

@@ -39,12 +39,21 @@ def variables(plan: Plan, template: str, folder: str) -> Variables:
         "qemu_machine": board.emulation.qemu_machine or "",
         "host": board.emulation.host,
         "version": __version__,
+        "ends": {"several": not plan.single, **_ends(plan)},
     }
     if template == "pulp-sdk":
         return common | {"cores": board.core.count, "gvsoc": board.emulation.gvsoc or ""}
     if template.startswith("zephyr"):
         return common | _zephyr(plan) | _spellings(folder)
     return common | _baremetal(plan)
+
+
+def _ends(plan: Plan) -> dict[str, list[str]]:
+    """Names in C, for texts that take them."""
+    return {
+        "inputs": [end.word for end in plan.inputs],
+        "outputs": [end.word for end in plan.outputs],
+    }
 
 
 def _spellings(folder: str) -> Variables:

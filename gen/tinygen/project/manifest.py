@@ -42,7 +42,9 @@ def manifest(
         "board": plan.board.name,
         "board_description": plan.board.model_dump(mode="json", exclude_defaults=True),
         "template": template,
-        "options": {k: v for k, v in asdict(options).items() if k != "schedules"},
+        "options": {
+            k: v for k, v in asdict(options).items() if k != "schedules" and (k != "outputs" or v)
+        },
         "target": plan.target,
         "samples": 0 if samples is None else len(samples.inputs),
         "arena_bytes": plan.arena_bytes,

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,12 @@ from tinygen.boards import Board
 from tinygen.errors import TinygenError
 from tinygen.fidelity import import_for, load_samples
 from tinygen.graph import Graph
+from tinygen.graph.packed import size_of_all
 from tinygen.planner import Options, Plan
 from tinygen.project.create import create_project, require_free
 from tinygen.project.planned import plan_model
 from tinygen.project.promise import Progress, promise, random_samples
-from tinygen.project.room import samples_that_fit
+from tinygen.project.room import LABEL, samples_that_fit
 from tinygen.resources import resource
 
 RANDOM_SAMPLES = 8
@@ -55,15 +56,21 @@ class Created:
     template: str = ""
 
 
-def load_graph(model: Path, name: str | None = None, samples: Path | None = None) -> Graph:
+def load_graph(
+    model: Path,
+    name: str | None = None,
+    samples: Path | None = None,
+    outputs: Sequence[str] = (),
+) -> Graph:
     """ONNX file -> integer graph, named after the file (or its folder if that says more).
 
-    samples: .npz file from which scales that the model lacks are chosen.
+    samples: .npz file from which scales that the model lacks are chosen.  outputs: those that are
+    wanted, by default all.
     """
     if name is None:
         stem = model.stem
         name = model.resolve().parent.name if stem.lower() in GENERIC_NAMES else stem
-    return import_for(model, samples, name=name).graph
+    return import_for(model, samples, name=name, outputs=outputs).graph
 
 
 def new_project(request: Request, progress: Progress | None = None) -> Created:
@@ -89,7 +96,7 @@ def new_project(request: Request, progress: Progress | None = None) -> Created:
         samples_path = samples_path or example / "samples.npz"
     if request.folder is not None:
         require_free(request.folder, template)
-    graph = load_graph(model, request.name, samples_path)
+    graph = load_graph(model, request.name, samples_path, request.options.outputs)
     folder = request.folder or Path(f"{graph.name}-{board.name}")
     require_free(folder, template)
     planned = plan_model(graph, board, request.options, samples_path, progress)
@@ -106,8 +113,9 @@ def samples_of(
     """At most count samples of a file, or random ones without a file; no more than flash holds."""
     if count < 1:
         raise TinygenError(f"--self-test {count}: the firmware needs at least one sample")
-    sizes = (math.prod(graph.values[v].shape) for v in (graph.input, graph.output))
-    count = samples_that_fit(plan, sum(sizes), count)
+    size = size_of_all(graph, (*graph.input_values, *graph.output_values))
+    labels = LABEL * len(graph.outputs)
+    count = samples_that_fit(plan, size + labels, count)
     if path is None:
         return random_samples(graph, min(count, RANDOM_SAMPLES)), None
     x, y = load_samples(path, graph)

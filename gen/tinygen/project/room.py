@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from tinygen.planner import Plan
 
-_LABEL = 4
+LABEL = 4
+"""Bytes."""
 
 
 def samples_that_fit(plan: Plan, bytes_each: int, wanted: int) -> int:
-    """At most `wanted`, at least one. bytes_each: input and output of a sample.
+    """At most `wanted`, at least one. bytes_each: inputs, outputs and labels of a sample.
 
     Where the size of the code was never measured, `wanted`: the linker will tell. A cluster's
     samples do not lie beside its weights.
@@ -17,4 +18,4 @@ def samples_that_fit(plan: Plan, bytes_each: int, wanted: int) -> int:
     if plan.footprint is None or plan.board.core.count > 1 or not plan.board.flash:
         return wanted
     room = plan.board.flash[0].usable - plan.flash_bytes
-    return max(1, min(wanted, room // (bytes_each + _LABEL)))
+    return max(1, min(wanted, room // bytes_each))

@@ -58,7 +58,7 @@ def update_project(
     """
     old = read_manifest(folder)
     options = old.plan_options()
-    graph = replace(load_graph(model, old.model, samples), name=old.model)
+    graph = replace(load_graph(model, old.model, samples, options.outputs), name=old.model)
     planned = plan_model(graph, old.load_board(), options, samples, progress)
     graph, plan = planned.graph, planned.plan
     x, y = samples_of(graph, samples, self_test, plan)

@@ -67,16 +67,39 @@ static void report_counts(void) {
 #endif
 }
 
-static int32_t test_sample(int32_t sample) {
-  {{ cookiecutter.model }}_run(&{{ cookiecutter.model }}_arena, {{ cookiecutter.model }}_sample_inputs[sample], output);
+{% if cookiecutter.ends.several %}static void put_list(const char *name, const int32_t *values) {
+  tg_put(",");
+  tg_put_string(name);
+  tg_put(":[");
+  for (int32_t i = 0; i < {{ cookiecutter.MODEL }}_OUTPUTS; i++) {
+    if (i)
+      tg_put(",");
+    tg_put_number(values[i]);
+  }
+  tg_put("]");
+}
+
+/* Of the first output, then of all. */
+static void put_answers(int32_t sample) {
+  int32_t answers[{{ cookiecutter.MODEL }}_OUTPUTS];
+  {{ cookiecutter.model }}_answers(output, answers);
+  put_field("argmax", answers[0]);
+  put_field("label", {{ cookiecutter.model }}_sample_labels[sample][0]);
+  put_list("answers", answers);
+  put_list("labels", {{ cookiecutter.model }}_sample_labels[sample]);
+}
+
+{% endif %}static int32_t test_sample(int32_t sample) {
+  {{ cookiecutter.model }}_run{% if cookiecutter.ends.several %}_packed{% endif %}(&{{ cookiecutter.model }}_arena, {{ cookiecutter.model }}_sample_inputs[sample], output);
 
   int32_t at = first_difference(sample);
   tg_put("{\"tg\":\"sample\"");
   put_field("i", sample);
   tg_put(at < 0 ? ",\"equal\":true" : ",\"equal\":false");
-  put_field("argmax", {{ cookiecutter.model }}_argmax(output));
+{% if cookiecutter.ends.several %}  put_answers(sample);
+{% else %}  put_field("argmax", {{ cookiecutter.model }}_argmax(output));
   put_field("label", {{ cookiecutter.model }}_sample_labels[sample]);
-  report_counts();
+{% endif %}  report_counts();
   if (at >= 0) {
     put_field("at", at);
     put_field("got", output[at]);

@@ -14,7 +14,7 @@ static int8_t output[{{ cookiecutter.MODEL }}_OUTPUT_SIZE];
 
 /* On the cluster's controller, which takes the other cores along. */
 static void inference(void *input) {
-  {{ cookiecutter.model }}_run(&{{ cookiecutter.model }}_arena, input, output);
+  {{ cookiecutter.model }}_run{% if cookiecutter.ends.several %}_packed{% endif %}(&{{ cookiecutter.model }}_arena, input, output);
 }
 
 #ifdef TG_PROFILE
@@ -80,16 +80,39 @@ static void report_counts(void) {
 #endif
 }
 
-static int32_t test_sample(int32_t sample) {
+{% if cookiecutter.ends.several %}static void put_list(const char *name, const int32_t *values) {
+  tg_put(",");
+  tg_put_string(name);
+  tg_put(":[");
+  for (int32_t i = 0; i < {{ cookiecutter.MODEL }}_OUTPUTS; i++) {
+    if (i)
+      tg_put(",");
+    tg_put_number(values[i]);
+  }
+  tg_put("]");
+}
+
+/* Of the first output, then of all. */
+static void put_answers(int32_t sample) {
+  int32_t answers[{{ cookiecutter.MODEL }}_OUTPUTS];
+  {{ cookiecutter.model }}_answers(output, answers);
+  put_field("argmax", answers[0]);
+  put_field("label", {{ cookiecutter.model }}_sample_labels[sample][0]);
+  put_list("answers", answers);
+  put_list("labels", {{ cookiecutter.model }}_sample_labels[sample]);
+}
+
+{% endif %}static int32_t test_sample(int32_t sample) {
   tg_on_cluster(inference, (void *)(uintptr_t){{ cookiecutter.model }}_sample_inputs[sample]);
 
   int32_t at = first_difference(sample);
   tg_put("{\"tg\":\"sample\"");
   put_field("i", sample);
   tg_put(at < 0 ? ",\"equal\":true" : ",\"equal\":false");
-  put_field("argmax", {{ cookiecutter.model }}_argmax(output));
+{% if cookiecutter.ends.several %}  put_answers(sample);
+{% else %}  put_field("argmax", {{ cookiecutter.model }}_argmax(output));
   put_field("label", {{ cookiecutter.model }}_sample_labels[sample]);
-  report_counts();
+{% endif %}  report_counts();
   if (at >= 0) {
     put_field("at", at);
     put_field("got", output[at]);
@@ -135,14 +158,21 @@ int32_t tg_program(int32_t samples) {
   /* ---- Your own input starts here --------------------------------------------------------------
    * The self-test has passed. Fill x from your sensor and use the answer:
    *
-   *   float x[{{ cookiecutter.MODEL }}_INPUT_SIZE];
+{% if cookiecutter.ends.several %}   *   static int8_t q[{{ cookiecutter.MODEL }}_INPUT_SIZE]; all inputs, one after the other
+   *   int32_t answers[{{ cookiecutter.MODEL }}_OUTPUTS];
+   *   for (;;) {
+   *     read_sensors(q);
+   *     tg_on_cluster(inference, q);
+   *     {{ cookiecutter.model }}_answers(output, answers);
+   *     act_on(answers);
+{% else %}   *   float x[{{ cookiecutter.MODEL }}_INPUT_SIZE];
    *   int8_t q[{{ cookiecutter.MODEL }}_INPUT_SIZE];
    *   for (;;) {
    *     read_sensor(x);
    *     {{ cookiecutter.model }}_quantise_input(x, q);
    *     tg_on_cluster(inference, q);
    *     act_on({{ cookiecutter.model }}_argmax(output));
-   *   }
+{% endif %}   *   }
    */
 
   return 0;

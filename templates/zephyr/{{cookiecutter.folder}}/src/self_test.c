@@ -41,14 +41,32 @@ static int32_t first_difference(int32_t sample) {
   return -1;
 }
 
-static int32_t test_sample(int32_t sample) {
-  {{ cookiecutter.model }}_run(&{{ cookiecutter.model }}_arena, {{ cookiecutter.model }}_sample_inputs[sample], output);
+{% if cookiecutter.ends.several %}static void report_list(const char *name, const int32_t *values) {
+  printk(",\"%s\":[", name);
+  for (int32_t i = 0; i < {{ cookiecutter.MODEL }}_OUTPUTS; i++)
+    printk("%s%d", i ? "," : "", (int)values[i]);
+  printk("]");
+}
+
+/* Of the first output, then of all. */
+static void report_answers(int32_t sample) {
+  int32_t answers[{{ cookiecutter.MODEL }}_OUTPUTS];
+  {{ cookiecutter.model }}_answers(output, answers);
+  printk(",\"argmax\":%d,\"label\":%d", (int)answers[0], (int){{ cookiecutter.model }}_sample_labels[sample][0]);
+  report_list("answers", answers);
+  report_list("labels", {{ cookiecutter.model }}_sample_labels[sample]);
+}
+
+{% endif %}static int32_t test_sample(int32_t sample) {
+  {{ cookiecutter.model }}_run{% if cookiecutter.ends.several %}_packed{% endif %}(&{{ cookiecutter.model }}_arena, {{ cookiecutter.model }}_sample_inputs[sample], output);
 
   const int32_t at = first_difference(sample);
-  printk("{\"tg\":\"sample\",\"i\":%d,\"equal\":%s,\"argmax\":%d,\"label\":%d", (int)sample,
+{% if cookiecutter.ends.several %}  printk("{\"tg\":\"sample\",\"i\":%d,\"equal\":%s", (int)sample, at < 0 ? "true" : "false");
+  report_answers(sample);
+{% else %}  printk("{\"tg\":\"sample\",\"i\":%d,\"equal\":%s,\"argmax\":%d,\"label\":%d", (int)sample,
          at < 0 ? "true" : "false", (int){{ cookiecutter.model }}_argmax(output),
          (int){{ cookiecutter.model }}_sample_labels[sample]);
-  report_counts();
+{% endif %}  report_counts();
   if (at >= 0)
     printk(",\"at\":%d,\"got\":%d,\"promised\":%d", (int)at, output[at],
            {{ cookiecutter.model }}_sample_outputs[sample][at]);
