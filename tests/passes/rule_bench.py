@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from graphs import ends
 from tinygen.graph import Float, Graph, Node, Quant, Value, verify
 from tinygen.operators.max_pool import largest
 from tinygen.passes.elementwise import ELEMENTWISE, evaluate
@@ -56,8 +57,7 @@ class Bench:
                 "bench",
                 self.values,
                 tuple(self.nodes),
-                (Input("x", "x"),),
-                (Output(output, output),),
+                *ends(output),
             )
         )
 

@@ -12,6 +12,7 @@ import pytest
 from rule_bench import Bench
 
 from fuzz.draw import draw
+from graphs import ends
 from tinygen.errors import TinygenError
 from tinygen.graph import Float, Graph, Node, Value, verify
 from tinygen.importer import load
@@ -132,8 +133,7 @@ def two_operands(kind: str) -> Graph:
             "g",
             values,
             (*(sources if two else sources[:1]), last),
-            (Input("x", "x"),),
-            (Output("y", "y"),),
+            *ends("y"),
         )
     )
 
