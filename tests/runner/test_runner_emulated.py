@@ -76,7 +76,7 @@ def test_all_samples(place: Literal["qemu", "unicorn"], project_of: ProjectOf) -
     )
     expected = 12 if place == "qemu" else 8
     assert result.passed and result.samples == result.matching == expected
-    assert result.predictions == result.labels
+    assert result.answers[0].given == result.answers[0].labels
     assert seen[-1] == (expected, expected)
     assert ("only the first 8" in result.note) == (place == "unicorn")
 

@@ -28,7 +28,7 @@ def test_passes(project_of: ProjectOf) -> None:
     assert result.on == "host" and result.counter == "ns"
     assert [layer.name for layer in result.layers] == list(LAYERS)
     assert all(layer.op == "Toy" and layer.count is not None for layer in result.layers)
-    assert result.predictions == result.labels and result.accuracy == 1.0
+    assert result.answers[0].given == result.answers[0].labels and result.accuracy == 1.0
     assert (result.correct, result.labelled) == (12, 12) and not result.note
     assert sum(layer.count or 0 for layer in result.layers) == result.total
     assert result.arena_bytes == 64 and result.flash_bytes > 0

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tinygen import reference
 from tinygen.errors import TinygenError
-from tinygen.graph import Float, Graph
+from tinygen.graph import File, Float, Graph
 from tinygen.graph.packed import samples_together
 from tinygen.importer import load
 from tinygen.passes import Imported, import_with_origins, short
@@ -51,10 +51,21 @@ def load_samples(path: Path, graph: Graph) -> Samples:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a file of samples is to hold. inputs: name -> shape."""
+    """What a file of samples is to hold. inputs: name -> shape.  outputs: names.  file: what the
+    model's file has beside."""
 
     inputs: Mapping[str, tuple[int, ...]]
     outputs: tuple[str, ...]
+    file: File = field(default_factory=File)
+
+    @property
+    def labels(self) -> dict[str, int]:
+        """Array of labels -> which output it is of: y_<output>, and y of the file's first."""
+        found = {f"y_{name}": i for i, name in enumerate(self.outputs)}
+        first = (self.file.outputs or self.outputs)[0]
+        if first in self.outputs:
+            found = {"y": self.outputs.index(first)} | found
+        return found
 
 
 def wanted(graph: Graph) -> Wanted:
@@ -64,6 +75,7 @@ def wanted(graph: Graph) -> Wanted:
     return Wanted(
         {name: without_batch(shape) if whole else shape for name, shape in shapes.items()},
         tuple(o.name for o in graph.outputs),
+        graph.file,
     )
 
 
@@ -103,9 +115,28 @@ def read_samples(path: Path, ends: Wanted, name: str) -> Samples:
         counts = ", ".join(f"{key} {len(part)}" for key, part in parts.items())
         raise TinygenError(f"{path}: the inputs have different numbers of samples ({counts})")
     x = samples_together(list(parts.values()))
-    if len(ends.outputs) == 1:
-        return x, _labels(path, "y", arrays["y"], len(x)) if "y" in arrays else None
-    return x, _labels_of_each(path, arrays, keys, ends.outputs, len(x))
+    if len(ends.inputs) > 1 or len(ends.outputs) > 1:
+        _refuse_superfluous(path, arrays, ends)
+    columns = np.full((len(x), len(ends.outputs)), -1, np.int64)
+    found = [key for key in ends.labels if key in arrays and key not in keys]
+    for key in found:
+        columns[:, ends.labels[key]] = _labels(path, key, arrays[key], len(x))
+    if not found:
+        return x, None
+    return x, columns[:, 0] if len(ends.outputs) == 1 else columns
+
+
+def _refuse_superfluous(path: Path, arrays: Mapping[str, NDArray[Any]], ends: Wanted) -> None:
+    """An array that is none of the model's may be one whose name is mistaken."""
+    outputs = dict.fromkeys((*ends.outputs, *ends.file.outputs))
+    known = {*ends.inputs, *ends.file.inputs, "x", "y", *(f"y_{name}" for name in outputs)}
+    for key in arrays:
+        if key not in known:
+            labels = ", ".join(f"y_{name}" for name in ends.outputs)
+            raise TinygenError(
+                f"{path}: the array {key} is no input ({', '.join(ends.inputs)}) and no labels of "
+                f"an output ({labels}): rename it, or leave it out"
+            )
 
 
 def _refuse_missing(
@@ -154,28 +185,6 @@ def _labels(path: Path, key: str, y: NDArray[Any], count: int) -> NDArray[np.int
             f"not {y.dtype} {list(y.shape)}"
         )
     return y.astype(np.int64)
-
-
-def _labels_of_each(
-    path: Path,
-    arrays: Mapping[str, NDArray[Any]],
-    inputs: Collection[str],
-    outputs: Sequence[str],
-    count: int,
-) -> NDArray[np.int64] | None:
-    """[N, outputs]: y_<output>, and y of the first; -1 where there is none."""
-    known = {"y": 0} | {f"y_{name}": i for i, name in enumerate(outputs)}
-    for key in arrays:
-        if key not in known and key not in inputs:
-            raise TinygenError(
-                f"{path}: the array {key} is no input and no labels of an output: leave it out, or "
-                f"call labels {', '.join(f'y_{name}' for name in outputs)}"
-            )
-    columns = np.full((count, len(outputs)), -1, np.int64)
-    found = [key for key in known if key in arrays and key not in inputs]
-    for key in found:
-        columns[:, known[key]] = _labels(path, key, arrays[key], count)
-    return columns if found else None
 
 
 def _apart(x: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:

@@ -3,6 +3,7 @@
 
 from tinygen.graph.float import Float, Op
 from tinygen.graph.graph import (
+    File,
     Graph,
     Input,
     Node,
@@ -15,6 +16,7 @@ from tinygen.graph.graph import (
 from tinygen.graph.verify import verify
 
 __all__ = [
+    "File",
     "Float",
     "Graph",
     "Input",

@@ -105,6 +105,14 @@ class Output:
         return self.logits or self.name
 
 
+@dataclass(frozen=True)
+class File:
+    """All that the model's file has, wanted or not: names of inputs and outputs."""
+
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class Graph:
     """name: a C identifier, prefix of every generated symbol.
@@ -121,6 +129,7 @@ class Graph:
     outputs: tuple[Output, ...]
     model_hash: str = ""
     notes: tuple[str, ...] = field(default=())
+    file: File = File()
 
     @property
     def input_values(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import onnx
 
 from tinygen.errors import TinygenError
+from tinygen.graph import File
 
 
 def with_outputs(model: onnx.ModelProto, wanted: Sequence[str], path: Path) -> onnx.ModelProto:
@@ -35,6 +36,14 @@ def with_outputs(model: onnx.ModelProto, wanted: Sequence[str], path: Path) -> o
         del field[:]
         field.extend(items)
     return cut
+
+
+def names_of(model: onnx.ModelProto) -> File:
+    weights = {t.name for t in model.graph.initializer}
+    return File(
+        tuple(str(i.name) for i in model.graph.input if i.name not in weights),
+        tuple(str(o.name) for o in model.graph.output),
+    )
 
 
 def real_inputs(model: onnx.ModelProto, path: Path) -> list[onnx.ValueInfoProto]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tinygen.errors import TinygenError
 from tinygen.graph import Float, Graph, Input, Node, Output, Quant, Value, verify
 from tinygen.importer.attributes import Inputs, extra, refusal
-from tinygen.importer.choice import real_inputs, refuse_no_output, with_outputs
+from tinygen.importer.choice import names_of, real_inputs, refuse_no_output, with_outputs
 from tinygen.importer.contrib import expand, is_contrib
 from tinygen.importer.ends import IDS, fix_shape, rounded_input, with_real_ends
 from tinygen.importer.fold import fold, foldable
@@ -52,6 +52,7 @@ def load(
     Raises `TinygenError`.
     """
     model, model_hash = read_model(path)
+    file = names_of(model)
     model = with_outputs(model, outputs, path)
     kinds = {n.op_type for n in model.graph.node}
     if kinds & DYNAMIC_KINDS:
@@ -70,6 +71,7 @@ def load(
         inputs=tuple(Input(i, i) for i in walk.inputs),
         outputs=tuple(Output(o, o) for o in walk.outputs),
         model_hash=model_hash,
+        file=file,
     )
     types = {n: walk.types[n].tensor_type.elem_type for n in (*walk.inputs, *walk.outputs)}
     for entry in walk.inputs:

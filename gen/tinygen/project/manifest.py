@@ -47,6 +47,7 @@ def manifest(
         },
         "target": plan.target,
         "samples": 0 if samples is None else len(samples.inputs),
+        **({} if plan.single else {"outputs": [end.name for end in plan.outputs]}),
         "arena_bytes": plan.arena_bytes,
         "const_bytes": plan.const_bytes,
         "regions": [{"name": r.name, "used": r.used, "size": r.size} for r in plan.regions],

@@ -31,11 +31,15 @@ addEventListener("pointermove", (e) => {
   tip.style.top = (e.clientY + 18 + h > innerHeight ? e.clientY - h - 10 : e.clientY + 18) + "px";
 });
 
+// -- inputs and outputs: with several, each has a name ------------------------------------------
+const inputs = plan.inputs || [plan.input], outputs = plan.outputs || [plan.output];
+const endText = (what, end) => `${what} ${end.name ? esc(end.name) + " " : ""}${end.shape.join(" × ")}`;
+
 // -- head ---------------------------------------------------------------------------------------
 $("head").innerHTML = `<div class="kind">tinygen report</div>
 <h1>${esc(plan.model)} <span class="on">on ${esc(plan.board.name)}</span></h1>
 <div class="lead" style="margin:0">${esc(plan.board.title)} · ${esc(plan.board.cpu)} at ${num(plan.board.clock_hz / 1e6)} MHz · ${esc(plan.target)} kernels ·
-input ${plan.input.shape.join(" × ")} · output ${plan.output.shape.join(" × ")}</div>`;
+${[...inputs.map((e) => endText("input", e)), ...outputs.map((e) => endText("output", e))].join(" · ")}</div>`;
 
 const ram = plan.regions.reduce((a, r) => a + r.size, 0);
 const packed = plan.arena_bytes === plan.arena_lower_bound_bytes ? "no packing is smaller"
@@ -82,7 +86,7 @@ $("cards").innerHTML = cards.join("");
   s += `<text x="${barX}" y="16" class="soft">${counted ? "measured " + unit + " (outline: predicted)" : layers[0].instructions !== null ? "predicted instructions" : "multiply-accumulates"}</text>
 <text x="${macX}" y="16" class="soft" text-anchor="end">MAC</text><text x="${flashX}" y="16" class="soft" text-anchor="end">flash</text>
 <text x="${schedX}" y="16" class="soft">how it runs</text>`;
-  s += `<rect x="${left}" y="${top}" width="${boxW}" height="20" rx="10" fill="none" stroke="var(--soft)"/><text x="${left + boxW / 2}" y="${top + 14}" text-anchor="middle" class="soft">input ${plan.input.shape.join(" × ")} int8</text>`;
+  s += `<rect x="${left}" y="${top}" width="${boxW}" height="20" rx="10" fill="none" stroke="var(--soft)"/><text x="${left + boxW / 2}" y="${top + 14}" text-anchor="middle" class="soft">${inputs.length > 1 ? inputs.length + " inputs: " + inputs.map((e) => esc(e.name)).join(", ") : endText("input", inputs[0]) + " int8"}</text>`;
   let lane = 0;
   layers.forEach((l, i) => {
     const yy = y(i), c = color(l.op), w = weight(i) || 0;
@@ -246,6 +250,10 @@ if (check) {
   const both = c.accuracy_onnx != null && c.accuracy_int != null;
   const rows = [["samples", num(c.samples)], ["same answer (top 1)", share(c.top1_agreement)], ["mean difference of a logit", c.mean_abs_lsb.toFixed(3) + " LSB"], ["largest difference", c.max_abs_lsb.toFixed(2) + " LSB"]];
   if (both) rows.push(["right answers, onnxruntime", share(c.accuracy_onnx)], ["right answers, this firmware", share(c.accuracy_int)]);
+  for (const e of c.outputs || []) {
+    rows.push([`${esc(e.name)}: same answer`, share(e.top1_agreement)], [`${esc(e.name)}: mean difference`, e.mean_abs_lsb.toFixed(3) + " LSB"]);
+    if (e.accuracy_int != null) rows.push([`${esc(e.name)}: right answers, this firmware`, share(e.accuracy_int)]);
+  }
   $("accuracy").innerHTML = `<p class="lead">The integer model that the firmware computes, bit for bit, against the model in onnxruntime.</p><div class="panel"><table>${rows.map(([k, v]) => `<tr><td>${k}</td><td class="num">${v}</td></tr>`).join("")}</table></div>`;
   $("fidelity").hidden = false;
 }
@@ -271,7 +279,8 @@ if (check) {
 {
   const facts = [["Model hash (SHA-256)", `<code>${esc(plan.model_hash || "–")}</code>`], ["Generator", "tinygen " + esc(plan.generator || "")]];
   if (plan.template) facts.push(["Template", esc(plan.template)]);
-  facts.push(["Input", `int8, scale ${plan.input.scale}, zero point ${plan.input.zero_point}`], ["Output", `int8, scale ${plan.output.scale}, zero point ${plan.output.zero_point}`]);
+  for (const [what, ends] of [["Input", inputs], ["Output", outputs]])
+    for (const e of ends) facts.push([e.name ? `${what} ${esc(e.name)}` : what, `int8, scale ${e.scale}, zero point ${e.zero_point}`]);
   if (run) facts.push(["Last run", `on ${esc(run.on)}, compiled with ${esc(run.compiler)}${run.stack_bytes ? ", stack " + bytes(run.stack_bytes) : ""}`]);
   for (const n of plan.notes) facts.push(["Note", esc(n)]);
   $("provenance").innerHTML = `<div class="panel"><dl>${facts.map(([k, v]) => `<dt>${k}</dt><dd>${v}</dd>`).join("")}</dl></div>`;

@@ -10,8 +10,10 @@ from typing import Any
 from tinygen.errors import TinygenError
 
 PLAN, RUN = "plan.json", "build/run.json"
-_NEEDED = {"model", "board", "target", "layers", "regions", "buffers", "notes", "input", "output"}
+_NEEDED = {"model", "board", "target", "layers", "regions", "buffers", "notes"}
 """Fields of a plan without which there is nothing to show."""
+_ENDS = ({"input", "output"}, {"inputs", "outputs"})
+"""Of one each, and of several."""
 CHECK_REMEDY = "write it with `tinygen check MODEL --data D.npz --json > check.json`"
 
 
@@ -28,7 +30,8 @@ def write_page(folder: Path, to: Path | None = None, check: Path | None = None) 
     check: file with what `tinygen check --json` printed about the model.
     """
     plan = _read(folder / PLAN)
-    if plan is not None and not (plan.keys() >= _NEEDED and isinstance(plan["board"], dict)):
+    known = plan is not None and any(plan.keys() >= _NEEDED | ends for ends in _ENDS)
+    if plan is not None and not (known and isinstance(plan["board"], dict)):
         raise TinygenError(f"{folder / PLAN} lacks fields of a plan: create the project again")
     if plan is None:
         raise TinygenError(

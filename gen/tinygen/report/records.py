@@ -34,6 +34,7 @@ def board_record(board: Board) -> Record:
 def plan_record(plan: Plan) -> Record:
     """`inspect --json`. Predictions are null where the core has no cost model."""
     return {
+        **ends_record(plan),
         "macs": plan.macs,
         "params_bytes": plan.params_bytes,
         "arena_bytes": plan.arena_bytes,
@@ -60,6 +61,25 @@ def plan_record(plan: Plan) -> Record:
             }
             for s in plan.steps
         ],
+    }
+
+
+def ends_record(plan: Plan) -> Record:
+    """Of several inputs or outputs, which they are."""
+    if plan.single:
+        return {}
+    return {
+        key: [
+            {
+                "name": end.name,
+                "c_name": end.word,
+                "shape": list(end.shape),
+                "scale": end.quant.scale,
+                "zero_point": end.quant.zero_point,
+            }
+            for end in ends
+        ]
+        for key, ends in (("inputs", plan.inputs), ("outputs", plan.outputs))
     }
 
 
@@ -123,6 +143,11 @@ def _check_record(result: CheckResult) -> Record:
         "accuracy_onnx": result.accuracy_onnx,
         "accuracy_int": result.accuracy_int,
         **_yardstick(result),
+        **(
+            {"outputs": [{"name": n, **_check_record(r)} for n, r in result.outputs.items()]}
+            if result.outputs
+            else {}
+        ),
     }
 
 
@@ -165,6 +190,7 @@ def run_record(result: RunResult) -> Record:
         "samples": result.samples,
         "matching": result.matching,
         "accuracy": result.accuracy,
+        **_answers(result),
         "counter": result.counter,
         "total": result.total,
         "layers": [_layer_record(result, c) for c in result.layers],
@@ -174,6 +200,18 @@ def run_record(result: RunResult) -> Record:
         "stack_bytes": result.stack,
         "compiler": result.compiler,
         **({"model_hash": result.model_hash, "note": result.note} if result.on == "chip" else {}),
+    }
+
+
+def _answers(result: RunResult) -> Record:
+    """Of each of several outputs."""
+    if len(result.answers) < 2:
+        return {}
+    return {
+        "outputs": [
+            {"name": a.name, "answers": list(a.given), "accuracy": a.accuracy}
+            for a in result.answers
+        ]
     }
 
 

@@ -103,8 +103,20 @@ def plan_tables(plan: Plan) -> RenderableType:
         f"{size(plan.params_bytes)}, arena {plan.arena_bytes:,} B ({best}){stack}{predicted}"
     )
     notes = [Text(f"note: {n}", style="yellow") for n in plan.notes]
+    ends: list[RenderableType] = [] if plan.single else [_ends_table(plan), Text()]
     forms: list[RenderableType] = [_fusion_table(plan), Text()] if plan.fusion else []
-    return Group(layers, Text(), memory, Text(), *forms, summary, *notes)
+    return Group(layers, Text(), *ends, memory, Text(), *forms, summary, *notes)
+
+
+def _ends_table(plan: Plan) -> RenderableType:
+    """Several inputs and outputs."""
+    table = _table("", "name", "in C", "shape", ">scale", ">zero point")
+    for what, ends in (("input", plan.inputs), ("output", plan.outputs)):
+        for end in ends:
+            shape = " x ".join(str(n) for n in end.shape)
+            grid = f"{end.quant.scale:.5g}", str(end.quant.zero_point)
+            table.add_row(what, end.name, end.word, shape, *grid)
+    return table
 
 
 def _uses(plan: Plan) -> Iterator[tuple[Region, int, str]]:
@@ -158,6 +170,19 @@ def check_table(result: CheckResult, fused: Sequence[FusedCheck] = ()) -> Render
         apart = f"{own.plain:.3f} LSB"
         row("onnxruntime from the definition", apart)
         row("onnxruntime, optimised, from it", f"{own.optimised:.3f} LSB")
+    for name in result.outputs:
+        mine = [r.outputs[name] for r in every]
+        row(
+            f"{name}: same answer",
+            *(f"{100 * r.top1_agreement:.2f} %" for r in mine),
+        )
+        row(f"{name}: mean difference", *(f"{r.mean_abs_lsb:.3f} LSB" for r in mine))
+        row(f"{name}: largest", *(f"{r.max_abs_lsb:.2f} LSB" for r in mine))
+        right = result.outputs[name].accuracy_onnx
+        if right is not None:
+            row(f"{name}: accuracy, onnxruntime", f"{100 * right:.2f} %")
+            found = (r.accuracy_int or 0 for r in mine)
+            row(f"{name}: accuracy, integer", *(f"{100 * a:.2f} %" for a in found))
     if result.accuracy_onnx is not None:
         row("accuracy, onnxruntime", f"{100 * result.accuracy_onnx:.2f} %")
         row("accuracy, integer", *(f"{100 * (r.accuracy_int or 0):.2f} %" for r in every))
@@ -226,9 +251,13 @@ def run_table(result: RunResult) -> RenderableType:
         rows.append(
             Text(f"first difference: sample {m.sample}, output {m.at}: {m.got}, not {m.promised}")
         )
-    if result.accuracy is not None:
-        share = f"{result.correct}/{result.labelled} ({100 * result.accuracy:.2f} %)"
-        rows.append(Text(f"correct on the labelled samples {share}"))
+    for a in result.answers:
+        of = f"{a.name}: " if a.name else ""
+        if a.accuracy is not None:
+            share = f"{a.correct}/{a.labelled} ({100 * a.accuracy:.2f} %)"
+            rows.append(Text(f"{of}correct on the labelled samples {share}"))
+        elif a.name:
+            rows.append(Text(f"{of}answers {_first(a.given)}"))
     if result.note:
         rows.append(Text(f"note: {result.note}", style="yellow"))
     if result.on == "chip":
@@ -241,6 +270,11 @@ def run_table(result: RunResult) -> RenderableType:
         )
     )
     return Group(*rows)
+
+
+def _first(answers: Sequence[int], count: int = 16) -> str:
+    more = f" and {len(answers) - count} more" if len(answers) > count else ""
+    return " ".join(str(a) for a in answers[:count]) + more
 
 
 def imported(board: Board, path: Path) -> RenderableType:

@@ -29,7 +29,8 @@ class Boot(_Line):
 
 
 class Sample(_Line):
-    """counts: per layer. at, got, promised: the first output that differs."""
+    """counts: per layer. at, got, promised: the first output that differs.  answers, labels: of
+    each of several outputs; argmax and label are the first's."""
 
     i: int
     equal: bool
@@ -40,6 +41,8 @@ class Sample(_Line):
     at: int | None = None
     got: int | None = None
     promised: int | None = None
+    answers: tuple[int, ...] = ()
+    labels: tuple[int, ...] = ()
 
 
 class Done(_Line):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from tinygen.errors import TinygenError
+from tinygen.runner.answers import accuracy_of, answers_of
 from tinygen.runner.console import Console, Progress, typical
 from tinygen.runner.project import Project, read_project
 from tinygen.runner.run import LayerCount, Mismatch
@@ -152,7 +153,6 @@ def _result(description: Project, console: Console, where: str) -> Profile:
     shown = typical(samples, boot.counter) if counter else None
     counts: list[int | None] = list(shown.counts) if shown else [None] * len(description.layers)
     matching = sum(s.equal for s in samples)
-    labelled = [s for s in samples if s.label >= 0]
     wrong = next((s for s in samples if not s.equal), None)
     mismatch = None
     if wrong and wrong.at is not None and wrong.got is not None and wrong.promised is not None:
@@ -174,6 +174,6 @@ def _result(description: Project, console: Console, where: str) -> Profile:
         ),
         clock_hz=description.load_board().core.clock_hz,
         stack=done.stack if done.stack >= 0 else None,
-        accuracy=sum(s.argmax == s.label for s in labelled) / len(labelled) if labelled else None,
+        accuracy=accuracy_of(answers_of(samples, description.outputs)),
         mismatch=mismatch,
     )

@@ -24,7 +24,8 @@ class Layer(BaseModel):
 
 
 class Project(BaseModel):
-    """model: prefix of the generated functions. samples: how many the firmware carries."""
+    """model: prefix of the generated functions. samples: how many the firmware carries.  outputs:
+    names of several."""
 
     model_config = ConfigDict(frozen=True)
     board: str
@@ -35,6 +36,7 @@ class Project(BaseModel):
     layers: tuple[Layer, ...]
     arena_bytes: int
     samples: int | None = None
+    outputs: tuple[str, ...] = ()
 
     def load_board(self) -> Board:
         """The board as it was when the project was made."""

@@ -12,6 +12,7 @@ from typing import Literal, cast
 from tinygen.boards import Board
 from tinygen.boards.chip import chip_of
 from tinygen.errors import TinygenError
+from tinygen.runner.answers import Answers, accuracy_of, answers_of
 from tinygen.runner.build import Built, build
 from tinygen.runner.chip import find_images, run_chip
 from tinygen.runner.console import Console, Done, Fault, Progress, typical
@@ -60,8 +61,8 @@ class RunResult:
     counter      unit of total and layers; None: nothing was counted
     total        of one inference, the worst over the samples; for ns the median, without the
                  first, which warms up. The layers are those of the same sample: they add up
-    predictions, labels  one a sample, label -1 = none
-    labelled, correct  samples with a label, and those of them that were answered with it
+    answers      of each output
+    labelled, correct  labels that samples have, and those of them that were answered
     stack        largest use, bytes; None on the host
     note         what a reader should know about this run, or empty
     """
@@ -75,8 +76,7 @@ class RunResult:
     counter: Literal["instructions", "cycles", "ns"] | None
     total: int | None
     layers: tuple[LayerCount, ...]
-    predictions: tuple[int, ...]
-    labels: tuple[int, ...]
+    answers: tuple[Answers, ...]
     stack: int | None
     arena_bytes: int
     flash_bytes: int
@@ -88,17 +88,16 @@ class RunResult:
 
     @property
     def labelled(self) -> int:
-        return sum(label >= 0 for label in self.labels)
+        return sum(a.labelled for a in self.answers)
 
     @property
     def correct(self) -> int:
-        pairs = zip(self.predictions, self.labels, strict=True)
-        return sum(answer == label for answer, label in pairs if label >= 0)
+        return sum(a.correct for a in self.answers)
 
     @property
     def accuracy(self) -> float | None:
         """Over the labelled samples."""
-        return self.correct / self.labelled if self.labelled else None
+        return accuracy_of(self.answers)
 
 
 def run(
@@ -302,8 +301,7 @@ def _result(
             LayerCount(layer.name, layer.op, count)
             for layer, count in zip(description.layers, counts, strict=True)
         ),
-        predictions=tuple(s.argmax for s in samples),
-        labels=tuple(s.label for s in samples),
+        answers=answers_of(samples, description.outputs),
         stack=done.stack if done.stack >= 0 else None,
         arena_bytes=description.arena_bytes,
         flash_bytes=built.flash_bytes,
