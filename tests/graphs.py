@@ -26,10 +26,17 @@ class GraphBuilder:
         self.name = name
         self.values = {"x": self._value("x", shape)}
         self.nodes: list[Node] = []
+        self.inputs = ["x"]
         self.last = "x"
 
     def _value(self, name: str, shape: tuple[int, ...]) -> Value:
         return Value(name, shape, Quant(0.05, int(self.rng.integers(-20, 20))))
+
+    def entry(self, name: str, *shape: int) -> str:
+        """Another input."""
+        self.values[name] = self._value(name, shape)
+        self.inputs.append(name)
+        return name
 
     def add(self, name: str, op: ops.Operator, *inputs: str) -> str:
         inputs = inputs or (self.last,)
@@ -107,8 +114,11 @@ class GraphBuilder:
         self.add(f"{tag}.ffn2", self.linear(e, ffn))
         self.add(f"{tag}.add2", self.residual(), self.last, skip)
 
-    def graph(self) -> Graph:
-        made = Graph(self.name, self.values, tuple(self.nodes), *ends(self.last), "0" * 64)
+    def graph(self, *outputs: str) -> Graph:
+        """outputs: the last value unless they are named."""
+        inputs = tuple(Input(i, i) for i in self.inputs)
+        got = tuple(Output(o, f"out_{i}") for i, o in enumerate(outputs)) or ends(self.last)[1]
+        made = Graph(self.name, self.values, tuple(self.nodes), inputs, got, "0" * 64)
         return verify(made, integer=True)
 
 

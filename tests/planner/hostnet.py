@@ -11,6 +11,7 @@ import numpy as np
 from tinygen import reference
 from tinygen.emitter import Samples, cfile, emit
 from tinygen.graph import Graph
+from tinygen.graph.packed import size_of_all
 from tinygen.planner import Plan
 from tinygen.resources import resource
 
@@ -25,7 +26,7 @@ int main(void) {{
   for (int i = 0; i < {M}_SAMPLES; i++) {{
     int8_t output[{M}_OUTPUT_SIZE];
     {m}_arena_t arena = {{{arenas}}};
-{fill}{input}    {m}_run(&arena, input, output);
+{fill}{input}    {m}_run{packed}(&arena, input, output);
     wrong += memcmp(output, {m}_sample_outputs[i], sizeof output) != 0;
 {free}  }}
   return wrong;
@@ -40,9 +41,11 @@ INPUT_IN_ARENA = """\
 
 def random_samples(graph: Graph, count: int) -> Samples:
     rng = np.random.default_rng(3)
-    x = rng.integers(-128, 128, (count, *graph.values[graph.only_input].shape)).astype(np.int8)
+    x = rng.integers(-128, 128, (count, size_of_all(graph, graph.input_values))).astype(np.int8)
     y = np.array([reference.run(graph, i).reshape(-1) for i in x])
-    return Samples(x.reshape(count, -1), y, np.full(count, -1, np.int32))
+    several = len(graph.inputs) + len(graph.outputs) > 2
+    labels = np.full((count, len(graph.outputs)) if several else count, -1, np.int32)
+    return Samples(x, y, labels)
 
 
 def wrong_outputs(plan: Plan, samples: Samples, folder: Path) -> int:
@@ -53,6 +56,7 @@ def wrong_outputs(plan: Plan, samples: Samples, folder: Path) -> int:
     names = [r.name for r in plan.regions]
     main = MAIN.format(
         m=plan.model,
+        packed="" if plan.single else "_packed",
         M=plan.model.upper(),
         header=cfile.header(plan.model, "samples"),
         arenas=", ".join(f".{r.name} = malloc({r.used})" for r in plan.regions) or ".none = 0",

@@ -57,7 +57,9 @@ def samples_source(plan: Plan, samples: Samples) -> str:
 
     labels = ",\n".join(
         cfile.numbers(row) if plan.single else f"  {{\n{cfile.numbers(row)}}}"
-        for row in ([samples.labels] if plan.single else samples.labels)
+        for row in (
+            [samples.labels] if plan.single else samples.labels.reshape(len(samples.inputs), -1)
+        )
     )
     return (
         cfile.head("Stored samples and the outputs promised for them.", model=m)

@@ -31,7 +31,7 @@ def _accuracy(samples: Samples, plan: Plan) -> dict[str, Any] | None:
     """Of the promised outputs on the stored samples, where they are labelled."""
     if not (samples.labels >= 0).any():
         return None
-    if plan.single:
+    if len(plan.outputs) == 1:
         return _share(samples.outputs, samples.labels, plan.outputs[0])
     found, at = {}, 0
     for i, end in enumerate(plan.outputs):
