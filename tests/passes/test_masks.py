@@ -63,7 +63,7 @@ def test_a_mask_becomes_the_softmaxs(spell: Any, factor: float) -> None:
     assert np.array_equal(mask_of(after), CAUSAL)
     x = np.random.default_rng(0).normal(size=(1, 2, S, S)).astype(np.float32)
     want = real_softmax(factor * np.where(CAUSAL, x, -np.inf))
-    np.testing.assert_allclose(simulate(after, x)[after.output], want, rtol=1e-5)
+    np.testing.assert_allclose(simulate(after, x)[after.only_output], want, rtol=1e-5)
 
 
 def test_a_padding_mask_is_one_row() -> None:

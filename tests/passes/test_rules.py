@@ -306,7 +306,7 @@ def test_a_rounded_variance_is_the_norms(rounded: bool) -> None:
         assert kinds(exact) == ["Norm", "Quant", "Mul", "Add"]
         x = np.random.default_rng(0).normal(size=(2, 4)).astype(np.float32)
         known = simulate(replace(exact, values={**exact.values, "x": Value("x", (2, 4))}), x)
-        np.testing.assert_allclose(known[exact.output], run(graph, x), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(known[exact.only_output], run(graph, x), rtol=1e-5, atol=1e-6)
 
 
 def test_normalisation_over_tokens_is_a_norm_of_columns() -> None:
@@ -589,7 +589,7 @@ def test_a_constant_of_more_axes_gives_the_result_more(kind: str) -> None:
     b = Bench(2, 3)
     y = b.node(kind, b.linear("x", np.eye(3)), b.const([[[1.0, 2.0, 3.0]]]), shape=(1, 2, 3))
     after = apply(b.graph(y), *algebra.ALGEBRA)
-    assert kinds(after) == ["Linear", "Move"] and after.values[after.output].shape == (1, 2, 3)
+    assert kinds(after) == ["Linear", "Move"] and after.values[after.only_output].shape == (1, 2, 3)
     b = Bench(1, 3)  # and one that broadcasts the product stays
     y = b.node(kind, b.linear("x", np.eye(3)), b.const(np.ones((2, 3)) * 2), shape=(2, 3))
     assert kinds(apply(b.graph(y), *algebra.ALGEBRA)) == ["Linear", kind]

@@ -135,6 +135,6 @@ def test_names_are_unique_and_ends_are_called_input_and_output() -> None:
     g = build((linear(4, 4), ("x",), (5, 4)), (lut(), ("v0",), (5, 4)), (lut(), ("v1",), (5, 4)))
     named, origins = systematic(g)
     assert [n.name for n in named.nodes] == ["embed", "embed.table", "embed.table_2"]
-    assert (named.input, named.output) == ("input", "output")
+    assert (named.only_input, named.only_output) == ("input", "output")
     assert origins["output"] == "v2"
     same(g, named)
