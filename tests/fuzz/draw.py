@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
@@ -47,15 +47,32 @@ SHAPES = ((1, 4, 8), (1, 6, 4), (1, 8), (1, 3, 6, 5), (1, 2, 7), (5, 4), (12,), 
 
 @dataclass(frozen=True)
 class Drawn:
-    """way: bare (nothing is rounded but the input), qdq, some or float (for `tinygen quantize`)."""
+    """way: bare (nothing is rounded but the input), qdq, some or float (for `tinygen quantize`).
+    more: further outputs."""
 
     net: Net
     output: str
     way: str
+    more: tuple[str, ...] = ()
 
     @property
     def model(self) -> onnx.ModelProto:
-        return self.net.model(self.output)
+        return self.net.model(self.output, *self.more)
+
+
+def draw_several(seed: int, case: int) -> Drawn:
+    """The same graph with up to two more outputs, of the real values on the way."""
+    drawn = draw(seed, case)
+    net, rng = drawn.net, np.random.default_rng([seed, case, 1])
+    found = [
+        name
+        for made in net.made
+        for name in made.node.output
+        if name in net.live and name != drawn.output and net.values[name][0].dtype == np.float32
+    ]
+    count = min(len(found), int(rng.integers(1, 3)))
+    more = rng.choice(found, count, replace=False) if found else []
+    return replace(drawn, more=tuple(str(name) for name in more))
 
 
 def draw(seed: int, case: int) -> Drawn:

@@ -20,6 +20,8 @@ from tinygen.boards import load_board
 from tinygen.errors import TinygenError
 from tinygen.fidelity import onnx_outputs, quantize
 from tinygen.fidelity.compare import tensors
+from tinygen.graph import Graph, Output
+from tinygen.graph.packed import apart
 from tinygen.passes import import_model
 from tinygen.passes.ends import without_batch
 from tinygen.passes.engine import kind_of
@@ -57,7 +59,7 @@ def judge(drawn: Drawn, folder: Path, case: int = 0) -> Verdict:
             made = folder / "made.onnx"
             quantize(path, folder / "drawn.npz", made, force=True, progress=lambda a, b: None)
             path = made
-        elif drawn.way == "bare" and (wrong := _float(drawn, path)):
+        elif drawn.way == "bare" and not drawn.more and (wrong := _float(drawn, path)):
             return Verdict("find", wrong)
         return _integer(drawn, path, x, case)
     except TinygenError as error:
@@ -118,26 +120,35 @@ def _float(drawn: Drawn, path: Path) -> str:
 
 
 def _integer(drawn: Drawn, path: Path, x: Array, case: int) -> Verdict:
-    net = drawn.net
     graph = import_model(path, samples=x)
     plan_model(graph, load_board(BOARDS[case % len(BOARDS)]), Options(), None)
-    quant = graph.values[graph.only_output].quant
-    assert quant is not None
     try:
         theirs = onnx_outputs(path, x, tensors=tensors(graph), spelled=True)
     except TinygenError as error:
         return Verdict("empty", str(error))
-    target = graph.outputs[0].logits if graph.outputs[0].logits in net.values else drawn.output
+    rows = [dequantise(graph, run(graph, quantise(graph, one))).reshape(-1) for one in x]
+    if rows[0].size != theirs[0].size:
+        return Verdict("find", f"{rows[0].size} outputs, not {theirs[0].size}")
+    both = [apart(graph, graph.output_values, np.array(r)) for r in (rows, theirs)]
+    names = drawn.output, *drawn.more
+    found = [
+        _one_output(drawn.net, graph, end, name, ours, their)
+        for end, name, ours, their in zip(graph.outputs, names, *both, strict=True)
+    ]
+    return next((v for v in found if v.kind != "taken"), found[0])
+
+
+def _one_output(
+    net: Net, graph: Graph, end: Output, name: str, ours: Array, theirs: Array
+) -> Verdict:
+    """ours, theirs: [N, *shape]."""
+    quant = graph.quant(end.value)
+    target = end.logits if end.logits in net.values else name
     off = []
-    for k in range(SAMPLES):
-        q = quantise(graph, x[k]).reshape(graph.values[graph.only_input].shape)
-        got = dequantise(graph, run(graph, q)).reshape(-1)
-        want = theirs[k]
-        if graph.outputs[0].integers:
-            zero = quant.zero_point + (128 if graph.outputs[0].integers == "uint8" else 0)
+    for got, want in zip(ours, theirs, strict=True):
+        if end.integers:
+            zero = quant.zero_point + (128 if end.integers == "uint8" else 0)
             want = (want - zero) * np.float32(quant.scale)
-        if got.size != want.size:
-            return Verdict("find", f"{got.size} outputs, not {want.size}")
         if not np.isfinite(want).all():
             return Verdict("empty", "the yardstick is not finite")
         low, high = (quant.scale * (v - quant.zero_point) for v in (-128, 127))

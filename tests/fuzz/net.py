@@ -300,12 +300,14 @@ class Net:
 
     # the whole
 
-    def model(self, output: str) -> onnx.ModelProto:
-        first = self.values[output][0]
-        kind = helper.np_dtype_to_tensor_dtype(first.dtype)
-        out = helper.make_tensor_value_info(output, kind, first.shape)
+    def model(self, *outputs: str) -> onnx.ModelProto:
+        out = []
+        for name in outputs:
+            first = self.values[name][0]
+            kind = helper.np_dtype_to_tensor_dtype(first.dtype)
+            out.append(helper.make_tensor_value_info(name, kind, first.shape))
         nodes = [m.node for m in self.made]
-        graph = helper.make_graph(nodes, "g", [self.info], [out], self.constants)
+        graph = helper.make_graph(nodes, "g", [self.info], out, self.constants)
         return helper.make_model(graph, opset_imports=self.opsets(), ir_version=10)
 
     def needed(self, output: str) -> None:

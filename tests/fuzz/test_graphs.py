@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fuzz.draw import draw
+from fuzz.draw import draw, draw_several
 from fuzz.judge import judge
 from fuzz.workers import Job, run_one
 from tinygen.passes import algebra, pipeline
@@ -24,6 +24,16 @@ def test_random_graphs(part: int, tmp_path: Path) -> None:
     finds = [f"case {o.case}: {o.text}" for o in outcomes if o.kind == "find"]
     assert not finds, "\n".join(finds)
     assert sum(o.kind == "taken" for o in outcomes) >= EACH // 4
+
+
+@pytest.mark.parametrize("part", range(5))
+def test_graphs_of_several_outputs(part: int, tmp_path: Path) -> None:
+    """Every output is that of onnxruntime, or a sentence says why not."""
+    several = [(c, draw_several(SEED, c)) for c in range(part * EACH, (part + 1) * EACH)]
+    found = [(c, judge(drawn, tmp_path, c)) for c, drawn in several if drawn.more]
+    finds = [f"case {c}: {v.text}" for c, v in found if v.kind == "find"]
+    assert not finds, "\n".join(finds)
+    assert sum(v.kind == "taken" for _, v in found) >= 2
 
 
 def test_a_seed_is_one_graph() -> None:
