@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -135,3 +137,28 @@ def test_one_input_gets_its_integers_from_one_and_reals_from_the_other(
     graph = import_model(made[0])
     grids = [graph.values[i.value].quant for i in graph.inputs]
     assert grids[0] != grids[1] and None not in grids
+
+
+def test_the_command_line(made: tuple[Path, Path], tmp_path: Path) -> None:
+    """`--output`, once or more, wherever a model is taken."""
+
+    def said(*arguments: object) -> str:
+        command = [sys.executable, "-m", "tinygen", *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        return done.stdout if done.returncode == 0 else done.stderr
+
+    model, data = made
+    two = ("--output", "mood", "--output", "angle")
+    record = json.loads(said("check", model, "--data", data, *two, "--json"))
+    assert [o["name"] for o in record["outputs"]] == ["mood", "angle"]
+    record = json.loads(said("inspect", model, *two, "--json"))
+    assert [o["c_name"] for o in record["outputs"]] == ["mood", "angle"]
+    assert [i["name"] for i in record["inputs"]] == ["signal", "features"]
+    folder = tmp_path / "p"
+    project = ("--board", "host", "--model", model, "--samples", data)
+    assert "Created" in said("new", folder, *project, "--output", "mood")
+    assert json.loads((folder / "tinygen.json").read_text())["outputs"] == ["mood"]
+    wrong = said("inspect", model, "--output", "colour")
+    assert wrong.count("\n") == 1 and "choose from gesture, mood, angle" in wrong
+    table = said("check", model, "--data", data)
+    assert all(f"{name}: same answer" in table for name in OUTPUTS)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every template, for a model with several ends: nothing of it is left, all that it calls is there."""
+"""Every template, for a model of several ends: nothing of it is left; all that it calls exists."""
 
 from __future__ import annotations
 
