@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -82,7 +83,11 @@ def test_on_the_host(made: tuple[Path, Path], tmp_path: Path) -> None:
 @pytest.mark.emulated
 @needs_gcc_and_qemu
 def test_on_an_emulated_m7(made: tuple[Path, Path], tmp_path: Path) -> None:
-    same_on(built(made, "mps2_an500", tmp_path / "p"), "qemu")
+    folder = built(made, "mps2_an500", tmp_path / "p")
+    measured = same_on(folder, "qemu").stack
+    header = (folder / "include/tinygen_model/multi.h").read_text()
+    promised = re.search(r"#define MULTI_STACK_BYTES (\d+)", header)
+    assert promised and measured and measured <= int(promised[1])
 
 
 @pytest.mark.parametrize("board", ["pulp_open", "gap9_evk"])

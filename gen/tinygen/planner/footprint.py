@@ -20,6 +20,8 @@ from tinygen.lowering import Step
 from tinygen.planner.plan import Footprint
 from tinygen.targets.measured import measured
 
+SAVED = 40
+"""Bytes of registers that a function keeps on the stack at most, on a core of 32 bits."""
 _HASH, _VERSION = 68, 8
 """The model's hash and the generator's version, as strings."""
 
@@ -84,9 +86,15 @@ def load_code_model(target: str, cpu: str) -> CodeModel | None:
 
 
 def footprint(
-    steps: Sequence[Step], sources: Sequence[str], regions: int, target: str, board: Board
+    steps: Sequence[Step],
+    sources: Sequence[str],
+    regions: int,
+    ends: int,
+    target: str,
+    board: Board,
 ) -> Footprint | None:
-    """sources: C files under kernels/src.  regions: of the arena.  None: unknown for this core."""
+    """sources: C files under kernels/src.  regions: of the arena.  ends: inputs and outputs.  None:
+    unknown for this core."""
     model = load_code_model(target, board.core.cpu)
     if model is None:
         return None
@@ -105,10 +113,13 @@ def footprint(
     code = model.fixed + model.call * calls(steps)
     data = sum(s.args.block_bytes for s in steps) + 4 * max(1, regions) + _HASH + _VERSION
     deepest = max((model.depth(k) for k in roots), default=0)
+    packed = (
+        SAVED + 4 * ends if ends > 2 else 0
+    )  # <model>_run_packed is there, with their addresses
     return Footprint(
         kernels=kernels,
         network=math.ceil(code) + data,
-        stack=-(-(model.run_stack + deepest) // 8) * 8,
+        stack=-(-(model.run_stack + packed + deepest) // 8) * 8,
         code_region=fast.name if fast else None,
         resident=resident if fast else 0,
         compiler=model.compiler,

@@ -84,6 +84,7 @@ def _finish(graph: Graph, machine: Machine, way: Way, packed: arena.Arena) -> p.
     steps = machine.predicted(low, {q.buffer.name: q.region for q in packed.placements})
     sources = tuple(sorted(low.sources))
     regions = _region_use(packed, board)
+    ends = len(graph.inputs) + len(graph.outputs)
     return p.Plan(
         model=graph.name,
         model_hash=graph.model_hash,
@@ -104,7 +105,7 @@ def _finish(graph: Graph, machine: Machine, way: Way, packed: arena.Arena) -> p.
             name: tuple(replace(a, chosen=a.schedule == low.schedules[name]) for a in every)
             for name, every in way.considered.items()
         },
-        footprint=footprint(steps, sources, len(regions), low.target.name, board),
+        footprint=footprint(steps, sources, len(regions), ends, low.target.name, board),
     )
 
 
