@@ -14,9 +14,13 @@ from onnx import TensorProto, helper
 from multi.models import FEATURES, Net, float_model, quantised
 from tinygen import fidelity, runner
 from tinygen.boards import load_board
+from tinygen.emitter import cfile, emit
 from tinygen.graph import Graph
 from tinygen.passes import import_model
+from tinygen.planner import make_plan
 from tinygen.project import Request, new_project
+
+IDS = Path(__file__).parents[1] / "corpus/models/dynamo20-qdq-ids.onnx"
 
 
 def small(**outputs: int) -> Net:
@@ -105,3 +109,11 @@ def test_one_input_in_integers_and_one_in_real_numbers(tmp_path: Path) -> None:
     assert [i.integers for i in found.inputs] == ["", "int8"]
     rows, _ = fidelity.load_samples(data, found)
     assert fidelity.check(found, made, rows).max_abs_lsb <= 2
+
+
+@pytest.mark.parametrize("board", ["mps2_an386", "gap9_evk"])
+def test_the_header_says_how_token_ids_are_stored(board: str) -> None:
+    graph = import_model(IDS)
+    plan = make_plan(graph, load_board(board))
+    header = emit(plan, None)[cfile.header(plan.model)]
+    assert "token ids, each stored as (int8_t)(id - 128)" in header

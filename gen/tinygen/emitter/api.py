@@ -176,7 +176,8 @@ def _grids(plan: p.Plan) -> str:
 def _stored(plan: p.Plan, end: End) -> str:
     """How an input is stored that the model does not take as real numbers."""
     name = "input" if plan.single else f"input {end.name}"
-    ids = any(s.args.ids and s.inputs[0].buffer == end.buffer for s in plan.steps)
+    here = (end.buffer, end.slot.buffer)  # a cluster reads its copy
+    ids = any(s.args.ids and s.inputs[0].buffer in here for s in plan.steps)
     if end.integers == "uint8":
         text = f"The model's own {name} is uint8, each stored as (int8_t)(value - 128)."
     elif end.integers == "int8":
