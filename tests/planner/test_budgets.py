@@ -105,3 +105,14 @@ def test_a_model_that_computes_nothing_is_refused(name: str) -> None:
     b.add("first", ops.SelectToken(2))
     with pytest.raises(TinygenError, match="computes nothing"):
         make_plan(b.graph(), load_board(name))
+
+
+def test_a_cluster_keeps_the_limit_too(eeg: Graph) -> None:
+    gap9 = load_board("gap9_evk")
+    free = make_plan(eeg, gap9)
+    said = refusal(eeg, gap9, Options(max_ram=1000))
+    least = int(said.split("--max-ram ")[-1])
+    assert f"needs {least:,} bytes of RAM even in the smallest plan" in said
+    tight = make_plan(eeg, gap9, Options(max_ram=least))
+    assert least <= free.arena_bytes and tight.arena_bytes <= least
+    assert (tight.cycles or 0) >= (free.cycles or 0)

@@ -71,15 +71,9 @@ def needed_for(model: onnx.ModelProto, tensors: Iterable[str]) -> set[str]:
     return needed
 
 
-def refuse_no_output(name: str, is_input: bool, live: bool, path: Path) -> None:
-    """An output that needs no computing. live: it depends on an input."""
-    if is_input:
+def refuse_input_as_output(name: str, inputs: Iterable[str], path: Path) -> None:
+    if name in inputs:
         raise TinygenError(
             f"{path}: the output {name} is an input, which the caller has: export the model "
-            "without it"
-        )
-    if not live:
-        raise TinygenError(
-            f"{path}: the output {name} is a constant, whatever the input: export the model "
             "without it"
         )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tinygen.errors import TinygenError
 from tinygen.graph import Float, Graph, Input, Node, Output, Quant, Value, verify
 from tinygen.importer.attributes import Inputs, extra, refusal
-from tinygen.importer.choice import names_of, real_inputs, refuse_no_output, with_outputs
+from tinygen.importer.choice import names_of, real_inputs, refuse_input_as_output, with_outputs
 from tinygen.importer.contrib import expand, is_contrib
 from tinygen.importer.ends import IDS, fix_shape, rounded_input, with_real_ends
 from tinygen.importer.fold import fold, foldable
@@ -156,7 +156,7 @@ class _Walk:
         for name in self.outputs:
             if name not in self.values:
                 raise TinygenError(f"{self.path}: nothing makes the output {name}: export again")
-            refuse_no_output(name, name in self.inputs, name in self.live, self.path)
+            refuse_input_as_output(name, self.inputs, self.path)
 
     def _expanded(self, node: onnx.NodeProto, label: str) -> Iterator[onnx.NodeProto]:
         """A fused float operator as standard ones, one after the other."""

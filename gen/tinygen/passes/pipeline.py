@@ -128,6 +128,11 @@ def _with_batch(graph: Graph, message: str) -> str:
 
 def to_integer(graph: Graph, samples: NDArray[Any] | None = None) -> tuple[Graph, dict[str, str]]:
     """A Graph of `Float` nodes -> the integer graph and the ONNX tensor behind each value."""
+    for name in graph.output_values:
+        if graph.values[name].data is not None:
+            raise TinygenError(
+                f"the output {name} is a constant, whatever the input: export the model without it"
+            )
     graph = integer_inputs(graph, samples)
     samples = real_samples(graph, samples)
     quick = _integer(graph, samples, QUICK)
