@@ -54,3 +54,9 @@ def test_every_source_names_its_licence() -> None:
         return b"SPDX-License-Identifier: Apache-2.0" not in head
 
     assert [f.name for f in tracked() if f.suffix in SOURCES and f.exists() and anonymous(f)] == []
+
+
+def test_no_two_test_files_share_a_name() -> None:
+    """pytest imports them by it."""
+    names = [f.name for f in tracked() if f.name.startswith("test_") and f.exists()]
+    assert sorted(names) == sorted(set(names))
