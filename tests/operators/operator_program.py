@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from tinygen.emitter.cfile import ctype, numbers
 from tinygen.lowering import Buffer, Names, Site, Slot, StepArgs
-from tinygen.numeric import I8, Shape
+from tinygen.numeric import I8
 from tinygen.operators import OPERATORS, Attention
 from tinygen.operators.attention.schedule import AttentionSchedule, attention_schedules
 from tinygen.operators.draw import Draw
@@ -64,36 +64,50 @@ static inline void done(void *place) {{{{
 
 @dataclass(frozen=True)
 class Placed:
-    """A case that is lowered. inputs: the operator's, which may carry what a view lets it skip."""
+    """A case that is lowered."""
 
     case: Case
     args: StepArgs
     scratch: tuple[Buffer, ...]
     note: str
-    inputs: tuple[I8, ...]
     want: I8
 
 
 def many(target: Target, seed: int, each: int, grow: int = 1) -> list[Placed]:
     """Cases of every operator that runs."""
     draw = Draw(seed, grow)
-    makers = [o for o in OPERATORS if not o.is_view]
-    return [placed(target, draw, o.random(draw)) for o in makers for _ in range(each)]
+    return [placed(target, draw, case) for case in drawn(draw, each)]
+
+
+def drawn(draw: Draw, each: int) -> Iterator[Case]:
+    """So many of every operator that runs, one after the other."""
+    for maker in (o for o in OPERATORS if not o.is_view):
+        for _ in range(each):
+            yield maker.random(draw)
 
 
 def placed(target: Target, draw: Draw, case: Case) -> Placed:
-    shapes: list[Shape] = [x.shape for x in case.inputs]
-    out = case.op.shape(shapes)
+    site = site_of(target, case, schedule(target, draw, case))
+    low, want = case.op.lower(site), wanted(case, site)
+    note = f"{case.op.word} {site.inputs} {site.schedule or ''} {vars(case.op)}"
+    return Placed(case, low.args, tuple(site.scratch), note, want)
+
+
+def site_of(target: Target, case: Case, how: AttentionSchedule | None) -> Site:
+    """Its inputs x0, x1 ... and its result y, in slots of these names."""
+    shapes = tuple(x.shape for x in case.inputs)
     fault = case.op.fault(shapes)
     assert fault is None, f"{case.op}: {fault}"
-    how = schedule(target, draw, case)
     slots = tuple(Slot(f"x{i}") for i in range(len(shapes)))
-    site = Site("case", 0, tuple(shapes), out, slots, Slot("y"), target, how, {}, [])
-    low = case.op.lower(site)
-    want = case.op.reference(case.inputs)
-    assert want.shape == out
-    note = f"{case.op.word} {shapes} {how or ''} {vars(case.op)}"
-    return Placed(case, low.args, tuple(site.scratch), note, case.inputs, want)
+    out = case.op.shape(shapes)
+    return Site("case", 0, shapes, out, slots, Slot("y"), target, how, {}, [])
+
+
+def wanted(case: Case, site: Site) -> I8:
+    """The reference's result, in the shape that the operator says."""
+    y = case.op.reference(case.inputs)
+    assert y.shape == site.output
+    return y
 
 
 def schedule(target: Target, draw: Draw, case: Case) -> AttentionSchedule | None:
@@ -109,8 +123,8 @@ def schedule(target: Target, draw: Draw, case: Case) -> AttentionSchedule | None
     return found
 
 
-def _array(name: str, values: NDArray[np.generic]) -> str:
-    return f"static const {ctype(values)} {name}[] = {{{numbers(values)}}};\n"
+def array(name: str, values: NDArray[np.generic]) -> str:
+    return f"static _Alignas(8) const {ctype(values)} {name}[] = {{{numbers(values)}}};\n"
 
 
 def _words(case: Placed) -> int:
@@ -133,7 +147,7 @@ def _statements(case: Placed, c: Names, parts: bool) -> Iterator[str]:
 
 def _function(i: int, case: Placed) -> str:
     ident = f"case_{i}"
-    inputs = tuple(f"{ident}_x{k}" for k in range(len(case.inputs)))
+    inputs = tuple(f"{ident}_x{k}" for k in range(len(case.case.inputs)))
 
     def place(slot: Slot | None) -> str:
         if slot is None:
@@ -141,8 +155,8 @@ def _function(i: int, case: Placed) -> str:
         return f"({slot.buffer} + {slot.offset})" if slot.offset else slot.buffer
 
     c = Names(ident, inputs, "y", place, lambda role: f"{ident}_{role}")
-    text = "".join(_array(f"{ident}_{role}", a) for role, a in case.args.constants())
-    text += "".join(map(_array, inputs, case.inputs))
+    text = "".join(array(f"{ident}_{role}", a) for role, a in case.args.constants())
+    text += "".join(map(array, inputs, case.case.inputs))
     text += case.args.blocks(c)
     rooms, at = "", 0
     for buffer in case.scratch:

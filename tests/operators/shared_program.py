@@ -6,13 +6,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
+from operator_program import array, drawn, site_of, wanted
 
-from tinygen.emitter.cfile import ctype, numbers
-from tinygen.lowering import Buffer, Cores, Lowered, Names, Site, Slot
+from tinygen.lowering import Buffer, Cores, Lowered, Names, Slot
 from tinygen.numeric import I8
-from tinygen.operators import OPERATORS, Attention
+from tinygen.operators import Attention
 from tinygen.operators.attention.cluster import ways
 from tinygen.operators.draw import Draw
 from tinygen.operators.operator import Case
@@ -57,24 +55,16 @@ class Shared:
 
 def many(target: Target, seed: int, each: int, cores: int) -> list[Shared]:
     draw = Draw(seed)
-    makers = [o for o in OPERATORS if not o.is_view]
-    return [shared(target, draw, o.random(draw), cores) for o in makers for _ in range(each)]
+    return [shared(target, draw, case, cores) for case in drawn(draw, each)]
 
 
 def shared(target: Target, draw: Draw, case: Case, cores: int) -> Shared:
-    shapes = tuple(x.shape for x in case.inputs)
     how = None
     if isinstance(case.op, Attention):
-        how = draw.one_of(ways(target, case.op, shapes[0][0], cores))
-    slots = tuple(Slot(f"x{i}") for i in range(len(shapes)))
-    out, room = case.op.shape(shapes), Slot("y")
-    site = Site("case", 0, shapes, out, slots, room, target, how, {}, [])
+        how = draw.one_of(ways(target, case.op, len(case.inputs[0]), cores))
+    site = site_of(target, case, how)
     low = case.op.share(site, Cores(target, cores, bool(draw.integers(2))))
-    return Shared(case, low, tuple(site.scratch), case.op.reference(case.inputs))
-
-
-def _array(name: str, values: NDArray[np.generic]) -> str:
-    return f"static _Alignas(8) const {ctype(values)} {name}[] = {{{numbers(values)}}};\n"
+    return Shared(case, low, tuple(site.scratch), wanted(case, site))
 
 
 def _place(slot: Slot | None) -> str:
@@ -88,9 +78,9 @@ def _function(i: int, case: Shared) -> str:
     inputs = tuple(f"{ident}_x{k}" for k in range(len(case.case.inputs)))
     symbol = f"{ident}_{{}}".format
     c = Names(ident, inputs, "place->y", _place, symbol, case.low.work, case.low.tiles)
-    text = "".join(_array(symbol(role), a) for role, a in args.constants())
-    text += "".join(map(_array, inputs, case.case.inputs))
-    text += _array(symbol("want"), case.want.reshape(-1)) + args.blocks(c)
+    text = "".join(array(symbol(role), a) for role, a in args.constants())
+    text += "".join(map(array, inputs, case.case.inputs))
+    text += array(symbol("want"), case.want.reshape(-1)) + args.blocks(c)
     fields = "".join(f"  uint8_t *{b.name};\n" for b in case.scratch)
     rooms = "".join(f"  place.{b.name} = malloc({b.size});\n" for b in case.scratch)
     ends = "".join(f"  free(place.{b.name});\n" for b in case.scratch)

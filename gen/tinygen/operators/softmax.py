@@ -18,6 +18,7 @@ from tinygen.operators.draw import Draw
 from tinygen.operators.float_form import Array, Attrs, FloatForm
 from tinygen.operators.general import Call, Field, General, Ref
 from tinygen.operators.operator import Case
+from tinygen.operators.weights import scale_fits
 
 
 def _real(i: list[Any], attrs: Attrs, shape: Shape) -> Array:
@@ -144,10 +145,6 @@ def mask_fault(mask: U8 | None) -> str | None:
 
 def scale_fault(scale: RowScale, table: U16) -> str | None:
     """table: its first entry is the least that the weights of a row sum to."""
-    least = 47 - (32 - int(table[0]).bit_length()) + scale.frac - scale.s
-    ok = 1 << 14 <= scale.mult < 1 << 15 and 33 <= scale.s <= 40 and least >= 0
-    return (
-        None
-        if ok and abs(scale.offset) < 1 << 30
-        else "its output's scale is out of range, so calibrate the model again"
-    )
+    if scale_fits(scale, int(table[0]).bit_length()):
+        return None
+    return "its output's scale is out of range, so calibrate the model again"

@@ -16,28 +16,35 @@ PRODUCTS = ("Linear", "Convolve", "Scores")
 
 def factor_of(scope: Scope, node: Node) -> tuple[str, F64] | None:
     """(x, c) where the node is x times a constant: Mul or Div."""
-    assert isinstance(node.op, Float)
-    a, b = node.inputs
-    if node.op.kind == "Mul" and is_constant(scope, a):
-        a, b = b, a
-    c = real(scope, b)
-    if c is None or is_constant(scope, a) or node.op.kind not in ("Mul", "Div"):
+    found = _beside(scope, node, "Mul", "Div")
+    if found is None:
         return None
-    if node.op.kind == "Div" and not np.all(c):
+    kind, x, c = found
+    if kind == "Div" and not np.all(c):
         return None
-    return a, c if node.op.kind == "Mul" else 1.0 / c
+    return x, c if kind == "Mul" else 1.0 / c
 
 
 def offset_of(scope: Scope, node: Node) -> tuple[str, F64] | None:
     """(x, c) where the node is x plus a constant: Add or Sub."""
+    found = _beside(scope, node, "Add", "Sub")
+    if found is None:
+        return None
+    kind, x, c = found
+    return x, c if kind == "Add" else -c
+
+
+def _beside(scope: Scope, node: Node, either: str, second: str) -> tuple[str, str, F64] | None:
+    """(kind, x, c) of a node of two kinds with one constant operand: either one, or the second."""
     assert isinstance(node.op, Float)
+    kind = node.op.kind
     a, b = node.inputs
-    if node.op.kind == "Add" and is_constant(scope, a):
+    if kind == either and is_constant(scope, a):
         a, b = b, a
     c = real(scope, b)
-    if c is None or is_constant(scope, a) or node.op.kind not in ("Add", "Sub"):
+    if c is None or is_constant(scope, a) or kind not in (either, second):
         return None
-    return a, c if node.op.kind == "Add" else -c
+    return kind, a, c
 
 
 def per_column(c: F64, columns: int) -> F64 | None:

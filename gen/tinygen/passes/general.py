@@ -21,6 +21,7 @@ from tinygen.operators.matmul import MOST_PRODUCTS
 from tinygen.operators.view import MOST_AXES, Strided, contiguous, factored, within
 from tinygen.passes.constants import is_constant
 from tinygen.passes.engine import Result, Scope, rule
+from tinygen.passes.integer import rounded_from
 from tinygen.passes.moves import Index, index_of, positions
 from tinygen.passes.multipliers import ADD_LIMIT, exp_table, requant, row_scale, weight_bits
 from tinygen.passes.tables import real_inputs, to_grid
@@ -51,12 +52,6 @@ def on_grid(scope: Scope, *names: str) -> list[Quant] | None:
     return [q for q in grids if q is not None] if ready else None
 
 
-def rounded(scope: Scope, node: Node, *kinds: str) -> tuple[Node, Quant] | None:
-    """The operator of these kinds that a Quant node rounds, and the grid."""
-    inner, grid = scope.made_by(node.inputs[0], *kinds), scope.quant(node.output)
-    return None if inner is None or grid is None else (inner, grid)
-
-
 def _attrs(node: Node) -> Any:
     assert isinstance(node.op, Float)
     return node.op.attrs
@@ -65,7 +60,7 @@ def _attrs(node: Node) -> Any:
 @rule("Quant")
 def weighted_sum(scope: Scope, node: Node) -> Result:
     """round(softmax(x) v) -> Weighted: the weights keep their 15 bits."""
-    found = rounded(scope, node, "Scores")
+    found = rounded_from(scope, node, "Scores")
     if found is None:
         return None
     product, y = found
@@ -96,7 +91,7 @@ def weighted_sum(scope: Scope, node: Node) -> Result:
 @rule("Quant")
 def integer_softmax(scope: Scope, node: Node) -> Result:
     """round(softmax(x)) -> Softmax."""
-    found = rounded(scope, node, "Softmax")
+    found = rounded_from(scope, node, "Softmax")
     grids = on_grid(scope, found[0].inputs[0]) if found else None
     if found is None or grids is None or _own_weights(found[0]):
         return None
@@ -125,7 +120,7 @@ def _mask(softmax: Node) -> Any:
 @rule("Quant")
 def integer_product(scope: Scope, node: Node) -> Result:
     """round(a b) of two activations -> BatchMatMul."""
-    found = rounded(scope, node, "Scores")
+    found = rounded_from(scope, node, "Scores")
     grids = on_grid(scope, *found[0].inputs) if found else None
     if found is None or grids is None:
         return None
@@ -188,7 +183,7 @@ BINARY = ("Mul", "Add", "Sub", "Div", "Max", "Min")
 @rule("Quant")
 def integer_pair(scope: Scope, node: Node) -> Result:
     """round(f(a, b)) of two activations, broadcast either way -> Mul, Sum, Div, Extreme."""
-    found = rounded(scope, node, *BINARY)
+    found = rounded_from(scope, node, *BINARY)
     if found is None or len(found[0].inputs) != 2:
         return None
     inner, y = found
@@ -244,7 +239,7 @@ def _sum(views: tuple[Shape, Strided, Strided], a: Quant, b: Quant, y: Quant, si
 @rule("Quant")
 def integer_concatenation(scope: Scope, node: Node) -> Result:
     """round(rows after rows) -> Concat, every part brought to the result's grid first."""
-    found = rounded(scope, node, "Join")
+    found = rounded_from(scope, node, "Join")
     grids = on_grid(scope, *found[0].inputs) if found else None
     if found is None or grids is None:
         return None

@@ -22,9 +22,9 @@ DIAGONAL = 64
 """Features up to which a factor for each is a product with a diagonal matrix (4 KB of flash)."""
 
 
-def rounded_from(scope: Scope, node: Node, kind: str) -> tuple[Node, Quant] | None:
-    """The operator that a Quant node rounds, and the grid."""
-    inner = scope.made_by(node.inputs[0], kind)
+def rounded_from(scope: Scope, node: Node, *kinds: str) -> tuple[Node, Quant] | None:
+    """The operator of these kinds that a Quant node rounds, and the grid."""
+    inner = scope.made_by(node.inputs[0], *kinds)
     grid = scope.quant(node.output)
     return None if inner is None or grid is None else (inner, grid)
 

@@ -28,11 +28,9 @@ MOVING |= {"Split", "Slice", "Gather", "Expand", "Concat"}
 WHOLE = {"Gemm", "Attention", "BatchNormalization", "Floor", "RequantShift", "iLayerNorm"}
 WHOLE |= {"IntegerMean", "iSoftmax", "iGELU", "IntegerAdd"}
 """Spelled out as several operators."""
-ADDED = {"Mask": 2}
-DOUBLED = {"Quant": 1}
-for _form in FORMS.values():
-    if _form.added is not None:
-        (DOUBLED if _form.doubled else ADDED)[_form.kind] = _form.added
+_WEIGHED = [(f.doubled, f.kind, f.added) for f in FORMS.values() if f.added is not None]
+ADDED = {"Mask": 2, **{kind: added for doubled, kind, added in _WEIGHED if not doubled}}
+DOUBLED = {"Quant": 1, **{kind: added for doubled, kind, added in _WEIGHED if doubled}}
 
 
 class Weights:

@@ -72,6 +72,7 @@ def attention_layers(
     """
     layers = {}
     packed = {} if packed is None else packed
+    stream = stream_of(target, board)
     for node in graph.nodes:
         if isinstance(node.op, ops.Attention):
             tokens = graph.values[node.inputs[0]].shape[0]
@@ -83,7 +84,6 @@ def attention_layers(
                     continue
                 cost = None if model is None else model.attention(shape, how)
                 size = working_bytes(target, op, tokens, how)
-                stream = stream_of(target, board)
                 if cost is None or stream is None:
                     every.append(Alternative(how, size, None, None))
                     continue
@@ -108,6 +108,7 @@ def feed_forward_layers(
     row_block: the only one, if the layers have so many rows; None = all.
     """
     layers = {}
+    stream = stream_of(target, board)
     for name, pair in feedforward.pairs(graph).items():
         (hidden, e), n = pair.up.weight.shape, len(pair.down.weight)
         forms = []
@@ -123,7 +124,6 @@ def feed_forward_layers(
         every = []
         for how in feedforward.schedules(pair.rows, row_block):
             size = feedforward.working_bytes(target, pair, how)
-            stream = stream_of(target, board)
             if model is None or stream is None:
                 every.append(Alternative(how, size, None, None))
                 continue

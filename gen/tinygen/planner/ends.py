@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from tinygen.graph import Graph, Normalisation, Quant
+from tinygen.graph import Graph, Input, Normalisation, Output, Quant
 from tinygen.graph.graph import Integers
 from tinygen.lowering import Slot
 from tinygen.names import identifier
@@ -76,16 +76,7 @@ def inputs_of(graph: Graph, slots: Mapping[str, Slot]) -> tuple[End, ...]:
     given, _ = buffers(graph)
     words, _ = words_of(graph)
     return tuple(
-        End(
-            given[i.value],
-            word,
-            i.name,
-            graph.values[i.value].shape,
-            graph.quant(i.value),
-            slots[i.value],
-            integers=i.integers,
-            normalisation=i.normalisation,
-        )
+        replace(_end(graph, slots, i, given[i.value], word), normalisation=i.normalisation)
         for i, word in zip(graph.inputs, words, strict=True)
     )
 
@@ -94,18 +85,17 @@ def outputs_of(graph: Graph, slots: Mapping[str, Slot]) -> tuple[End, ...]:
     _, got = buffers(graph)
     _, words = words_of(graph)
     return tuple(
-        End(
-            buffer,
-            word,
-            o.name,
-            graph.values[o.value].shape,
-            graph.quant(o.value),
-            slots[o.value],
-            integers=o.integers,
-            threshold=o.threshold,
-        )
+        replace(_end(graph, slots, o, buffer, word), threshold=o.threshold)
         for o, buffer, word in zip(graph.outputs, got, words, strict=True)
     )
+
+
+def _end(
+    graph: Graph, slots: Mapping[str, Slot], of: Input | Output, buffer: str, word: str
+) -> End:
+    """What inputs and outputs have in common."""
+    shape, quant = graph.values[of.value].shape, graph.quant(of.value)
+    return End(buffer, word, of.name, shape, quant, slots[of.value], of.integers)
 
 
 def total(ends: Iterable[End]) -> int:

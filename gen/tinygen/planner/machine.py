@@ -9,11 +9,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from tinygen.boards import Board
 from tinygen.graph import Graph
-from tinygen.lowering import Step
-from tinygen.planner.lower import Lowering
+from tinygen.lowering import Buffer, Step
+from tinygen.planner.lower import Lowering, lifetimes
 from tinygen.planner.options import Options
 from tinygen.planner.plan import Alternative, Plan
 
@@ -28,6 +29,10 @@ class Way:
 
     low: Lowering
     considered: Alternatives
+
+    @cached_property
+    def buffers(self) -> list[Buffer]:
+        return lifetimes(self.low)
 
 
 @dataclass(frozen=True)

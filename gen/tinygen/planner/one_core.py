@@ -14,7 +14,7 @@ from tinygen.operators.attention import AttentionSchedule
 from tinygen.planner import feedforward, stalls
 from tinygen.planner.choose import Wishes, attention_layers, feed_forward_layers, worth_having
 from tinygen.planner.cost import CostModel, load_cost_model
-from tinygen.planner.lower import Lowering, lifetimes
+from tinygen.planner.lower import Lowering
 from tinygen.planner.machine import Alternatives, Cost, Machine, Way
 from tinygen.planner.options import Options
 from tinygen.planner.plan import peak
@@ -48,15 +48,14 @@ class OneCore(Machine):
             graph, target, first, worth, options.input_in_arena, weights
         )
         while attempt is not None:
-            low = attempt.lower()
-            yield Way(low, layers)
-            attempt = attempt.smaller(lifetimes(low), low.steps)
+            way = Way(attempt.lower(), layers)
+            yield way
+            attempt = attempt.smaller(way.buffers, way.low.steps)
 
     def predicted(self, low: Lowering, homes: Mapping[str, str]) -> tuple[Step, ...]:
+        target, traffic, model = low.target, low.step_traffic, self._model
         return tuple(
-            _predicted(
-                step, low.target, low.step_traffic.get(i, {}), homes, self.board, self._model
-            )
+            _predicted(step, target, traffic.get(i, {}), homes, self.board, model)
             for i, step in enumerate(low.steps)
         )
 

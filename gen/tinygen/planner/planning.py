@@ -16,7 +16,6 @@ from tinygen.planner import plan as p
 from tinygen.planner.constants import const_bytes
 from tinygen.planner.ends import inputs_of, outputs_of
 from tinygen.planner.footprint import footprint
-from tinygen.planner.lower import lifetimes
 from tinygen.planner.machine import Machine, Way
 from tinygen.planner.machines import machine_of
 from tinygen.planner.options import Options
@@ -47,15 +46,14 @@ def _find(graph: Graph, board: Board, options: Options) -> p.Plan | budgets.TooL
         )
     machine = machine_of(board)
     for way in machine.ways(graph, options):
-        buffers = lifetimes(way.low)
         try:
-            packed = arena.pack(buffers, board.ram)
+            packed = arena.pack(way.buffers, board.ram)
         except ValueError:
             continue
         if options.max_ram is None or packed.used <= options.max_ram:
             return machine.settled(_finish(graph, machine, way, packed), options)
-    need = arena.smallest(buffers)
-    return budgets.TooLarge(graph.name, board, tuple(way.low.steps), tuple(buffers), need)
+    need = arena.smallest(way.buffers)
+    return budgets.TooLarge(graph.name, board, tuple(way.low.steps), tuple(way.buffers), need)
 
 
 def _refusal(graph: Graph, board: Board, options: Options, excess: budgets.Excess) -> str:

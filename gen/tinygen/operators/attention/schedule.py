@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from tinygen.operators.linear import FEW_ROWS
+
 Kind = Literal["whole", "depth-first", "head-streaming", "heads-to-cores", "rows-to-cores"]
 KINDS: tuple[Kind, ...] = ("whole", "depth-first", "head-streaming")
 """Those of one core; the others are a cluster's."""
@@ -57,7 +59,7 @@ class AttentionSchedule:
 
 HEADS = AttentionSchedule("heads-to-cores", 4)
 ROWS = AttentionSchedule("rows-to-cores", 4)
-FEW = AttentionSchedule("heads-to-cores", 5)
+FEW = AttentionSchedule("heads-to-cores", FEW_ROWS)
 """All tokens, five at most, in one register tile."""
 
 
